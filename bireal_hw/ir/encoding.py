@@ -1,0 +1,120 @@
+"""The conventions that bite, in one place: sign of 0, bit of +1, rounding, saturation, order of weights in a word.
+
+Golden model, exporters, generators and test benches all call these functions; none restates them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FLOAT32_EXACT = 1 << 24
+"""Integers of a smaller magnitude are exact in float32, which PyTorch and QONNX compute in."""
+
+
+def sign(x: ArrayLike) -> NDArray[np.int8]:
+    """Binarise: +1 where x >= 0, else -1 (paper, section 3.1; 0 and -0.0 give +1).
+
+    >>> sign([-1, 0, 1]).tolist()
+    [-1, 1, 1]
+    """
+    return np.where(np.asarray(x) >= 0, np.int8(1), np.int8(-1))
+
+
+def bit(x: ArrayLike) -> NDArray[np.uint8]:
+    """Map -1/+1 to the hardware bit 0/1.
+
+    >>> bit([-1, 1]).tolist()
+    [0, 1]
+    """
+    return (np.asarray(x) > 0).astype(np.uint8)
+
+
+def signed_width(low: int, high: int) -> int:
+    """Bits of the narrowest two's complement number that holds low..high.
+
+    >>> [signed_width(-128, 127), signed_width(0, 128), signed_width(0, 0)]
+    [8, 9, 1]
+    """
+    return max((-low - 1).bit_length() if low < 0 else 0, high.bit_length() if high > 0 else 0) + 1
+
+
+def half(shift: int) -> int:
+    """The constant that turns a right shift by `shift` into rounding half up; 0 where nothing is shifted out.
+
+    >>> [half(3), half(1), half(0), half(-2)]
+    [4, 1, 0, 0]
+    """
+    return 1 << (shift - 1) if shift > 0 else 0
+
+
+def shift_right(x: NDArray[np.integer], shift: int) -> NDArray[np.integer]:
+    """Shift arithmetically to the right (floor); a negative shift goes left.
+
+    >>> shift_right(np.array([-3, 3]), 1).tolist(), shift_right(np.array([-3, 3]), -1).tolist()
+    ([-2, 1], [-6, 6])
+    """
+    return x >> shift if shift >= 0 else x << -shift
+
+
+def saturate(x: NDArray[np.integer], width: int) -> NDArray[np.integer]:
+    """Clip to the range of a signed number of `width` bits.
+
+    >>> saturate(np.array([-200, 5, 200]), 8).tolist()
+    [-128, 5, 127]
+    """
+    return np.clip(x, -(1 << (width - 1)), (1 << (width - 1)) - 1)
+
+
+def pack_words(elements: NDArray[np.integer], width: int) -> list[int]:
+    """Pack rows of integers into memory words: element j of a row at bits [j*width +: width], two's complement.
+
+    Args:
+        elements: (words, elements per word) integers.
+        width: bits of one element, 1 to 63.
+
+    >>> [hex(word) for word in pack_words(np.array([[1, -1], [0, 2]]), 4)]
+    ['0xf1', '0x20']
+    """
+    rows, count = elements.shape
+    values = elements.astype(np.int64).reshape(rows, count, 1)
+    bits = ((values >> np.arange(width, dtype=np.int64)) & 1).astype(np.uint8).reshape(rows, count * width)
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+def weight_words(weights: NDArray[np.integer], pe: int, simd: int, width: int) -> list[int]:
+    """Lay out convolution weights for Pe x Simd lanes.
+
+    Word `fold*(K/simd) + chunk` holds, for lane p, elements `chunk*simd ..` of the K axis of output channel
+    `fold*pe + p`; K runs over (ky, kx, channel), channel fastest.
+
+    Args:
+        weights: (Cout, kernel, kernel, Cin) integers; -1/+1 when width is 1.
+        pe, simd: output channels and K elements in a word; they divide Cout and K.
+        width: bits of one weight; at 1 the weight is stored as its bit.
+    """
+    cout = weights.shape[0]
+    flat = weights.reshape(cout // pe, pe, -1, simd)
+    words = flat.transpose(0, 2, 1, 3).reshape(-1, pe * simd)
+    return pack_words(bit(words) if width == 1 else words, width)
+
+
+def field_words(fields: list[tuple[NDArray[np.integer], int]], lanes: int) -> list[int]:
+    """Lay out per-channel constants: `lanes` channels a word, in each lane the first field in the low bits.
+
+    Args:
+        fields: (values (C,), width in bits) from the low bits up.
+        lanes: channels in a word; divides C.
+    """
+    lane_width = sum(width for _, width in fields)
+    words = []
+    for base in range(0, len(fields[0][0]), lanes):
+        word = 0
+        for lane in range(lanes):
+            at = lane * lane_width
+            for values, width in fields:
+                word |= (int(values[base + lane]) & ((1 << width) - 1)) << at
+                at += width
+        words.append(word)
+    return words

@@ -1,0 +1,161 @@
+"""What every layer type tells about itself; one file of this folder holds one layer type.
+
+A layer is a frozen dataclass with its constants (weights and thresholds as numpy arrays) and four answers:
+`infer` (shape and exact integer range), `golden` (what it computes), `cost` (cycles) and `rtl` (module, parameters,
+memories). Ops import no emitter: `rtl` is data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bireal_hw.errors import BirealError
+from bireal_hw.ir.types import DataType, TensorType
+
+Array = NDArray[np.integer]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How much of a layer is computed in a cycle.
+
+    Attributes:
+        pe: output channels at once (convolutions).
+        simd: elements of the K axis at once (convolutions).
+        lanes: channels of a beat (all other layers).
+    """
+
+    pe: int = 1
+    simd: int = 1
+    lanes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Cycles of a layer that is never stalled.
+
+    Attributes:
+        cycles: distance between two frames in the steady state.
+        latency: from the first input beat's transfer to the first output beat's transfer, in the first frame.
+    """
+
+    cycles: int
+    latency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A stream port of a module: name prefix, channels in a beat, number format of one channel."""
+
+    name: str
+    lanes: int
+    dtype: DataType
+
+    @property
+    def width(self) -> int:
+        """Bits of tdata."""
+        return self.lanes * self.dtype.width
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Contents of a read-only memory: words of `width` bits, in address order."""
+
+    width: int
+    words: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One instance of a hardware module.
+
+    Attributes:
+        module: SystemVerilog module.
+        parameters: integer parameters by their SystemVerilog name.
+        memories: by the name of the parameter that takes the file.
+        inputs, output: stream ports.
+    """
+
+    module: str
+    parameters: dict[str, int]
+    inputs: tuple[Port, ...]
+    output: Port
+    memories: dict[str, Memory] = field(default_factory=dict)
+
+
+class Op(ABC):
+    """A layer type; see the module's docstring. Subclasses are frozen dataclasses."""
+
+    kind: ClassVar[str]
+    """Stem of the layer's four files."""
+    arity: ClassVar[int] = 1
+
+    @abstractmethod
+    def infer(self, *inputs: TensorType) -> TensorType:
+        """Type and exact range of the output; raises BirealError for inputs that the layer cannot take."""
+
+    @abstractmethod
+    def golden(self, *inputs: Array) -> Array:
+        """Compute the layer exactly on (N, H, W, C) integers."""
+
+    @abstractmethod
+    def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
+        """Cycles under a folding."""
+
+    @abstractmethod
+    def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
+        """Module, parameters and memories under a folding."""
+
+    def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
+        """Raise BirealError if the folding is not legal for this layer."""
+        require_divides(self.kind, "lanes", fold.lanes, "channels", inputs[0].channels)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(self))  # type: ignore[arg-type]
+        return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in pairs)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise BirealError(message) unless the condition holds."""
+    if not condition:
+        raise BirealError(message)
+
+
+def divisors(number: int) -> list[int]:
+    """All divisors in ascending order.
+
+    >>> divisors(12)
+    [1, 2, 3, 4, 6, 12]
+    """
+    return [d for d in range(1, number + 1) if number % d == 0]
+
+
+def require_divides(kind: str, factor: str, value: int, total: str, number: int) -> None:
+    """Raise BirealError unless value divides number, naming the factors that do."""
+    if value < 1 or number % value:
+        legal = ", ".join(map(str, divisors(number)))
+        raise BirealError(f"{kind}: {total}={number} is not a multiple of {factor}={value}; choose {factor} from {legal}")
+
+
+def shared_lanes(pe: int, simd: int, k: int) -> int:
+    """Lanes that keep up with Pe sums every K/Simd cycles: the smallest divisor of Pe that is at least Pe*Simd/K.
+
+    >>> [shared_lanes(8, 16, 144), shared_lanes(8, 64, 144), shared_lanes(8, 144, 144)]
+    [1, 4, 8]
+    """
+    return next(d for d in divisors(pe) if d * k >= pe * simd)
+
+
+def conv_output(size: int, kernel: int, stride: int, pad: int) -> int:
+    """Output pixels along one side of a convolution."""
+    return (size + 2 * pad - kernel) // stride + 1
