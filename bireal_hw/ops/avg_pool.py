@@ -1,0 +1,80 @@
+"""Average pooling as an exact sum that is rounded once to 8 bits; the global pool is the case kernel = image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bireal_hw.ir.encoding import half, saturate, shift_right, signed_width
+from bireal_hw.ir.types import DataType, TensorType
+from bireal_hw.ops.base import Array, Binding, Cost, Fold, Op, Port, require
+
+
+@dataclass(frozen=True, eq=False)
+class AvgPool(Op):
+    """q = sat((sum over the window + half) >> shift); windows do not overlap.
+
+    The division by the number of pixels is part of the shift (2x2) or stays out (global pool: q is a rounded sum and
+    the classifier's bias carries the factor).
+
+    Attributes:
+        kernel: (height, width) of the window, equal to the stride.
+        shift: right shift with rounding half up; negative = left.
+        dtype: 8-bit format of q.
+    """
+
+    kind: ClassVar[str] = "avg_pool"
+    kernel: tuple[int, int]
+    shift: int
+    dtype: DataType
+
+    def _sum_range(self, x: TensorType) -> tuple[int, int]:
+        area = self.kernel[0] * self.kernel[1]
+        return area * x.low, area * x.high
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        (x,) = inputs
+        kh, kw = self.kernel
+        require(
+            x.height % kh == 0 and x.width % kw == 0,
+            f"avg_pool: a {kh}x{kw} window does not tile {x.height}x{x.width}",
+        )
+        low, high = (
+            int(saturate(shift_right(np.array(end + half(self.shift)), self.shift), self.dtype.width))
+            for end in self._sum_range(x)
+        )
+        return TensorType(x.height // kh, x.width // kw, x.channels, self.dtype, low, high)
+
+    def golden(self, *inputs: Array) -> Array:
+        (x,) = inputs
+        n, height, width, channels = x.shape
+        kh, kw = self.kernel
+        tiles = x.reshape(n, height // kh, kh, width // kw, kw, channels)
+        total = tiles.sum(axis=(2, 4), dtype=np.int64)
+        return saturate(shift_right(total + half(self.shift), self.shift), self.dtype.width).astype(np.int32)
+
+    def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
+        (x,) = inputs
+        return Cost(x.beats(fold.lanes), latency=0)
+
+    def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
+        (x,) = inputs
+        return Binding(
+            "br_avg_pool",
+            {
+                "Height": x.height,
+                "Width": x.width,
+                "Channels": x.channels,
+                "Lanes": fold.lanes,
+                "InWidth": x.dtype.width,
+                "KernelH": self.kernel[0],
+                "KernelW": self.kernel[1],
+                "SumWidth": signed_width(*self._sum_range(x)),
+                "Shift": self.shift,
+                "OutWidth": self.dtype.width,
+            },
+            (Port("s_axis", fold.lanes, x.dtype),),
+            Port("m_axis", fold.lanes, self.dtype),
+        )

@@ -1,0 +1,57 @@
+"""Center: stored pixels p (0..255) to x = p - m_c, the signed input of the stem (design rule "edges")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bireal_hw.ir.encoding import field_words, signed_width
+from bireal_hw.ir.types import DataType, TensorType
+from bireal_hw.ops.base import Array, Binding, Cost, Fold, Memory, Op, Port, require
+
+OFFSET_WIDTH = 9
+
+
+@dataclass(frozen=True, eq=False)
+class Center(Op):
+    """x = p - offset_c on 8 bits (offset 128 everywhere) or 9 bits; nothing else normalises the input.
+
+    Attributes:
+        offset: (C,) integers 0..255, subtracted per channel.
+        frac: fractional bits that x is read with (7: x in about -1..1).
+    """
+
+    kind: ClassVar[str] = "center"
+    offset: Array
+    frac: int = 7
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        (x,) = inputs
+        require(len(self.offset) == x.channels, f"center: {len(self.offset)} offsets for {x.channels} channels")
+        require(
+            bool(np.all((self.offset >= 0) & (self.offset <= 255))),
+            f"center: offsets {self.offset.tolist()} must lie in 0..255",
+        )
+        low, high = x.low - int(self.offset.max()), x.high - int(self.offset.min())
+        dtype = DataType(max(8, signed_width(low, high)), frac=self.frac)
+        return TensorType(*x.shape, dtype, low, high)
+
+    def golden(self, *inputs: Array) -> Array:
+        return inputs[0].astype(np.int32) - self.offset.astype(np.int32)
+
+    def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
+        return Cost(inputs[0].beats(fold.lanes), latency=0)
+
+    def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
+        (x,) = inputs
+        out = self.infer(x)
+        words = field_words([(self.offset, OFFSET_WIDTH)], fold.lanes)
+        return Binding(
+            "br_center",
+            {"Channels": x.channels, "Lanes": fold.lanes, "OutWidth": out.dtype.width},
+            (Port("s_axis", fold.lanes, x.dtype),),
+            Port("m_axis", fold.lanes, out.dtype),
+            {"OffsetFile": Memory(fold.lanes * OFFSET_WIDTH, words)},
+        )

@@ -1,0 +1,158 @@
+"""Real-valued convolution: 8-bit weights and inputs, for the stem, the 1x1 shortcuts and the classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bireal_hw.ir.encoding import FLOAT32_EXACT, field_words, saturate, shift_right, signed_width, weight_words
+from bireal_hw.ir.types import DataType, TensorType
+from bireal_hw.ops.base import (
+    Array,
+    Binding,
+    Cost,
+    Fold,
+    Memory,
+    Op,
+    Port,
+    conv_output,
+    require,
+    require_divides,
+    shared_lanes,
+)
+
+WEIGHT_WIDTH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class RealConv(Op):
+    """t[o] = sat((sum of w[o]*x + bias[o]) >> shift[o]); a padded tap is an ordinary 0.
+
+    BatchNorm is folded into weights and bias before they are quantised, so no multiplier follows. The classifier is the
+    case kernel 1 on a 1x1 image with shift 0.
+
+    Attributes:
+        weights: (Cout, kernel, kernel, Cin) integers, -127..127.
+        bias: (Cout,) integers on the accumulator's grid; holds the rounding half of the shift.
+        shift: (Cout,) right shift of each output channel, negative = left.
+        dtype: format of the output; saturates where the exact range is wider.
+        stride: pixels between windows, both directions.
+        pad: rows and columns of padding on each side.
+    """
+
+    kind: ClassVar[str] = "real_conv"
+    weights: Array
+    bias: Array
+    shift: Array
+    dtype: DataType
+    stride: int = 1
+    pad: int = 0
+
+    @property
+    def k(self) -> int:
+        """Elements of one dot product, kernel * kernel * Cin."""
+        return int(np.prod(self.weights.shape[1:]))
+
+    def _accumulator(self, x: TensorType) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Exact range (low, high) of the sum, before the bias, per output channel; any partial sum lies inside."""
+        flat = self.weights.reshape(len(self.weights), -1).astype(np.int64)
+        low, high = min(x.low, 0), max(x.high, 0)
+        ends = np.stack([flat * low, flat * high])
+        return ends.min(0).sum(1), ends.max(0).sum(1)
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        (x,) = inputs
+        cout, kernel, _, cin = self.weights.shape
+        require(cin == x.channels, f"real_conv: weights for {cin} channels, input has {x.channels}")
+        require(
+            x.dtype.signed and not x.dtype.bipolar and x.dtype.width in (8, 9),
+            f"real_conv: input is {x.dtype}; 8 or 9 bits signed are supported",
+        )
+        require(int(np.abs(self.weights).max()) <= 127, "real_conv: weights must lie in -127..127")
+        height, width = (conv_output(size, kernel, self.stride, self.pad) for size in (x.height, x.width))
+        require(height > 0 and width > 0, f"real_conv: a {kernel}x{kernel} window does not fit {x.height}x{x.width}")
+        low, high = self._range(x)
+        return TensorType(height, width, cout, self.dtype, max(low, self.dtype.low), min(high, self.dtype.high))
+
+    def _range(self, x: TensorType) -> tuple[int, int]:
+        """Exact range of the shifted sums, before saturation."""
+        ends = [(end + self.bias.astype(np.int64)) for end in self._accumulator(x)]
+        shifted = [[int(shift_right(v, int(s))) for v, s in zip(end, self.shift, strict=True)] for end in ends]
+        return min(shifted[0]), max(shifted[1])
+
+    def golden(self, *inputs: Array) -> Array:
+        (x,) = inputs
+        cout, kernel, _, _ = self.weights.shape
+        bound = int(np.abs(self.weights.astype(np.int64)).reshape(cout, -1).sum(1).max()) << 8
+        number = np.float32 if bound < FLOAT32_EXACT else np.float64  # exact: |x| <= 256, every partial sum < 2^24 or 2^53
+        windows = self._windows(x.astype(number))
+        acc = (windows.reshape(-1, self.k) @ self.weights.reshape(cout, -1).T.astype(number)).astype(np.int64)
+        acc += self.bias
+        right, left = np.maximum(self.shift, 0), np.maximum(-self.shift, 0)
+        out = saturate((acc << left) >> right, self.dtype.width)
+        return out.astype(np.int32).reshape(*windows.shape[:3], cout)
+
+    def _windows(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """(N, Hout, Wout, kernel, kernel, C) view of the zero-padded input."""
+        kernel, pad = self.weights.shape[1], self.pad
+        padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))) if pad else x
+        view = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(1, 2))
+        return view[:, :: self.stride, :: self.stride].transpose(0, 1, 2, 4, 5, 3)
+
+    def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
+        (x,) = inputs
+        out, binding = self.infer(x), self.rtl(fold, x)
+        chunks = self.k // fold.simd
+        cycles = max(
+            x.beats(binding.inputs[0].lanes), out.beats(fold.pe) * chunks, out.beats(binding.output.lanes)
+        )
+        return Cost(cycles, latency=0)
+
+    def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
+        cout, kernel, _, cin = self.weights.shape
+        require_divides(self.kind, "pe", fold.pe, "out_channels", cout)
+        row = cin if kernel == 1 else kernel * cin
+        require_divides(self.kind, "simd", fold.simd, "in_channels" if kernel == 1 else "kernel*in_channels", row)
+
+    def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
+        (x,) = inputs
+        cout, kernel, _, cin = self.weights.shape
+        lanes = shared_lanes(fold.pe, fold.simd, self.k)
+        left = max(0, -int(self.shift.min()))
+        low, high = self._accumulator(x)
+        ends = np.concatenate([low, high, low + self.bias, high + self.bias])
+        bias_width = signed_width(int(self.bias.min()), int(self.bias.max()))
+        shift_width = max(1, int((self.shift + left).max()).bit_length())
+        scale = field_words([(self.shift + left, shift_width), (self.bias, bias_width)], lanes)
+        return Binding(
+            "br_real_conv",
+            {
+                "Height": x.height,
+                "Width": x.width,
+                "InChannels": cin,
+                "OutChannels": cout,
+                "Kernel": kernel,
+                "Stride": self.stride,
+                "Pad": self.pad,
+                "Pe": fold.pe,
+                "Simd": fold.simd,
+                "OutLanes": lanes,
+                "InWidth": x.dtype.width,
+                "AccWidth": signed_width(int(ends.min()), int(ends.max())),
+                "HWidth": bias_width,
+                "SWidth": shift_width,
+                "LeftShift": left,
+                "OutWidth": self.dtype.width,
+            },
+            (Port("s_axis", cin if kernel > 1 else fold.simd, x.dtype),),
+            Port("m_axis", lanes, self.dtype),
+            {
+                "WeightFile": Memory(
+                    fold.pe * fold.simd * WEIGHT_WIDTH, weight_words(self.weights, fold.pe, fold.simd, WEIGHT_WIDTH)
+                ),
+                "ScaleFile": Memory(lanes * (shift_width + bias_width), scale),
+            },
+        )

@@ -1,0 +1,35 @@
+"""Sign: the fixed-point stream to bits, +1 where x >= 0 (paper, section 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bireal_hw.ir import encoding
+from bireal_hw.ir.types import BIPOLAR, TensorType
+from bireal_hw.ops.base import Array, Binding, Cost, Fold, Op, Port
+
+
+@dataclass(frozen=True, eq=False)
+class Sign(Op):
+    """b = +1 if x >= 0 else -1, element by element; the shape stays."""
+
+    kind: ClassVar[str] = "sign"
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        return TensorType.full(*inputs[0].shape, BIPOLAR)
+
+    def golden(self, *inputs: Array) -> Array:
+        return encoding.sign(inputs[0])
+
+    def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
+        return Cost(inputs[0].beats(fold.lanes), latency=0)
+
+    def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
+        (x,) = inputs
+        return Binding(
+            "br_sign",
+            {"Lanes": fold.lanes, "InWidth": x.dtype.width},
+            (Port("s_axis", fold.lanes, x.dtype),),
+            Port("m_axis", fold.lanes, BIPOLAR),
+        )
