@@ -1,0 +1,50 @@
+# The front door: every target is one line over `bireal-hw`. Variables given on the command line are passed on as they are
+# (make train model=bireal34 width=0.5); `make help` lists targets, `bireal-hw train --help` the variables.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+PYTEST ?= -m "not slow"
+
+own   := PYTHON VENV PYTEST
+names := $(filter-out $(own),$(sort $(foreach word,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(word))))))
+given := $(foreach name,$(names),$(if $(filter command,$(origin $(name))),$(name)='$(subst ','\'',$($(name)))'))
+ready := $(VENV)/.ready
+verbs := train export lower rtl sim hls synth report demo all bench
+
+.PHONY: help setup $(verbs) test test-all lint
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(ready) ## create .venv with the pinned packages (every other target does this first)
+
+$(ready): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed")'
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+train:    ## train a network and evaluate its deploy model
+export:   ## deploy model -> QONNX
+lower:    ## QONNX -> integer dataflow graph
+rtl:      ## SystemVerilog of the whole network for board=
+sim:      ## the whole network in Verilator, bit-exact check
+hls:      ## Vitis HLS project (not there yet)
+synth:    ## resources by Yosys (not there yet)
+report:   ## one page with everything (not there yet)
+demo:     ## train to sim on handwritten digits, then the verdict
+all:      ## demo, hls, synth, report
+bench:    ## speed of the golden model and of training
+
+$(verbs): $(ready)
+	@$(VENV)/bin/bireal-hw $@ $(given)
+
+test: $(ready) ## what CI runs
+	$(VENV)/bin/python -m pytest $(PYTEST)
+
+test-all: $(ready) ## the long tests too
+	$(VENV)/bin/python -m pytest
+
+lint: $(ready) ## ruff and mypy
+	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

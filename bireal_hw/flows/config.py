@@ -1,0 +1,195 @@
+"""The variables of a build: what they mean, how they are written, which values are possible."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bireal_hw import boards
+from bireal_hw.errors import BirealError, out_of_range, unknown
+
+#: Networks that can be built, in the order they are shown.
+MODELS = ("bireal18", "bireal34")
+#: Widths are steps of 1/64: the narrowest stage, 64 channels at width 1, then has a whole number of them.
+WIDTH_STEPS = 64
+
+
+def _model(text: str) -> str:
+    if text not in MODELS:
+        raise unknown("model", text, MODELS)
+    return text
+
+
+def _dataset(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?", text):
+        raise out_of_range("dataset", text, "a name, or owner/name as on the Hugging Face hub")
+    return text
+
+
+def _folder(text: str) -> str:
+    if not Path(text).is_dir():
+        raise BirealError(f"data={text} is not a folder: give one that holds parquet files or a folder per class")
+    return text
+
+
+def _board(text: str) -> str:
+    return boards.board(text).name
+
+
+def _run(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", text):
+        raise out_of_range("run", text, "letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'")
+    return text
+
+
+def _image(text: str) -> tuple[int, int]:
+    """Read `32` or `48x64` as (height, width) in pixels."""
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
+    if not match:
+        raise out_of_range("image", text, "a side such as 32, or height x width such as 48x64")
+    height, width = int(match[1]), int(match[2] or match[1])
+    step = 32 if max(height, width) > 64 else 8
+    if not (0 < height <= 1024 and 0 < width <= 1024) or height % step or width % step:
+        near = "x".join(str(min(1024, max(step, round(side / step) * step))) for side in (height, width))
+        raise out_of_range(
+            "image", text, f"sides are multiples of 8 up to 64, of 32 if either exceeds 64, at most 1024; try {near}"
+        )
+    return height, width
+
+
+def _integer(name: str, low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"-?\d{1,18}", text) or not low <= int(text) <= high:
+            raise out_of_range(name, text, f"an integer from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _number(name: str, low: float, high: float, unit: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise out_of_range(name, text, f"a number from {low:g} to {high:g}{unit}")
+        return value
+
+    return parse
+
+
+def _width(text: str) -> float:
+    value = _number("width", 0.125, 1, "")(text)
+    if not (value * WIDTH_STEPS).is_integer():
+        near = round(value * WIDTH_STEPS) / WIDTH_STEPS
+        raise out_of_range("width", text, f"a multiple of 1/{WIDTH_STEPS} from 0.125 to 1; try {near:g}")
+    return value
+
+
+def _target_fps(text: str) -> float | str:
+    return "max" if text == "max" else _number("target_fps", 0.001, 1e6, " frames per second, or 'max'")(text)
+
+
+def _flag(name: str) -> Callable[[str], bool]:
+    def parse(text: str) -> bool:
+        try:
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        except KeyError:
+            raise out_of_range(name, text, "0 or 1") from None
+
+    return parse
+
+
+def _variable(parse: Callable[[str], Any], help: str) -> Any:
+    """Declare a field of `BuildConfig`: how its text is read, and one line for `--help`."""
+    return field(default=None, metadata={"parse": parse, "help": help})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildConfig:
+    """What the user asked for; None where nothing was said, so that a run's recorded values or the defaults apply."""
+
+    model: str | None = _variable(_model, f"network: {', '.join(MODELS)} (default bireal18)")
+    dataset: str | None = _variable(_dataset, "digits (default), cifar10, folder, or a name on the Hugging Face hub")
+    data: str | None = _variable(_folder, "folder with the data set's parquet files, or with one folder per class")
+    width: float | None = _variable(_width, "multiplies the channels of every stage: 0.125 to 1")
+    image: tuple[int, int] | None = _variable(_image, "side in pixels, or height x width such as 48x64")
+    classes: int | None = _variable(_integer("classes", 2, 10_000), "number of classes, 2 to 10000")
+    channels: int | None = _variable(_integer("channels", 1, 3), "channels of the image: 1 or 3")
+    epochs: int | None = _variable(_integer("epochs", 1, 100_000), "passes over the training images")
+    seed: int | None = _variable(_integer("seed", 0, 2**31 - 1), "seed of every random choice (default 0)")
+    images: int | None = _variable(_integer("images", 1, 10_000), "images to simulate (default 4)")
+    clock: float | None = _variable(_number("clock", 1, 1000, " MHz"), "clock in MHz (default: the board's)")
+    target_fps: float | str | None = _variable(_target_fps, "frames per second to reach, or max (default 1000)")
+    run: str | None = _variable(_run, "name of the folder in build/ (default <model>-<dataset>)")
+    board: str | None = _variable(_board, f"{', '.join(boards.names())} (default pynq-z2)")
+    untrained: bool | None = _variable(_flag("untrained"), "1: random weights and images, no data set")
+    waves: bool | None = _variable(_flag("waves"), "1: sim also writes waves.fst")
+
+    def given(self) -> dict[str, Any]:
+        """Return the variables that were given a value, by name."""
+        return {
+            item.name: value for item in dataclasses.fields(self) if (value := getattr(self, item.name)) is not None
+        }
+
+
+def variables() -> dict[str, str]:
+    """Return the variables of a build with one line of description each."""
+    return {item.name: item.metadata["help"] for item in dataclasses.fields(BuildConfig)} | {
+        "config": "TOML file with any of these; the command line wins over it"
+    }
+
+
+def parse_words(words: Iterable[str]) -> BuildConfig:
+    """Read `key=value` words; `config=FILE` brings the values of a TOML file, which the other words override.
+
+    Raises:
+        BirealError: an unknown key, a key given twice, a value that is not possible, a file that cannot be read.
+
+    >>> parse_words(["image=48x64", "width=0.25"]).given()
+    {'width': 0.25, 'image': (48, 64)}
+    """
+    values: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise BirealError(f"'{word}' is not understood: write key=value, for example model=bireal18")
+        key = key.lstrip("-").replace("-", "_")
+        if key not in variables():
+            raise unknown("variable", key, variables())
+        if key in values:
+            raise BirealError(f"{key} is given twice: {key}={values[key]} and {key}={value}")
+        if not value:
+            raise BirealError(f"{key}= has no value: {variables()[key]}")
+        values[key] = value
+    file = values.pop("config", None)
+    return _parse((_read_toml(Path(file)) if file else {}) | values)
+
+
+def _parse(values: dict[str, str]) -> BuildConfig:
+    parsers = {item.name: item.metadata["parse"] for item in dataclasses.fields(BuildConfig)}
+    config = BuildConfig(**{key: parsers[key](value) for key, value in values.items()})
+    if config.channels == 2:
+        raise out_of_range("channels", 2, "1 or 3")
+    return config
+
+
+def _read_toml(path: Path) -> dict[str, str]:
+    try:
+        content = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise BirealError(f"config={path} cannot be read: {reason}") from None
+    allowed = [key for key in variables() if key != "config"]
+    for key, value in content.items():
+        if key not in allowed:
+            raise BirealError(f"config={path}: {unknown('variable', key, allowed)}")
+        if not isinstance(value, str | int | float):
+            raise BirealError(f"config={path}: {key} is a {type(value).__name__}: write a string, a number or a boolean")
+    return {key: str(value) for key, value in content.items()}
