@@ -9,7 +9,7 @@ import numpy as np
 
 from bireal_hw.ir.encoding import half, saturate, shift_right, signed_width
 from bireal_hw.ir.types import DataType, TensorType
-from bireal_hw.ops.base import Array, Binding, Cost, Fold, Op, Port, require
+from bireal_hw.ir.op import Array, Binding, Cost, Fold, Op, Port, require
 
 
 @dataclass(frozen=True, eq=False)

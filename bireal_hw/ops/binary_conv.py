@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bireal_hw.ir.encoding import weight_words
 from bireal_hw.ir.types import BIPOLAR, TensorType, ranged
-from bireal_hw.ops.base import (
+from bireal_hw.ir.op import (
     Array,
     Binding,
     Cost,

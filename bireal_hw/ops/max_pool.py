@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from bireal_hw.ir.types import TensorType
-from bireal_hw.ops.base import Array, Binding, Cost, Fold, Op, Port, require
+from bireal_hw.ir.op import Array, Binding, Cost, Fold, Op, Port, require
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from numba import njit, prange
 
 from bireal_hw.ir.encoding import field_words, signed_width
 from bireal_hw.ir.types import DataType, TensorType
-from bireal_hw.ops.base import Array, Binding, Cost, Fold, Memory, Op, Port, require
+from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port, require
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bireal_hw.ir.encoding import FLOAT32_EXACT, field_words, saturate, shift_right, signed_width, weight_words
 from bireal_hw.ir.types import DataType, TensorType
-from bireal_hw.ops.base import (
+from bireal_hw.ir.op import (
     Array,
     Binding,
     Cost,

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from bireal_hw.ir import encoding
 from bireal_hw.ir.types import BIPOLAR, TensorType
-from bireal_hw.ops.base import Array, Binding, Cost, Fold, Op, Port
+from bireal_hw.ir.op import Array, Binding, Cost, Fold, Op, Port
 
 
 @dataclass(frozen=True, eq=False)

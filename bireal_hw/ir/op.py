@@ -1,4 +1,4 @@
-"""What every layer type tells about itself; one file of this folder holds one layer type.
+"""What every layer type tells about itself; each file of `bireal_hw/ops` holds one layer type.
 
 A layer is a frozen dataclass with its constants (weights and thresholds as numpy arrays) and four answers:
 `infer` (shape and exact integer range), `golden` (what it computes), `cost` (cycles) and `rtl` (module, parameters,
@@ -95,6 +95,11 @@ class Op(ABC):
     kind: ClassVar[str]
     """Stem of the layer's four files."""
     arity: ClassVar[int] = 1
+    registry: ClassVar[dict[str, type[Op]]] = {}
+    """All layer types by kind; filled by importing `bireal_hw.ops`."""
+
+    def __init_subclass__(cls) -> None:
+        Op.registry[cls.kind] = cls
 
     @abstractmethod
     def infer(self, *inputs: TensorType) -> TensorType:
