@@ -1,0 +1,269 @@
+"""The quantizers of a Bi-Real network, each one autograd function behind Brevitas's quantizer interface.
+
+A quantizer module maps a tensor to (value, scale, zero point, bit width), which is what Brevitas's proxies expect, so
+`QuantConv2d`, `QuantIdentity` and the stock export handlers work unchanged. The injectors at the end are what layers
+are given. All scales are powers of two; a grid is named by `frac`: value = integer * 2^-frac.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from brevitas.inject import ExtendedInjector
+from brevitas.inject.enum import FloatToIntImplType
+from brevitas.proxy import ActQuantProxyFromInjector, WeightQuantProxyFromInjector
+from torch import Tensor, nn
+from torch.autograd import Function
+
+Quantized = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class ApproxSign(Function):
+    """Take the sign of a, 0 and -0 giving +1; the gradient is that of a piecewise quadratic: max(0, 2 - 2|a|).
+
+    Source: Bi-Real Net (ECCV 2018), approximation to the derivative of sign for activations.
+
+    >>> a = torch.tensor([-1.0, -0.5, -0.0, 0.25, 2.0], requires_grad=True)
+    >>> ApproxSign.apply(a).tolist()
+    [-1.0, -1.0, 1.0, 1.0, 1.0]
+    >>> ApproxSign.apply(a).sum().backward(); a.grad.tolist()
+    [0.0, 1.0, 2.0, 1.5, 0.0]
+    """
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> Tensor:
+        ctx.save_for_backward(a)
+        return torch.where(a >= 0, a.new_ones(()), a.new_full((), -1))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+        (a,) = ctx.saved_tensors
+        return a.abs().mul_(-2).add_(2).clamp_(min=0).mul_(grad)
+
+
+class MagnitudeSign(Function):
+    """Binarise weights to alpha_c * sign(w), alpha_c = mean |w| of output channel c; 0 and -0 count as +1.
+
+    The gradient is grad * alpha_c * 1{|w| < 1}; alpha_c is a constant in it.
+    Source: Bi-Real Net (ECCV 2018), magnitude-aware gradient with respect to weights.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, w: Tensor, alpha: Tensor) -> Tensor:
+        ctx.save_for_backward(w, alpha)
+        return torch.where(w >= 0, alpha, -alpha)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        w, alpha = ctx.saved_tensors
+        return (grad * alpha).mul_(w.abs() < 1), None
+
+
+class FixedPoint(Function):
+    """Round x half up to the grid 2^-frac and saturate to [low, high] grid units; also return the peak |x| in units.
+
+    The gradient passes where the rounded value lies in [low, high] and is 0 outside. When nothing saturates, which
+    the peak tells, neither clamp nor mask touches memory.
+
+    >>> FixedPoint.apply(torch.tensor([0.25, -0.25, 3.0]), 1, -4, 3)[0].tolist()
+    [0.5, 0.0, 1.5]
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, frac: int, low: int, high: int) -> tuple[Tensor, float]:
+        units = torch.add(x.new_full((), 0.5), x, alpha=2.0**frac).floor_()
+        least, most = (float(bound) for bound in units.aminmax())
+        ctx.saturates = least < low or most > high
+        if ctx.saturates:
+            ctx.save_for_backward((units >= low).logical_and_(units <= high))
+            units.clamp_(low, high)
+        return units.mul_(2.0**-frac), max(-least, most)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        if ctx.saturates:
+            grad = grad * ctx.saved_tensors[0]
+        return grad, None, None, None
+
+
+class ScaledRound(Function):
+    """Round w to multiples of `step` (a tensor that broadcasts); the gradient passes unchanged."""
+
+    @staticmethod
+    def forward(ctx: Any, w: Tensor, step: Tensor) -> Tensor:
+        return (w / step).round_().mul_(step)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        return grad, None
+
+
+class _Quantizer(nn.Module):
+    """Hold what every quantizer returns beside the value."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+        self.register_buffer("bit_width", torch.tensor(float(bits)), persistent=False)
+        self.register_buffer("zero_point", torch.tensor(0.0), persistent=False)
+        self.register_buffer("one", torch.tensor(1.0), persistent=False)
+
+    bit_width: Tensor
+    zero_point: Tensor
+    one: Tensor
+
+
+class ApproxSignQuant(_Quantizer):
+    """Binarise activations to +-1 (`ApproxSign`)."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def forward(self, x: Tensor) -> Quantized:
+        return ApproxSign.apply(x), self.one, self.zero_point, self.bit_width
+
+
+class MagnitudeSignQuant(_Quantizer):
+    """Binarise the weights of a convolution (Cout, ...) to +-alpha_c (`MagnitudeSign`)."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def forward(self, w: Tensor) -> Quantized:
+        alpha = channel_mean(w.detach())
+        return MagnitudeSign.apply(w, alpha), alpha, self.zero_point, self.bit_width
+
+
+class RangeQuant(_Quantizer):
+    """Quantize to signed fixed point on a power-of-two grid found by watching the values in training.
+
+    bits      width of the integers; saturating
+    headroom  room kept above the largest value seen lately: the grid is the finest one that holds peak * headroom
+    frac      buffer: the grid is 2^-frac; it follows the peak while training and `observing`, and is frozen otherwise
+    """
+
+    DECAY = 0.98
+
+    frac: Tensor
+    peak: Tensor
+
+    def __init__(self, bits: int, headroom: float) -> None:
+        super().__init__(bits)
+        self.headroom = headroom
+        self.observing = True
+        self.register_buffer("frac", torch.tensor(bits - 3))
+        self.register_buffer("peak", torch.tensor(0.0, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Quantized:
+        frac = int(self.frac)
+        limit = 2 ** (self.bits - 1)
+        value, peak = FixedPoint.apply(x, frac, -limit, limit - 1)
+        if self.training and self.observing:
+            self.observe(peak * 2.0**-frac)
+        return value, self.one * 2.0**-frac, self.zero_point, self.bit_width
+
+    def observe(self, peak: float) -> None:
+        """Take note of the largest |x| of a batch and move the grid to fit."""
+        if math.isfinite(peak):
+            peak = max(peak, self.DECAY * float(self.peak))
+            self.peak.fill_(peak)
+            if peak > 0:
+                self.frac.fill_(self.bits - 1 - math.ceil(math.log2(peak * self.headroom)))
+
+
+class WeightQuant(_Quantizer):
+    """Quantize real weights to 8 bits narrow (-127..127), with a power-of-two scale once `fold` is multiplied in.
+
+    `fold` (Cout,) is the factor BatchNorm puts on each output channel, refreshed by the network before every use: the
+    integers of w * fold are the ones the hardware will hold, so training sees the rounding of the folded weights.
+    """
+
+    fold: Tensor
+
+    def __init__(self, bits: int, per_channel: bool, channels: int) -> None:
+        super().__init__(bits)
+        self.per_channel = per_channel
+        self.register_buffer("fold", torch.ones(channels))
+
+    def forward(self, w: Tensor) -> Quantized:
+        shape = (-1, *[1] * (w.dim() - 1))
+        fold = torch.where(self.fold == 0, self.one, self.fold).view(shape)
+        step = weight_step(w.detach() * fold, 2 ** (self.bits - 1) - 1, self.per_channel) / fold
+        return ScaledRound.apply(w, step), step.abs(), self.zero_point, self.bit_width
+
+
+def channel_mean(w: Tensor) -> Tensor:
+    """Return alpha_c = mean |w| over all but the first axis, shaped to broadcast over w."""
+    return w.abs().mean(dim=tuple(range(1, w.dim())), keepdim=True)
+
+
+def weight_step(w: Tensor, most: int, per_channel: bool) -> Tensor:
+    """Return the smallest powers of two such that |w| <= most * step, per output channel or for the whole tensor.
+
+    A channel of zeros gets the step 1.
+
+    >>> weight_step(torch.tensor([[1.0, -127.0], [0.5, 0.25], [0.0, 0.0]]), 127, True).flatten().tolist()
+    [1.0, 0.0078125, 1.0]
+    """
+    peak = w.abs().amax(dim=tuple(range(1, w.dim())), keepdim=True) if per_channel else w.abs().amax()
+    # frexp gives peak/most = mantissa * 2^exponent with mantissa in [0.5, 1): exact, unlike a logarithm.
+    mantissa, exponent = torch.frexp(peak.double() / most)
+    exponent = exponent - (mantissa == 0.5).to(exponent.dtype)
+    return torch.ldexp(torch.ones_like(mantissa), exponent).to(w.dtype).masked_fill(peak == 0, 1.0)
+
+
+class _Act(ExtendedInjector):
+    proxy_class = ActQuantProxyFromInjector
+    signed = True
+    narrow_range = False
+    float_to_int_impl_type = FloatToIntImplType.FLOOR
+
+
+class _Weight(ExtendedInjector):
+    proxy_class = WeightQuantProxyFromInjector
+    signed = True
+    narrow_range = True
+    float_to_int_impl_type = FloatToIntImplType.ROUND
+
+
+class SignAct(_Act):
+    """Activations to +-1."""
+
+    tensor_quant = ApproxSignQuant
+
+
+class SignWeight(_Weight):
+    """Weights to +-alpha_c."""
+
+    tensor_quant = MagnitudeSignQuant
+
+
+class StreamAct(_Act):
+    """The shortcut stream; `bits` is given by the layer."""
+
+    tensor_quant = RangeQuant
+    headroom = 1.5
+
+
+class Act8(_Act):
+    """The 8-bit input of a real-valued layer."""
+
+    tensor_quant = RangeQuant
+    bits = 8
+    headroom = 1.0
+
+
+class Weight8(_Weight):
+    """8-bit weights, one scale per output channel; `channels` is given by the layer (`weight_channels=`)."""
+
+    tensor_quant = WeightQuant
+    bits = 8
+    per_channel = True
+
+
+class Weight8Shared(Weight8):
+    """8-bit weights, one scale for the whole layer."""
+
+    per_channel = False

@@ -1,0 +1,144 @@
+"""What a network is, in seven numbers: the one description that training, export and reports share (no torch here)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from bireal_hw.errors import BirealError, out_of_range, unknown
+
+REPEATS = {"bireal18": (4, 4, 4, 4), "bireal34": (6, 8, 12, 6)}
+"""Blocks (each one 1-bit convolution) per stage; paper table "Whole network", authors' PyTorch release."""
+
+SMALL_IMAGE = 64
+"""Images with both sides up to this many pixels get the 3x3 stem without a pool."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Describe a Bi-Real network; a value that can never be built raises BirealError here.
+
+    model          bireal18 or bireal34
+    width          multiplier of the channels 64, 128, 256, 512; 0.125 to 1
+    image          (height, width) in pixels; multiples of 8, of 32 if either exceeds 64
+    channels       1 (grey) or 3 (RGB)
+    classes        at least 2
+    shortcut_bits  bits of the shortcut stream, 8 to 16
+    """
+
+    model: str = "bireal18"
+    width: float = 1.0
+    image: tuple[int, int] = (32, 32)
+    channels: int = 3
+    classes: int = 10
+    shortcut_bits: int = 16
+
+    def __post_init__(self) -> None:
+        if self.model not in REPEATS:
+            raise unknown("model", self.model, REPEATS)
+        object.__setattr__(self, "width", _number("width", self.width))
+        object.__setattr__(self, "image", _image(self.image))
+        for name in ("channels", "classes", "shortcut_bits"):
+            _integer(name, getattr(self, name))
+        if not 0.125 <= self.width <= 1:
+            raise out_of_range("width", self.width, "choose from 0.125 to 1")
+        step = 8 if self.small else 32
+        for side in self.image:
+            if side < step or side % step:
+                near = max(step, round(side / step) * step)
+                reason = "" if self.small else f", as one side exceeds {SMALL_IMAGE}"
+                raise out_of_range("image", self.image_text, f"sides are multiples of {step}{reason}; nearest is {near}")
+        if self.channels not in (1, 3):
+            raise out_of_range("channels", self.channels, "choose 1 (grey) or 3 (RGB)")
+        if self.classes < 2:
+            raise out_of_range("classes", self.classes, "at least 2")
+        if not 8 <= self.shortcut_bits <= 16:
+            raise out_of_range("shortcut_bits", self.shortcut_bits, "choose from 8 to 16")
+
+    @property
+    def image_text(self) -> str:
+        """Spell the image size as height x width.
+
+        >>> ModelSpec(image=(48, 64)).image_text
+        '48x64'
+        """
+        return f"{self.image[0]}x{self.image[1]}"
+
+    @property
+    def small(self) -> bool:
+        """Tell whether the stem is 3x3 stride 1 without a pool (both sides up to 64 pixels)."""
+        return max(self.image) <= SMALL_IMAGE
+
+    @property
+    def repeats(self) -> tuple[int, int, int, int]:
+        """Blocks of the four stages."""
+        return REPEATS[self.model]
+
+    @property
+    def stage_channels(self) -> tuple[int, int, int, int]:
+        """Channels of the four stages.
+
+        >>> ModelSpec(width=0.25).stage_channels
+        (16, 32, 64, 128)
+        """
+        base = max(8, round(64 * self.width / 8) * 8)
+        return base, 2 * base, 4 * base, 8 * base
+
+    @property
+    def pixels(self) -> int:
+        """Pixels the global pool sums over."""
+        shrink = 8 if self.small else 32
+        return (self.image[0] // shrink) * (self.image[1] // shrink)
+
+    def parameters(self) -> tuple[int, int]:
+        """Count (binary, real) trainable parameters; real = stem, 1x1 shortcuts, classifier, BatchNorm.
+
+        >>> ModelSpec("bireal18", image=(224, 224), classes=1000).parameters()
+        (10985472, 704040)
+        """
+        stages = self.stage_channels
+        kernel = 3 if self.small else 7
+        binary = 0
+        real = stages[0] * (self.channels * kernel**2 + 2)
+        before = stages[0]
+        for channels, repeat in zip(stages, self.repeats, strict=True):
+            binary += 9 * channels * (before + (repeat - 1) * channels)
+            real += 2 * channels * repeat
+            if channels != before:
+                real += channels * (before + 2)
+            before = channels
+        return binary, real + (before + 1) * self.classes
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a dict that `json` can write."""
+        return asdict(self) | {"image": list(self.image)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ModelSpec:
+        """Read what `to_json` wrote; an unknown key raises BirealError with the nearest known one."""
+        if not isinstance(data, Mapping):
+            raise BirealError(f"model spec is a {type(data).__name__}: an object with keys is needed")
+        known = [field.name for field in fields(cls)]
+        for key in data:
+            if key not in known:
+                raise unknown("model spec key", key, known)
+        return cls(**data)
+
+
+def _integer(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise out_of_range(name, value, "a whole number is needed")
+    return value
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise out_of_range(name, value, "a number is needed")
+    return float(value)
+
+
+def _image(value: object) -> tuple[int, int]:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise out_of_range("image", value, "two sides are needed, height and width in pixels")
+    return _integer("image", value[0]), _integer("image", value[1])
