@@ -45,6 +45,7 @@ def run(graph: Graph, images: Array, batch: int = BATCH) -> Array:
     """Compute the logits of images.
 
     Args:
+        graph: the network.
         images: (N, H, W, C) uint8 stored pixels.
         batch: frames at once.
 
@@ -54,9 +55,8 @@ def run(graph: Graph, images: Array, batch: int = BATCH) -> Array:
     check_images(graph, images)
     parts = []
     for start in range(0, len(images), batch):
-        for _, value in tensors(graph, images[start : start + batch]):
-            pass
-        parts.append(value.reshape(len(value), -1))
+        *_, (_, logits) = tensors(graph, images[start : start + batch])
+        parts.append(logits.reshape(len(logits), -1))
     return np.concatenate(parts)
 
 

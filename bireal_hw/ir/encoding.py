@@ -91,7 +91,8 @@ def weight_words(weights: NDArray[np.integer], pe: int, simd: int, width: int) -
 
     Args:
         weights: (Cout, kernel, kernel, Cin) integers; -1/+1 when width is 1.
-        pe, simd: output channels and K elements in a word; they divide Cout and K.
+        pe: output channels in a word; divides Cout.
+        simd: K elements of each in a word; divides K.
         width: bits of one weight; at 1 the weight is stored as its bit.
     """
     cout = weights.shape[0]

@@ -67,8 +67,9 @@ class Graph:
             if missing:
                 raise BirealError(f"graph {self.name}: {node.name} reads '{missing[0]}', which no earlier node makes")
             if len(node.inputs) != node.op.arity:
+                found, wanted = len(node.inputs), node.op.arity
                 raise BirealError(
-                    f"graph {self.name}: {node.name} has {len(node.inputs)} inputs, {node.op.kind} takes {node.op.arity}"
+                    f"graph {self.name}: {node.name} has {found} inputs, {node.op.kind} takes {wanted}"
                 )
             try:
                 types[node.name] = node.op.infer(*(types[name] for name in node.inputs))

@@ -114,6 +114,10 @@ class Op(ABC):
         """Cycles under a folding."""
 
     @abstractmethod
+    def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
+        """Input ports and output port of the module under a folding."""
+
+    @abstractmethod
     def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
         """Module, parameters and memories under a folding."""
 
@@ -149,7 +153,9 @@ def require_divides(kind: str, factor: str, value: int, total: str, number: int)
     """Raise BirealError unless value divides number, naming the factors that do."""
     if value < 1 or number % value:
         legal = ", ".join(map(str, divisors(number)))
-        raise BirealError(f"{kind}: {total}={number} is not a multiple of {factor}={value}; choose {factor} from {legal}")
+        raise BirealError(
+            f"{kind}: {total}={number} is not a multiple of {factor}={value}; choose {factor} from {legal}"
+        )
 
 
 def shared_lanes(pe: int, simd: int, k: int) -> int:

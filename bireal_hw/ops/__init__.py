@@ -1,7 +1,7 @@
 """Layer types of the integer graph: one file each, importing this package registers them."""
 
-from bireal_hw.ops.avg_pool import AvgPool
 from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port
+from bireal_hw.ops.avg_pool import AvgPool
 from bireal_hw.ops.binary_conv import BinaryConv
 from bireal_hw.ops.center import Center
 from bireal_hw.ops.max_pool import MaxPool

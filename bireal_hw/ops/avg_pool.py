@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from bireal_hw.ir.encoding import half, saturate, shift_right, signed_width
-from bireal_hw.ir.types import DataType, TensorType
 from bireal_hw.ir.op import Array, Binding, Cost, Fold, Op, Port, require
+from bireal_hw.ir.types import DataType, TensorType
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,9 @@ class AvgPool(Op):
         (x,) = inputs
         return Cost(x.beats(fold.lanes), latency=0)
 
+    def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
+        return (Port("s_axis", fold.lanes, inputs[0].dtype),), Port("m_axis", fold.lanes, self.dtype)
+
     def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
         (x,) = inputs
         return Binding(
@@ -75,6 +78,5 @@ class AvgPool(Op):
                 "Shift": self.shift,
                 "OutWidth": self.dtype.width,
             },
-            (Port("s_axis", fold.lanes, x.dtype),),
-            Port("m_axis", fold.lanes, self.dtype),
+            *self.rtl_ports(fold, x),
         )

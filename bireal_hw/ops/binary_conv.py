@@ -11,7 +11,6 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from bireal_hw.ir.encoding import weight_words
-from bireal_hw.ir.types import BIPOLAR, TensorType, ranged
 from bireal_hw.ir.op import (
     Array,
     Binding,
@@ -24,6 +23,7 @@ from bireal_hw.ir.op import (
     require,
     require_divides,
 )
+from bireal_hw.ir.types import BIPOLAR, TensorType, ranged
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +82,9 @@ class BinaryConv(Op):
         require_divides(self.kind, "pe", fold.pe, "out_channels", self.weights.shape[0])
         require_divides(self.kind, "simd", fold.simd, "in_channels", self.weights.shape[3])
 
+    def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
+        return (Port("s_axis", fold.simd, BIPOLAR),), Port("m_axis", fold.pe, self.infer(*inputs).dtype)
+
     def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
         (x,) = inputs
         out = self.infer(x)
@@ -100,8 +103,7 @@ class BinaryConv(Op):
                 "Simd": fold.simd,
                 "AccWidth": out.dtype.width,
             },
-            (Port("s_axis", fold.simd, BIPOLAR),),
-            Port("m_axis", fold.pe, out.dtype),
+            *self.rtl_ports(fold, x),
             {"WeightFile": Memory(fold.pe * fold.simd, weight_words(self.weights, fold.pe, fold.simd, 1))},
         )
 
@@ -130,7 +132,7 @@ def _popcount(x):  # type: ignore[no-untyped-def]
 
 @njit(parallel=True, cache=True)
 def _xnor_conv(x, weights, channels, stride, pad, dot):  # type: ignore[no-untyped-def]
-    """dot = valid*Cin - 2*mismatches; x (N, H, W, words), weights (k, k, words, Cout), dot (N, Ho, Wo, Cout)."""
+    """Dot = valid*Cin - 2*mismatches; x (N, H, W, words), weights (k, k, words, Cout), dot (N, Ho, Wo, Cout)."""
     kernel, _, words, cout = weights.shape
     _, height, width, _ = x.shape
     frames, out_height, out_width, _ = dot.shape

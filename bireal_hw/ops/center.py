@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from bireal_hw.ir.encoding import field_words, signed_width
-from bireal_hw.ir.types import DataType, TensorType
 from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port, require
+from bireal_hw.ir.types import DataType, TensorType
 
 OFFSET_WIDTH = 9
 
@@ -44,6 +44,10 @@ class Center(Op):
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         return Cost(inputs[0].beats(fold.lanes), latency=0)
 
+    def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
+        (x,) = inputs
+        return (Port("s_axis", fold.lanes, x.dtype),), Port("m_axis", fold.lanes, self.infer(x).dtype)
+
     def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
         (x,) = inputs
         out = self.infer(x)
@@ -51,7 +55,6 @@ class Center(Op):
         return Binding(
             "br_center",
             {"Channels": x.channels, "Lanes": fold.lanes, "OutWidth": out.dtype.width},
-            (Port("s_axis", fold.lanes, x.dtype),),
-            Port("m_axis", fold.lanes, out.dtype),
+            *self.rtl_ports(fold, x),
             {"OffsetFile": Memory(fold.lanes * OFFSET_WIDTH, words)},
         )

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from bireal_hw.ir.types import TensorType
 from bireal_hw.ir.op import Array, Binding, Cost, Fold, Op, Port, require
+from bireal_hw.ir.types import TensorType
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,10 @@ class MaxPool(Op):
         (x,) = inputs
         return Cost(x.beats(fold.lanes), latency=0)
 
+    def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
+        dtype = inputs[0].dtype
+        return (Port("s_axis", fold.lanes, dtype),), Port("m_axis", fold.lanes, dtype)
+
     def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
         (x,) = inputs
         return Binding(
@@ -44,8 +48,7 @@ class MaxPool(Op):
                 "Lanes": fold.lanes,
                 "InWidth": x.dtype.width,
             },
-            (Port("s_axis", fold.lanes, x.dtype),),
-            Port("m_axis", fold.lanes, x.dtype),
+            *self.rtl_ports(fold, x),
         )
 
 

@@ -9,16 +9,16 @@ import numpy as np
 from numba import njit, prange
 
 from bireal_hw.ir.encoding import field_words, signed_width
-from bireal_hw.ir.types import DataType, TensorType
 from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port, require
+from bireal_hw.ir.types import DataType, TensorType
 
 
 @dataclass(frozen=True, eq=False)
 class Merge(Op):
     """r' = sat(r + ((gain*dot + bias) >> shift)), per channel; inputs are (shortcut r, dot).
 
-    Gain and bias hold BatchNorm and the weights' magnitude, bias also the rounding half. The sum needs no rounding: both
-    terms are on the stream's grid.
+    Gain and bias hold BatchNorm and the weights' magnitude, bias also the rounding half. The sum needs no
+    rounding: both terms are on the stream's grid.
 
     Attributes:
         gain: (C,) integers of at most 16 bits.
@@ -73,6 +73,11 @@ class Merge(Op):
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         return Cost(inputs[0].beats(fold.lanes), latency=0)
 
+    def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
+        r, dot = inputs
+        ports = Port("s_axis_shortcut", fold.lanes, r.dtype), Port("s_axis", fold.lanes, dot.dtype)
+        return ports, Port("m_axis", fold.lanes, self.dtype)
+
     def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
         r, dot = inputs
         gain_width = signed_width(int(self.gain.min()), int(self.gain.max()))
@@ -90,8 +95,7 @@ class Merge(Op):
                 "Shift": self.shift,
                 "OutWidth": self.dtype.width,
             },
-            (Port("s_axis_shortcut", fold.lanes, r.dtype), Port("s_axis", fold.lanes, dot.dtype)),
-            Port("m_axis", fold.lanes, self.dtype),
+            *self.rtl_ports(fold, r, dot),
             {"AffineFile": Memory(fold.lanes * (gain_width + bias_width), words)},
         )
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bireal_hw.ir.encoding import FLOAT32_EXACT, field_words, saturate, shift_right, signed_width, weight_words
-from bireal_hw.ir.types import DataType, TensorType
 from bireal_hw.ir.op import (
     Array,
     Binding,
@@ -23,6 +22,7 @@ from bireal_hw.ir.op import (
     require_divides,
     shared_lanes,
 )
+from bireal_hw.ir.types import DataType, TensorType
 
 WEIGHT_WIDTH = 8
 
@@ -85,9 +85,10 @@ class RealConv(Op):
 
     def golden(self, *inputs: Array) -> Array:
         (x,) = inputs
-        cout, kernel, _, _ = self.weights.shape
+        cout = len(self.weights)
         bound = int(np.abs(self.weights.astype(np.int64)).reshape(cout, -1).sum(1).max()) << 8
-        number = np.float32 if bound < FLOAT32_EXACT else np.float64  # exact: |x| <= 256, every partial sum < 2^24 or 2^53
+        # Exact: |x| <= 256, so every partial sum stays below 2^24 (float32) or 2^53 (float64).
+        number = np.float32 if bound < FLOAT32_EXACT else np.float64
         windows = self._windows(x.astype(number))
         acc = (windows.reshape(-1, self.k) @ self.weights.reshape(cout, -1).T.astype(number)).astype(np.int64)
         acc += self.bias
@@ -104,11 +105,9 @@ class RealConv(Op):
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
-        out, binding = self.infer(x), self.rtl(fold, x)
+        out, ((source,), sink) = self.infer(x), self.rtl_ports(fold, x)
         chunks = self.k // fold.simd
-        cycles = max(
-            x.beats(binding.inputs[0].lanes), out.beats(fold.pe) * chunks, out.beats(binding.output.lanes)
-        )
+        cycles = max(x.beats(source.lanes), out.beats(fold.pe) * chunks, out.beats(sink.lanes))
         return Cost(cycles, latency=0)
 
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
@@ -116,6 +115,12 @@ class RealConv(Op):
         require_divides(self.kind, "pe", fold.pe, "out_channels", cout)
         row = cin if kernel == 1 else kernel * cin
         require_divides(self.kind, "simd", fold.simd, "in_channels" if kernel == 1 else "kernel*in_channels", row)
+
+    def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
+        (x,) = inputs
+        _, kernel, _, cin = self.weights.shape
+        lanes = shared_lanes(fold.pe, fold.simd, self.k)
+        return (Port("s_axis", cin if kernel > 1 else fold.simd, x.dtype),), Port("m_axis", lanes, self.dtype)
 
     def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
         (x,) = inputs
@@ -147,8 +152,7 @@ class RealConv(Op):
                 "LeftShift": left,
                 "OutWidth": self.dtype.width,
             },
-            (Port("s_axis", cin if kernel > 1 else fold.simd, x.dtype),),
-            Port("m_axis", lanes, self.dtype),
+            *self.rtl_ports(fold, x),
             {
                 "WeightFile": Memory(
                     fold.pe * fold.simd * WEIGHT_WIDTH, weight_words(self.weights, fold.pe, fold.simd, WEIGHT_WIDTH)

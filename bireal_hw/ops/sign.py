@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bireal_hw.ir import encoding
-from bireal_hw.ir.types import BIPOLAR, TensorType
 from bireal_hw.ir.op import Array, Binding, Cost, Fold, Op, Port
+from bireal_hw.ir.types import BIPOLAR, TensorType
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +25,13 @@ class Sign(Op):
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         return Cost(inputs[0].beats(fold.lanes), latency=0)
 
+    def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
+        return (Port("s_axis", fold.lanes, inputs[0].dtype),), Port("m_axis", fold.lanes, BIPOLAR)
+
     def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
         (x,) = inputs
         return Binding(
             "br_sign",
             {"Lanes": fold.lanes, "InWidth": x.dtype.width},
-            (Port("s_axis", fold.lanes, x.dtype),),
-            Port("m_axis", fold.lanes, BIPOLAR),
+            *self.rtl_ports(fold, x),
         )

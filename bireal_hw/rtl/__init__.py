@@ -1,0 +1,161 @@
+"""Writes the SystemVerilog of a network: a top of named connections, memory files, the library, a file list.
+
+The layers are hand-written modules in `rtl/`; this emitter only sets parameters, fills memories and wires streams. The
+output depends on nothing but the graph, the folding and the version: the same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import jinja2
+
+from bireal_hw import __version__
+from bireal_hw.assets import asset
+from bireal_hw.ir.graph import Graph
+from bireal_hw.ir.op import Memory
+from bireal_hw.passes.dataflow import Dataflow, Instance, elaborate
+from bireal_hw.passes.folding import Folding
+
+FILE_LIST = "files.f"
+MEMORIES = "mem"
+
+
+def generate(graph: Graph, folding: Folding, out_dir: Path) -> Dataflow:
+    """Write the hardware of a network into a folder that appears whole or not at all.
+
+    Leaves `br_top.sv`, `mem/*.mem`, `lib/*.sv` (the modules it uses), `files.f` (sources in compile order, relative to
+    the folder) and `dataflow.json` (instances, streams, predicted cycles).
+
+    Args:
+        graph: the network.
+        folding: a fold for every node (see `bireal_hw.passes.folding`).
+        out_dir: replaced if it exists.
+    """
+    flow = elaborate(graph, folding)
+    temporary = out_dir.with_name(out_dir.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        (temporary / MEMORIES).mkdir(parents=True)
+        for instance in flow.instances:
+            for parameter, memory in instance.binding.memories.items():
+                (temporary / memory_file(instance, parameter)).write_text(memory_text(memory))
+        (temporary / "br_top.sv").write_text(top_text(flow))
+        sources = copy_library(temporary / "lib", {instance.binding.module for instance in flow.instances})
+        (temporary / FILE_LIST).write_text("".join(f"lib/{name}\n" for name in sources) + "br_top.sv\n")
+        (temporary / "dataflow.json").write_text(json.dumps(describe(flow, folding), indent=1) + "\n")
+        shutil.rmtree(out_dir, ignore_errors=True)
+        temporary.replace(out_dir)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return flow
+
+
+def memory_file(instance: Instance, parameter: str) -> str:
+    """Path of a memory file, relative to the generated folder; named by its contents."""
+    digest = hashlib.sha256(memory_text(instance.binding.memories[parameter]).encode()).hexdigest()[:8]
+    return f"{MEMORIES}/{instance.name}_{parameter.removesuffix('File').lower()}_{digest}.mem"
+
+
+def memory_text(memory: Memory) -> str:
+    """One word a line in hexadecimal, as $readmemh reads it."""
+    digits = (memory.width + 3) // 4
+    return "".join(f"{word:0{digits}x}\n" for word in memory.words)
+
+
+def top_text(flow: Dataflow) -> str:
+    """The text of br_top."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bireal_hw.rtl", "."),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    template = environment.get_template("top.sv.j2")
+    return template.render(flow=flow, version=__version__, parameters=_parameters, connections=_connections)
+
+
+def _parameters(instance: Instance) -> Iterator[tuple[str, str]]:
+    """Parameter assignments of an instance."""
+    yield from ((name, str(value)) for name, value in instance.binding.parameters.items())
+    for parameter in instance.binding.memories:
+        yield parameter, f'{{MemDir, "{memory_file(instance, parameter).removeprefix(f"{MEMORIES}/")}"}}'
+
+
+def _connections(instance: Instance) -> Iterator[tuple[str, str]]:
+    """Port connections of an instance; a fork's handshakes are vectors, its first output in bit 0."""
+    for port, stream in zip(instance.binding.inputs, instance.inputs, strict=True):
+        yield f"{port.name}_tdata", f"{stream.data}_tdata"
+        yield f"{port.name}_tvalid", f"{stream.name}_tvalid"
+        yield f"{port.name}_tready", f"{stream.name}_tready"
+        yield f"{port.name}_tlast", f"{stream.data}_tlast"
+    port, streams = instance.binding.output, instance.outputs
+    vector = "{%s}" if len(streams) > 1 else "%s"
+    yield f"{port.name}_tdata", f"{streams[0].data}_tdata"
+    yield f"{port.name}_tvalid", vector % ", ".join(f"{stream.name}_tvalid" for stream in reversed(streams))
+    yield f"{port.name}_tready", vector % ", ".join(f"{stream.name}_tready" for stream in reversed(streams))
+    yield f"{port.name}_tlast", f"{streams[0].data}_tlast"
+    if instance.binding.module == "br_fifo":
+        yield from (("usage_o", ""), ("max_fill_o", ""))
+
+
+def library_sources() -> list[Path]:
+    """All modules of the hand-written library, the package first, then by name."""
+    root = asset("rtl")
+    return [*sorted(root.glob("pkg/*.sv")), *sorted(root.glob("lib/*.sv")), *sorted(root.glob("layers/*.sv"))]
+
+
+def copy_library(folder: Path, modules: set[str]) -> list[str]:
+    """Copy the given modules and all that they instantiate; return the file names in compile order."""
+    texts = {path.stem: path.read_text() for path in library_sources()}
+    needed: set[str] = {name for name in texts if name.endswith("_pkg")}
+    pending = set(modules)
+    while pending:
+        name = pending.pop()
+        needed.add(name)
+        pending |= {other for other in texts if other not in needed and f"  {other} " in texts[name]}
+    folder.mkdir()
+    names = [f"{stem}.sv" for stem in texts if stem in needed]
+    for name in names:
+        (folder / name).write_text(texts[name.removesuffix(".sv")])
+    return names
+
+
+def describe(flow: Dataflow, folding: Folding) -> dict[str, object]:
+    """The dataflow as JSON values: what was instantiated with which parameters, and the cycles of each layer."""
+    layers = {
+        name: {"cycles": cost.cycles, **({"fold": _fold_dict(folding, name)} if name in folding else {})}
+        for name, cost in flow.costs.items()
+    }
+    instances = [
+        {
+            "name": instance.name,
+            "module": instance.binding.module,
+            "parameters": instance.binding.parameters,
+            "memories": {
+                parameter: {"file": memory_file(instance, parameter), "depth": len(m.words), "width": m.width}
+                for parameter, m in instance.binding.memories.items()
+            },
+            "inputs": [stream.name for stream in instance.inputs],
+            "outputs": [stream.name for stream in instance.outputs],
+        }
+        for instance in flow.instances
+    ]
+    return {
+        "name": flow.name,
+        "version": __version__,
+        "cycles_per_frame": flow.cycles,
+        "bottleneck": flow.bottleneck,
+        "layers": layers,
+        "instances": instances,
+    }
+
+
+def _fold_dict(folding: Folding, name: str) -> dict[str, int]:
+    fold = folding[name]
+    return {"pe": fold.pe, "simd": fold.simd, "lanes": fold.lanes}
