@@ -194,6 +194,32 @@ class WeightQuant(_Quantizer):
         return ScaledRound.apply(w, step), step.abs(), self.zero_point, self.bit_width
 
 
+class GridQuant(_Quantizer):
+    """Round down to the fixed grid 2^-frac and saturate: what the exported activations do, their half added before."""
+
+    def __init__(self, bits: int, frac: int) -> None:
+        super().__init__(bits)
+        self.frac = frac
+
+    def forward(self, x: Tensor) -> Quantized:
+        limit = 2 ** (self.bits - 1)
+        value = (x * 2.0**self.frac).floor_().clamp_(-limit, limit - 1).mul_(2.0**-self.frac)
+        return value, self.one * 2.0**-self.frac, self.zero_point, self.bit_width
+
+
+class GridWeightQuant(_Quantizer):
+    """Round weights to multiples of a fixed `step`, a tensor that broadcasts; 8 bits."""
+
+    step: Tensor
+
+    def __init__(self, step: Tensor) -> None:
+        super().__init__(8)
+        self.register_buffer("step", step)
+
+    def forward(self, w: Tensor) -> Quantized:
+        return ScaledRound.apply(w, self.step), self.step, self.zero_point, self.bit_width
+
+
 def channel_mean(w: Tensor) -> Tensor:
     """Return alpha_c = mean |w| over all but the first axis, shaped to broadcast over w."""
     return w.abs().mean(dim=tuple(range(1, w.dim())), keepdim=True)
@@ -267,3 +293,21 @@ class Weight8Shared(Weight8):
     """8-bit weights, one scale for the whole layer."""
 
     per_channel = False
+
+
+class GridAct(_Act):
+    """Activations of the deploy model; `bits` and `frac` are given by the layer."""
+
+    tensor_quant = GridQuant
+
+
+class GridWeight(_Weight):
+    """8-bit weights of the deploy model; `step` is given by the layer (`weight_step=`)."""
+
+    tensor_quant = GridWeightQuant
+
+
+class BitWeight(_Weight):
+    """Weights of the deploy model's 1-bit convolutions, +-1."""
+
+    tensor_quant = ApproxSignQuant
