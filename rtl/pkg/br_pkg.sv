@@ -1,0 +1,35 @@
+// br_pkg: width and size functions shared by all modules.
+// They are constant functions: use them for localparams only.
+`default_nettype none
+
+package br_pkg;
+
+  // Bits of an index 0 .. n-1, at least 1 (an index over one element is a constant 0).
+  function automatic int unsigned idx_width(input int unsigned n);
+    return (n > 1) ? $unsigned($clog2(n)) : 1;
+  endfunction
+
+  // Bits of a count 0 .. n, at least 1.
+  function automatic int unsigned cnt_width(input int unsigned n);
+    return idx_width(n + 1);
+  endfunction
+
+  // Larger of two sizes.
+  function automatic int unsigned max2(input int unsigned a, input int unsigned b);
+    return (a > b) ? a : b;
+  endfunction
+
+  // Smaller of two sizes.
+  function automatic int unsigned min2(input int unsigned a, input int unsigned b);
+    return (a < b) ? a : b;
+  endfunction
+
+  // Output positions of a window along one side of the image.
+  function automatic int unsigned out_size(input int unsigned size, input int unsigned kernel,
+                                           input int unsigned stride, input int unsigned pad);
+    return (size + 2 * pad - kernel) / stride + 1;
+  endfunction
+
+endpackage
+
+`default_nettype wire
