@@ -1,0 +1,160 @@
+// br_avg_pool: average over windows that do not overlap, as an exact sum rounded once.
+// Function       q = sat((sum of the KernelH x KernelW window + half) >>> Shift), saturation to OutWidth bits;
+//                half = 2^(Shift-1) for Shift > 0, else 0; a negative Shift is a left shift. The global pool is the kernel
+//                Height x Width
+// Stream in      beat = Lanes signed numbers of InWidth bits of one pixel; rows from the top, pixels from the left
+// Stream out     beat = Lanes signed numbers of OutWidth bits; tlast on the frame's last beat
+// Parameters     Lanes divides Channels, KernelH divides Height, KernelW divides Width (checked at elaboration); SumWidth
+//                bits hold any sum over a window or a part of it
+// Latency        ((KernelH-1)*Width + KernelW-1)*(Channels/Lanes) + 3
+// Throughput     cycles per frame = input beats = Height*Width*(Channels/Lanes)
+// Back-pressure  combinational path m_axis_tready -> s_axis_tready; holds 3 beats when stalled
+// Source         golden in bireal_hw/ops/avg_pool.py
+
+`default_nettype none
+
+module br_avg_pool #(
+  parameter int unsigned Height   = 2,
+  parameter int unsigned Width    = 2,
+  parameter int unsigned Channels = 1,
+  parameter int unsigned Lanes    = 1,   // channels in a beat
+  parameter int unsigned InWidth  = 16,  // bits of an input number
+  parameter int unsigned KernelH  = 2,
+  parameter int unsigned KernelW  = 2,
+  parameter int unsigned SumWidth = 18,  // bits of the sum over a window
+  parameter int          Shift    = 2,   // right shift of the sum, negative = left
+  parameter int unsigned OutWidth = 8    // bits of q
+) (
+  input  wire logic                      clk_i,
+  input  wire logic                      rst_ni,
+  input  wire logic [Lanes*InWidth-1:0]  s_axis_tdata,
+  input  wire logic                      s_axis_tvalid,
+  output logic                           s_axis_tready,
+  input  wire logic                      s_axis_tlast,
+  output logic      [Lanes*OutWidth-1:0] m_axis_tdata,
+  output logic                           m_axis_tvalid,
+  input  wire logic                      m_axis_tready,
+  output logic                           m_axis_tlast
+);
+
+  localparam int unsigned Groups = Channels / Lanes;
+  localparam int unsigned Tiles = Width / KernelW;  // windows side by side
+  localparam int unsigned Depth = Tiles * Groups;
+  localparam int unsigned AddrW = Depth > 1 ? $clog2(Depth) : 1;
+  localparam int unsigned GroupW = Groups > 1 ? $clog2(Groups) : 1;
+  localparam int unsigned ColW = KernelW > 1 ? $clog2(KernelW) : 1;
+  localparam int unsigned RowW = KernelH > 1 ? $clog2(KernelH) : 1;
+  localparam int unsigned Right = Shift > 0 ? Shift : 0;
+  localparam int unsigned Left = Shift < 0 ? -Shift : 0;
+  localparam int unsigned WideW = (SumWidth > Right ? SumWidth : Right) + Left + 1;
+  localparam int unsigned RoundW = WideW > OutWidth ? WideW : OutWidth + 1;
+  localparam logic signed [RoundW-1:0] Half = Right > 0 ? RoundW'(1) << (Right - 1) : '0;
+
+  if (Lanes < 1 || Channels % Lanes != 0) begin : g_check_lanes
+    $error("br_avg_pool: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
+  end
+  if (Height % KernelH != 0 || Width % KernelW != 0) begin : g_check_kernel
+    $error("br_avg_pool: a %0dx%0d window does not tile %0dx%0d", KernelH, KernelW, Height, Width);
+  end
+
+  logic advance, take;
+  assign advance = !m_axis_tvalid || m_axis_tready;
+  assign s_axis_tready = advance;
+  assign take = advance && s_axis_tvalid;
+
+  // Position of the next input beat: channels, pixel and row inside the window, address of the window's sum.
+  logic [GroupW-1:0] group_q;
+  logic [ColW-1:0] col_q;
+  logic [RowW-1:0] row_q;
+  logic [AddrW-1:0] addr_q;
+  logic group_end, col_end, row_end, line_end;
+
+  assign group_end = group_q == GroupW'(Groups - 1);
+  assign col_end   = col_q == ColW'(KernelW - 1);
+  assign row_end   = row_q == RowW'(KernelH - 1);
+  assign line_end  = group_end && col_end && addr_q == AddrW'(Depth - 1);
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      group_q <= '0;
+      col_q   <= '0;
+      row_q   <= '0;
+      addr_q  <= '0;
+    end else if (take) begin
+      group_q <= group_end ? '0 : group_q + 1'b1;
+      if (group_end) col_q <= col_end ? '0 : col_q + 1'b1;
+      if (line_end) row_q <= row_end ? '0 : row_q + 1'b1;
+      if (line_end) addr_q <= '0;
+      else if (group_end && !col_end) addr_q <= addr_q - AddrW'(Groups - 1);
+      else addr_q <= addr_q + 1'b1;
+    end
+  end
+
+  // Stage 1 adds to the stored sum, stage 2 rounds, stage 3 is the output register.
+  logic valid1_q, first1_q, last1_q, end1_q, valid2_q, end2_q;
+  logic [Lanes*InWidth-1:0] data_q;
+  logic [AddrW-1:0] addr1_q;
+  logic [Lanes*SumWidth-1:0] stored, sum, sum_q;
+
+  br_ram #(
+    .Width(Lanes * SumWidth),
+    .Depth(Depth)
+  ) u_sums (
+    .clk_i,
+    .en_i   (advance),
+    .raddr_i(addr_q),
+    .rdata_o(stored),
+    .write_i(valid1_q),
+    .waddr_i(addr1_q),
+    .wdata_i(sum)
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (advance) begin
+      data_q   <= s_axis_tdata;
+      addr1_q  <= addr_q;
+      first1_q <= col_q == '0 && row_q == '0;
+      last1_q  <= col_end && row_end;
+      end1_q   <= s_axis_tlast;
+      sum_q    <= sum;
+      end2_q   <= end1_q;
+      m_axis_tlast <= end2_q;
+    end
+    if (!rst_ni) begin
+      valid1_q      <= 1'b0;
+      valid2_q      <= 1'b0;
+      m_axis_tvalid <= 1'b0;
+    end else if (advance) begin
+      valid1_q      <= take;
+      valid2_q      <= valid1_q && last1_q;
+      m_axis_tvalid <= valid2_q;
+    end
+  end
+
+  for (genvar l = 0; l < Lanes; l++) begin : g_lane
+    logic signed [InWidth-1:0] in;
+    logic signed [SumWidth-1:0] partial;
+    logic signed [RoundW-1:0] rounded;
+    logic signed [OutWidth-1:0] out;
+
+    assign in = data_q[l*InWidth+:InWidth];
+    assign partial = first1_q ? '0 : stored[l*SumWidth+:SumWidth];
+    assign sum[l*SumWidth+:SumWidth] = partial + SumWidth'(in);
+    assign rounded = ((RoundW'(signed'(sum_q[l*SumWidth+:SumWidth])) <<< Left) + Half) >>> Right;
+
+    br_saturate #(
+      .InWidth (RoundW),
+      .OutWidth(OutWidth)
+    ) u_saturate (
+      .in_i (rounded),
+      .out_o(out)
+    );
+
+    always_ff @(posedge clk_i) begin
+      if (advance) m_axis_tdata[l*OutWidth+:OutWidth] <= out;
+    end
+  end
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,77 @@
+// br_center: stored pixels to the signed input of the stem.
+// Function       x = p - m_c
+// Stream in      beat = Lanes pixels p of 8 bits unsigned, lowest channel in the low bits
+// Stream out     beat = Lanes signed numbers of OutWidth bits; tlast passes through
+// Parameters     Lanes divides Channels; OutWidth 8 or 9 (checked at elaboration) and wide enough for 0-m_c..255-m_c;
+//                OffsetFile: Channels/Lanes words, lane l's m_c at [l*9 +: 9], unsigned
+// Latency        1
+// Throughput     cycles per frame = input beats
+// Back-pressure  combinational path m_axis_tready -> s_axis_tready; holds 1 beat when stalled
+// Source         golden in bireal_hw/ops/center.py
+
+`default_nettype none
+
+module br_center #(
+  parameter int unsigned Channels   = 1,
+  parameter int unsigned Lanes      = 1,  // channels in a beat
+  parameter int unsigned OutWidth   = 8,  // bits of x
+  parameter              OffsetFile = ""  // memory file of m_c
+) (
+  input  wire logic                      clk_i,
+  input  wire logic                      rst_ni,
+  input  wire logic [Lanes*8-1:0]        s_axis_tdata,
+  input  wire logic                      s_axis_tvalid,
+  output logic                           s_axis_tready,
+  input  wire logic                      s_axis_tlast,
+  output logic      [Lanes*OutWidth-1:0] m_axis_tdata,
+  output logic                           m_axis_tvalid,
+  input  wire logic                      m_axis_tready,
+  output logic                           m_axis_tlast
+);
+
+  localparam int unsigned OffsetW = 9;
+  localparam int unsigned Groups = Channels / Lanes;
+  localparam int unsigned GroupW = Groups > 1 ? $clog2(Groups) : 1;
+
+  if (Lanes < 1 || Channels % Lanes != 0) begin : g_check_lanes
+    $error("br_center: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
+  end
+  if (OutWidth < 8 || OutWidth > 9) begin : g_check_width
+    $error("br_center: OutWidth=%0d must be 8 or 9", OutWidth);
+  end
+
+  logic [Lanes*OffsetW-1:0] offsets[Groups];
+  initial begin
+    if (OffsetFile != "") $readmemh(OffsetFile, offsets);
+  end
+
+  logic take;
+  logic [GroupW-1:0] group_q;  // channels of the next beat
+  logic [Lanes*OffsetW-1:0] offset;
+  logic [Lanes*OutWidth-1:0] x;
+
+  assign s_axis_tready = !m_axis_tvalid || m_axis_tready;
+  assign take = s_axis_tvalid && s_axis_tready;
+  assign offset = offsets[group_q];
+
+  for (genvar l = 0; l < Lanes; l++) begin : g_lane
+    assign x[l*OutWidth+:OutWidth] = OutWidth'({1'b0, s_axis_tdata[l*8+:8]} - offset[l*OffsetW+:OffsetW]);
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (take) begin
+      m_axis_tdata <= x;
+      m_axis_tlast <= s_axis_tlast;
+    end
+    if (!rst_ni) begin
+      m_axis_tvalid <= 1'b0;
+      group_q       <= '0;
+    end else begin
+      if (s_axis_tready) m_axis_tvalid <= s_axis_tvalid;
+      if (take) group_q <= group_q == GroupW'(Groups - 1) ? '0 : group_q + 1'b1;
+    end
+  end
+
+endmodule
+
+`default_nettype wire

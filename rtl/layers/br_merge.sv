@@ -1,0 +1,132 @@
+// br_merge: affine of the convolution's sums and addition of the real-valued shortcut.
+// Function       r' = sat(r + ((G_c*dot + H_c) >>> Shift)), saturation to OutWidth bits
+// Stream in      s_axis: beat = Lanes signed sums dot of DotWidth bits; s_axis_shortcut: beat = Lanes signed numbers r of
+//                ShortcutWidth bits; lowest channel in the low bits; beats are taken in pairs
+// Stream out     beat = Lanes signed numbers of OutWidth bits; tlast is that of s_axis
+// Parameters     Lanes divides Channels (checked at elaboration); G_c, H_c signed, GWidth and HWidth bits;
+//                AffineFile: Channels/Lanes words, lane l at [l*(GWidth+HWidth) +: GWidth+HWidth], G_c in the low bits
+// Latency        4: operands and constants, product, affine, sum
+// Throughput     cycles per frame = input beats
+// Back-pressure  combinational path m_axis_tready -> s_axis_tready and s_axis_shortcut_tready, and from the valid of either
+//                input to the ready of the other; holds 4 beats when stalled
+// Source         paper, section 3.2; golden in bireal_hw/ops/merge.py
+
+`default_nettype none
+
+module br_merge #(
+  parameter int unsigned Channels      = 1,
+  parameter int unsigned Lanes         = 1,   // channels in a beat
+  parameter int unsigned DotWidth      = 8,   // bits of dot
+  parameter int unsigned ShortcutWidth = 16,  // bits of r
+  parameter int unsigned GWidth        = 16,  // bits of G_c
+  parameter int unsigned HWidth        = 24,  // bits of H_c
+  parameter int unsigned Shift         = 8,   // right shift after the affine
+  parameter int unsigned OutWidth      = 16,  // bits of r'
+  parameter              AffineFile    = ""   // memory file of G_c and H_c
+) (
+  input  wire logic                           clk_i,
+  input  wire logic                           rst_ni,
+  input  wire logic [Lanes*DotWidth-1:0]      s_axis_tdata,
+  input  wire logic                           s_axis_tvalid,
+  output logic                                s_axis_tready,
+  input  wire logic                           s_axis_tlast,
+  input  wire logic [Lanes*ShortcutWidth-1:0] s_axis_shortcut_tdata,
+  input  wire logic                           s_axis_shortcut_tvalid,
+  output logic                                s_axis_shortcut_tready,
+  input  wire logic                           s_axis_shortcut_tlast,
+  output logic      [Lanes*OutWidth-1:0]      m_axis_tdata,
+  output logic                                m_axis_tvalid,
+  input  wire logic                           m_axis_tready,
+  output logic                                m_axis_tlast
+);
+
+  localparam int unsigned Stages = 4;
+  localparam int unsigned Groups = Channels / Lanes;
+  localparam int unsigned GroupW = Groups > 1 ? $clog2(Groups) : 1;
+  localparam int unsigned FieldW = GWidth + HWidth;
+  localparam int unsigned ProductW = DotWidth + GWidth;
+  localparam int unsigned AffineW = (ProductW > HWidth ? ProductW : HWidth) + 1;
+  localparam int unsigned TermW = AffineW > ShortcutWidth ? AffineW : ShortcutWidth;
+  localparam int unsigned SumW = (TermW > OutWidth ? TermW : OutWidth) + 1;
+
+  if (Lanes < 1 || Channels % Lanes != 0) begin : g_check
+    $error("br_merge: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
+  end
+
+  logic [Lanes*FieldW-1:0] affine[Groups];
+  initial begin
+    if (AffineFile != "") $readmemh(AffineFile, affine);
+  end
+
+  // All stages advance together, whenever the last one is empty or handed over.
+  logic advance, take;
+  logic [Stages-1:0] valid_q, last_q;
+  logic [GroupW-1:0] group_q;  // channels of the next beat
+  logic [Lanes*FieldW-1:0] affine_q;
+
+  assign advance = !valid_q[Stages-1] || m_axis_tready;
+  assign take = advance && s_axis_tvalid && s_axis_shortcut_tvalid;
+  assign s_axis_tready = advance && s_axis_shortcut_tvalid;
+  assign s_axis_shortcut_tready = advance && s_axis_tvalid;
+  assign m_axis_tvalid = valid_q[Stages-1];
+  assign m_axis_tlast = last_q[Stages-1];
+
+  always_ff @(posedge clk_i) begin
+    if (advance) begin
+      affine_q <= affine[group_q];
+      last_q   <= {last_q[Stages-2:0], s_axis_tlast};
+    end
+    if (!rst_ni) begin
+      valid_q <= '0;
+      group_q <= '0;
+    end else begin
+      if (advance) valid_q <= {valid_q[Stages-2:0], take};
+      if (take) group_q <= group_q == GroupW'(Groups - 1) ? '0 : group_q + 1'b1;
+    end
+  end
+
+  for (genvar l = 0; l < Lanes; l++) begin : g_lane
+    logic signed [DotWidth-1:0] dot_q;
+    logic signed [GWidth-1:0] gain;
+    logic signed [HWidth-1:0] bias, bias_q;
+    logic signed [ProductW-1:0] product_q;
+    logic signed [AffineW-1:0] affine_sum_q;
+    logic signed [ShortcutWidth-1:0] shortcut_q[Stages-1];
+    logic signed [SumW-1:0] sum;
+    logic signed [OutWidth-1:0] out;
+
+    assign gain = affine_q[l*FieldW+:GWidth];
+    assign bias = affine_q[l*FieldW+GWidth+:HWidth];
+    assign sum  = SumW'(shortcut_q[Stages-2]) + SumW'(affine_sum_q >>> Shift);
+
+    br_saturate #(
+      .InWidth (SumW),
+      .OutWidth(OutWidth)
+    ) u_saturate (
+      .in_i (sum),
+      .out_o(out)
+    );
+
+    always_ff @(posedge clk_i) begin
+      if (advance) begin
+        dot_q         <= s_axis_tdata[l*DotWidth+:DotWidth];
+        shortcut_q[0] <= s_axis_shortcut_tdata[l*ShortcutWidth+:ShortcutWidth];
+
+        product_q     <= dot_q * gain;
+        bias_q        <= bias;
+        shortcut_q[1] <= shortcut_q[0];
+
+        affine_sum_q  <= AffineW'(product_q) + AffineW'(bias_q);
+        shortcut_q[2] <= shortcut_q[1];
+
+        m_axis_tdata[l*OutWidth+:OutWidth] <= out;
+      end
+    end
+  end
+
+  logic unused;
+  assign unused = &{1'b0, s_axis_shortcut_tlast};
+
+endmodule
+
+`default_nettype wire
