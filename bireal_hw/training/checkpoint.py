@@ -1,0 +1,89 @@
+"""The files of a training run: a finished network, and one in the middle of its training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bireal_hw.errors import BirealError
+from bireal_hw.models.bireal import BiReal, build_model
+from bireal_hw.models.spec import ModelSpec
+
+FORMAT = "bireal-hw checkpoint"
+VERSION = 1
+
+
+def save_checkpoint(path: Path, model: nn.Module, spec: ModelSpec, info: dict[str, Any]) -> None:
+    """Write a finished network: weights, spec and `info` (what train.json says). Replaces `path` in one move."""
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "spec": spec.to_json(),
+        "info": info,
+        "state_dict": {name: tensor.cpu() for name, tensor in model.state_dict().items()},
+    }
+    with replacing(path) as part:
+        torch.save(content, part)
+
+
+def load_checkpoint(path: Path) -> tuple[BiReal, ModelSpec, dict[str, Any]]:
+    """Read a finished network: (model in eval mode on the CPU, its spec, info).
+
+    Only tensors and plain values are read (`weights_only`), so a foreign file cannot run code.
+    Raises BirealError for a file that is missing, broken, truncated, not ours, or does not fit its own spec.
+    """
+    content = read(path)
+    if content.get("format") != FORMAT:
+        raise BirealError(f"checkpoint {path} was not written by bireal-hw: it lacks format='{FORMAT}'; train again")
+    if content.get("version") != VERSION:
+        raise BirealError(
+            f"checkpoint {path} has version {content.get('version')}; this program reads version {VERSION}; train again"
+        )
+    try:
+        spec = ModelSpec.from_json(content["spec"])
+        model = build_model(spec)
+        model.load_state_dict(content["state_dict"])
+        info = dict(content["info"])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BirealError(f"checkpoint {path} does not fit the network it names: {reason}; train again") from error
+    return model.eval(), spec, info
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a file of tensors and plain values; raises BirealError unless it holds a dict."""
+    if not path.is_file():
+        raise BirealError(f"checkpoint {path} does not exist; train first")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, pickle and zipfile raise many types; each means a file we did not write
+        raise BirealError(
+            f"checkpoint {path} is broken, truncated or not a checkpoint ({type(error).__name__}); train again"
+        ) from error
+    if not isinstance(content, dict):
+        raise BirealError(f"checkpoint {path} holds a {type(content).__name__}, not a checkpoint; train again")
+    return content
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write to and rename it at the end: `path` is the old file or the new one, never half.
+
+    Raises BirealError if the file cannot be written; the old one stays.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise BirealError(f"cannot write {path}: {' '.join(str(error).split())}") from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,46 @@
+"""The curves of a training run as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bireal_hw.training.checkpoint import replacing
+
+LOSS, TRAIN, TEST = "#666666", "#1f77b4", "#d62728"
+
+
+def save_curves(history: list[dict[str, Any]], title: str, path: Path) -> None:
+    """Draw loss and accuracy over the epochs, one above the other, and replace `path` in one move.
+
+    `history` has one row per epoch: epoch, train_loss, train_top1, test_top1 (percent).
+    """
+    epochs = [row["epoch"] for row in history]
+    marker = "o" if len(epochs) < 3 else ""
+    figure = Figure(figsize=(7, 5.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    loss, accuracy = figure.subplots(2, 1, sharex=True)
+    loss.plot(epochs, [row["train_loss"] for row in history], color=LOSS, marker=marker)
+    loss.set_ylabel("training loss")
+    loss.set_ylim(bottom=0)
+    for name, color, label in (("train_top1", TRAIN, "training (augmented)"), ("test_top1", TEST, "test")):
+        accuracy.plot(epochs, [row[name] for row in history], color=color, label=label, marker=marker)
+    best = history[-1]["test_top1"]
+    accuracy.annotate(
+        f"{best:.1f}", (epochs[-1], best), (5, 0), textcoords="offset points", color=TEST, va="center", clip_on=False
+    )
+    accuracy.set_ylabel("top-1 accuracy [%]")
+    accuracy.set_xlabel("epoch")
+    accuracy.set_ylim(top=100.5)
+    accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
+    accuracy.legend(loc="lower right", frameon=False)
+    for axes in (loss, accuracy):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    loss.set_title(title)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=110)

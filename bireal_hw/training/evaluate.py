@@ -1,0 +1,44 @@
+"""Run a network over a data set in batches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bireal_hw.training.data import LazyImages
+
+BATCH = 256
+
+
+def predict(model: nn.Module, images: Tensor | LazyImages, batch: int = BATCH) -> Tensor:
+    """Return the logits of every image, in eval mode and without gradients.
+
+    Args:
+        model: maps float32 (N, C, H, W) in 0..255 to logits (N, classes); its mode is restored afterwards.
+        images: uint8 (N, C, H, W).
+        batch: images per call.
+
+    Returns:
+        float32 (N, classes) on the CPU.
+    """
+    device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            parts = [
+                model(images[start : start + batch].to(device, torch.float32)).cpu()
+                for start in range(0, len(images), batch)
+            ]
+    finally:
+        model.train(training)
+    return torch.cat(parts)
+
+
+def top1(logits: Tensor, labels: Tensor) -> float:
+    """Return the accuracy in percent; the class is the lowest index of the largest logit.
+
+    >>> top1(torch.tensor([[1.0, 1.0], [0.0, 2.0]]), torch.tensor([0, 0]))
+    50.0
+    """
+    return 100 * int((logits.argmax(1) == labels).sum()) / len(labels)
