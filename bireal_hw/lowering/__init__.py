@@ -1,0 +1,491 @@
+"""QONNX file to integer graph: the only door into the compiler, and nothing but the file is read.
+
+The file is interpreted node by node. A tensor of the file is, at any point, one of the values of `values.py`: a stream
+that some node of the graph makes, or an expression that waits for the Quant node which rounds it. Each handler below
+states one rule; whatever no rule covers stops with the node's name, what was found and what is supported.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from bireal_hw.errors import BirealError
+from bireal_hw.ir.encoding import FLOAT32_EXACT, half, signed_width
+from bireal_hw.ir.graph import INPUT, Graph, Node, verify
+from bireal_hw.ir.op import Op
+from bireal_hw.ir.types import PIXEL, DataType, TensorType, ranged
+from bireal_hw.lowering.values import Constant, Expression, Source, Stream, Total, Value, as_integers, exponent
+from bireal_hw.ops import AvgPool, BinaryConv, Center, MaxPool, Merge, RealConv, Sign
+
+METADATA = "bireal_hw."
+"""Prefix of the metadata entries of the file that become the graph's `info`."""
+
+
+def lower(path: Path) -> Graph:
+    """Read a QONNX file and return the verified integer graph.
+
+    Raises:
+        BirealError: the file is missing, broken or foreign, or a node or attribute is not supported; the text names the
+            node, what was found and what is supported.
+    """
+    try:
+        model = onnx.load(str(path))
+    except (OSError, DecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not an ONNX file, or it is truncated"
+        raise BirealError(f"cannot read {path}: {reason}") from error
+    if not model.graph.node or len(model.graph.output) != 1:
+        raise BirealError(f"{path} holds no network with one output: {len(model.graph.node)} nodes")
+    try:
+        return _Lowering(model).run()
+    except BirealError as error:
+        raise BirealError(f"{path}: {error}") from error
+
+
+class _Lowering:
+    """One pass over the file's nodes; `values` maps its tensor names to what they are."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
+        self.nodes: list[Node] = []
+        self.types: dict[str, TensorType] = {}
+        self.values: dict[str, Value] = {}
+        for initializer in model.graph.initializer:
+            self.values[initializer.name] = Constant(numpy_helper.to_array(initializer).astype(np.float64))
+        self.input = self._input()
+        self.types[INPUT] = self.input
+
+    def run(self) -> Graph:
+        """Interpret every node, then close the graph with the expression that is the file's output."""
+        for node in self.model.graph.node:
+            handler = HANDLERS.get(node.op_type)
+            if handler is None:
+                supported = ", ".join(HANDLERS)
+                raise BirealError(f"node '{node.name}' is a {node.op_type}; supported are {supported}")
+            self.values[node.output[0]] = handler(self, node)
+        value = self.values[self.model.graph.output[0].name]
+        if isinstance(value, Expression) and value.source.kind == "real":
+            self._close_real(value, None)
+        elif not (isinstance(value, Stream) and self.nodes and self.nodes[-1].name == value.name):
+            raise BirealError(f"the output '{self.model.graph.output[0].name}' is not the result of a classifier")
+        info = {
+            entry.key.removeprefix(METADATA): json.loads(entry.value)
+            for entry in self.model.metadata_props
+            if entry.key.startswith(METADATA)
+        }
+        return verify(Graph(_identifier(self.model.graph.name or "network"), self.input, tuple(self.nodes), info))
+
+    # ---- the input and shapes
+
+    def _input(self) -> TensorType:
+        """The image: the one graph input that is no initializer, (batch, C, H, W)."""
+        inputs = [value for value in self.model.graph.input if value.name not in self.values]
+        if len(inputs) != 1:
+            names = ", ".join(value.name for value in inputs)
+            raise BirealError(f"{len(inputs)} inputs found ({names}); one image is supported")
+        dims = [dim.dim_value for dim in inputs[0].type.tensor_type.shape.dim]
+        if len(dims) != 4 or min(dims[1:]) < 1:
+            name = inputs[0].name
+            raise BirealError(f"input '{name}' has shape {dims}; (batch, channels, height, width) is supported")
+        _, channels, height, width = dims
+        self.values[inputs[0].name] = Expression(
+            Source("pixel", INPUT), np.ones(channels), np.zeros(channels), channels
+        )
+        return TensorType.full(height, width, channels, PIXEL)
+
+    # ---- quantizers
+
+    def _quant(self, node: onnx.NodeProto) -> Value:
+        """Round to a grid: closes the expression in front of it, or quantises constant weights."""
+        value, scale, zero, bits = (self._value(node, i) for i in range(4))
+        if not (isinstance(scale, Constant) and isinstance(zero, Constant) and isinstance(bits, Constant)):
+            raise self._unsupported(node, "scale, zero point and bit width that are computed", "constants")
+        attributes = _attributes(node)
+        if np.any(zero.array != 0):
+            raise self._unsupported(node, f"zero point {zero.array.ravel()[0]}", "0")
+        if attributes.get("signed", 1) != 1:
+            raise self._unsupported(node, "signed=0", "signed=1")
+        width = int(bits.array.ravel()[0])
+        rounding = attributes.get("rounding_mode", b"ROUND").decode().upper()
+        narrow = bool(attributes.get("narrow", 0))
+        if isinstance(value, Constant):
+            return self._quant_weights(node, value, scale, width, rounding, narrow)
+        if scale.array.size != 1:
+            raise self._unsupported(node, f"{scale.array.size} scales on an activation", "one power of two")
+        frac = -self._exponents(node, scale.array)[0]
+        if narrow:
+            raise self._unsupported(node, "narrow=1 on an activation", "narrow=0")
+        dtype = DataType(width, frac=int(frac))
+        if isinstance(value, Total):
+            return self._close_merge(node, value, dtype)
+        if isinstance(value, Stream):
+            if self.types[value.name].dtype == dtype:
+                return value
+            raise self._unsupported(node, f"a second quantizer ({dtype}) on {self.types[value.name].dtype}", "one")
+        if not isinstance(value, Expression):
+            raise self._unsupported(node, "an input that needs no rounding", "a convolution, a pool, a sum")
+        if rounding != "FLOOR":
+            raise self._unsupported(node, f"rounding_mode={rounding}", "FLOOR with the half as an Add in front of it")
+        match value.source.kind:
+            case "pixel":
+                return self._close_center(node, value, dtype)
+            case "real":
+                return self._close_real(value, dtype)
+            case "dot":
+                return self._close_affine(node, value, dtype)
+            case "sum":
+                return self._close_pool(node, value, dtype)
+
+    def _quant_weights(
+        self, node: onnx.NodeProto, value: Constant, scale: Constant, width: int, rounding: str, narrow: bool
+    ) -> Constant:
+        """Constant weights: integers and the exponent of their scale."""
+        if width > 8:
+            raise self._unsupported(node, f"weights of {width} bits", "8 bits and fewer")
+        exponents = np.broadcast_to(self._exponents(node, scale.array).reshape(scale.array.shape), value.array.shape)
+        scaled = value.array / np.exp2(exponents)
+        rounders: dict[str, Callable[[Any], Any]] = {
+            "ROUND": np.round,
+            "FLOOR": np.floor,
+            "CEIL": np.ceil,
+            "ROUND_TO_ZERO": np.trunc,
+        }
+        if rounding not in rounders:
+            raise self._unsupported(node, f"rounding_mode={rounding}", ", ".join(rounders))
+        limit = 1 << (width - 1)
+        integers = np.clip(rounders[rounding](scaled), -limit + narrow, limit - 1).astype(np.int64)
+        return Constant(integers * np.exp2(exponents), integers, exponents.astype(np.int64))
+
+    def _bipolarquant(self, node: onnx.NodeProto) -> Value:
+        """Sign: of constant weights, or of a stream."""
+        value, scale = self._value(node, 0), self._value(node, 1)
+        if not isinstance(scale, Constant) or np.any(scale.array != 1):
+            raise self._unsupported(node, "a scale other than 1", "1 (magnitudes belong in the Mul behind the Conv)")
+        if isinstance(value, Constant):
+            signs = np.where(value.array >= 0, 1, -1).astype(np.int64)
+            return Constant(signs.astype(np.float64), signs, np.zeros(signs.shape, np.int64), bipolar=True)
+        return self._emit(node.name, Sign(), self._stream(node, value))
+
+    # ---- layers
+
+    def _conv(self, node: onnx.NodeProto) -> Value:
+        """Binary or real convolution; the sums stay an expression until they are rounded."""
+        stream = self._stream(node, self._value(node, 0))
+        weights = self._value(node, 1)
+        if not isinstance(weights, Constant) or weights.integers is None or weights.exponents is None:
+            raise self._unsupported(node, "weights without a quantizer", "Quant or BipolarQuant on the weights")
+        attributes, kernel = _attributes(node), weights.array.shape[2:]
+        strides, pads = attributes.get("strides", [1, 1]), attributes.get("pads", [0, 0, 0, 0])
+        for name, default in (("dilations", [1, 1]), ("group", 1), ("auto_pad", b"NOTSET")):
+            if attributes.get(name, default) != default:
+                raise self._unsupported(node, f"{name}={attributes[name]!r}", f"{name}={default!r}")
+        if kernel[0] != kernel[1] or len(set(strides)) != 1 or len(set(pads)) != 1:
+            raise self._unsupported(
+                node, f"kernel={list(kernel)} strides={strides} pads={pads}", "square kernels, equal strides and pads"
+            )
+        binary = weights.bipolar
+        if binary != self.types[stream.name].dtype.bipolar:
+            found = "binary weights on a real-valued input" if binary else "real-valued weights on bits"
+            raise self._unsupported(node, found, "both binary or both real-valued")
+        integers = weights.integers.transpose(0, 2, 3, 1)
+        bias = self._constant(node, 2) if len(node.input) > 2 and node.input[2] else np.zeros(len(integers))
+        if binary:
+            made = self._emit(node.name, BinaryConv(integers.astype(np.int8), strides[0], pads[0]), stream)
+            source = Source("dot", made.name)
+            return Expression(source, np.ones(len(integers)), bias.astype(np.float64), len(integers))
+        source = Source("real", stream.name, node.name, integers.astype(np.int32), strides[0], pads[0])
+        return self._real_sums(node, source, stream, weights, bias)
+
+    def _real_sums(
+        self, node: onnx.NodeProto, source: Source, stream: Stream, weights: Constant, bias: NDArray[np.float64]
+    ) -> Expression:
+        """The sums of a real-valued layer: integers times one power of two per output channel."""
+        assert weights.exponents is not None
+        per_channel = weights.exponents.reshape(len(weights.exponents), -1)
+        if np.any(per_channel != per_channel[:, :1]):
+            raise self._unsupported(node, "scales that differ inside an output channel", "one per output channel")
+        gain = np.exp2(per_channel[:, 0] - float(self.types[stream.name].dtype.frac))
+        return Expression(source, gain, bias.astype(np.float64), len(gain))
+
+    def _gemm(self, node: onnx.NodeProto) -> Value:
+        """The classifier: a real 1x1 convolution on a 1x1 image."""
+        attributes = _attributes(node)
+        for name, default in (("alpha", 1.0), ("beta", 1.0), ("transA", 0)):
+            if attributes.get(name, default) != default:
+                raise self._unsupported(node, f"{name}={attributes[name]}", f"{name}={default}")
+        bias = self._constant(node, 2) if len(node.input) > 2 else None
+        return self._linear(node, transposed=bool(attributes.get("transB", 0)), bias=bias)
+
+    def _matmul(self, node: onnx.NodeProto) -> Value:
+        """The classifier without a bias."""
+        return self._linear(node, transposed=False, bias=None)
+
+    def _linear(self, node: onnx.NodeProto, transposed: bool, bias: NDArray[np.float64] | None) -> Expression:
+        stream, weights = self._stream(node, self._value(node, 0)), self._value(node, 1)
+        x = self.types[stream.name]
+        if x.pixels != 1:
+            raise self._unsupported(node, f"an input of {x.height}x{x.width} pixels", "1x1, behind a global pool")
+        if not isinstance(weights, Constant) or weights.integers is None:
+            raise self._unsupported(node, "weights without a quantizer", "Quant on the weights")
+        if not transposed:
+            weights = weights.map(np.transpose)
+        integers = weights.integers
+        assert integers is not None
+        source = Source("real", stream.name, node.name, integers[:, None, None, :].astype(np.int32), 1, 0)
+        return self._real_sums(node, source, stream, weights, np.zeros(len(integers)) if bias is None else bias)
+
+    def _maxpool(self, node: onnx.NodeProto) -> Value:
+        attributes = _attributes(node)
+        wanted = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+        optional = {"dilations": [1, 1], "ceil_mode": 0, "auto_pad": b"NOTSET", "storage_order": 0}
+        for name, value in {**wanted, **optional}.items():
+            if attributes.get(name, optional.get(name)) != value:
+                raise self._unsupported(node, f"{name}={attributes.get(name)}", f"{name}={value}")
+        return self._emit(node.name, MaxPool(), self._stream(node, self._value(node, 0)))
+
+    def _averagepool(self, node: onnx.NodeProto) -> Value:
+        attributes = _attributes(node)
+        kernel, strides = attributes.get("kernel_shape", []), attributes.get("strides", [1, 1])
+        if strides != kernel or any(attributes.get("pads", [0])) or attributes.get("ceil_mode"):
+            raise self._unsupported(node, f"kernel={kernel} strides={strides}", "stride = kernel, no pads")
+        if exponent(kernel[0] * kernel[1]) is None:
+            raise self._unsupported(node, f"a window of {kernel[0] * kernel[1]} pixels", "a power of two, or ReduceSum")
+        return self._window_sum(node, (kernel[0], kernel[1]), 1.0 / (kernel[0] * kernel[1]))
+
+    def _reducesum(self, node: onnx.NodeProto) -> Value:
+        axes = self._constant(node, 1).astype(int).tolist() if len(node.input) > 1 else _attributes(node).get("axes")
+        stream = self._stream(node, self._value(node, 0))
+        if axes is None or sorted(axis % 4 for axis in axes) != [2, 3]:
+            raise self._unsupported(node, f"axes={axes}", "axes=[2, 3]")
+        x = self.types[stream.name]
+        return self._window_sum(node, (x.height, x.width), 1.0)
+
+    def _window_sum(self, node: onnx.NodeProto, kernel: tuple[int, int], factor: float) -> Expression:
+        stream = self._stream(node, self._value(node, 0))
+        x = self.types[stream.name]
+        gain = np.full(x.channels, factor * 2.0**-x.dtype.frac)
+        return Expression(Source("sum", stream.name, node.name, kernel=kernel), gain, np.zeros(x.channels), x.channels)
+
+    # ---- arithmetic between layers
+
+    def _add(self, node: onnx.NodeProto) -> Value:
+        """A constant joins the expression; two tensors are a shortcut and what is added to it."""
+        a, b = self._value(node, 0), self._value(node, 1)
+        for value, other in ((a, b), (b, a)):
+            if isinstance(value, Expression) and isinstance(other, Constant):
+                return value.plus(self._per_channel(node, other, value))
+        for stream, branch in ((a, b), (b, a)):
+            if isinstance(stream, Stream) and isinstance(branch, Expression) and branch.affine is not None:
+                return Total(stream, branch)
+        raise self._unsupported(
+            node, f"{a.describe()} + {b.describe()}", "a shortcut stream + a rounded binary convolution, or a constant"
+        )
+
+    def _sub(self, node: onnx.NodeProto) -> Value:
+        value, other = self._value(node, 0), self._value(node, 1)
+        if isinstance(value, Expression) and isinstance(other, Constant):
+            return value.plus(-self._per_channel(node, other, value))
+        raise self._unsupported(node, f"{value.describe()} - {other.describe()}", "an expression - a constant")
+
+    def _mul(self, node: onnx.NodeProto) -> Value:
+        a, b = self._value(node, 0), self._value(node, 1)
+        for value, other in ((a, b), (b, a)):
+            if isinstance(value, Expression) and isinstance(other, Constant) and value.affine is None:
+                return value.times(self._per_channel(node, other, value))
+        raise self._unsupported(node, f"{a.describe()} * {b.describe()}", "an expression * a constant")
+
+    def _constant_node(self, node: onnx.NodeProto) -> Value:
+        return Constant(numpy_helper.to_array(_attributes(node)["value"]).astype(np.float64))
+
+    def _reshape(self, node: onnx.NodeProto) -> Value:
+        """Flatten and its kin: only of a 1x1 image, where the order of the numbers stays."""
+        value = self._value(node, 0)
+        if isinstance(value, Constant):
+            if node.op_type != "Identity":
+                raise self._unsupported(node, value.describe(), "a 1x1 image")
+            return value
+        name = value.name if isinstance(value, Stream) else value.source.stream if isinstance(value, Expression) else ""
+        pixels = 1 if isinstance(value, Expression) and value.source.kind == "sum" else self.types[name].pixels
+        if node.op_type != "Identity" and pixels != 1:
+            raise self._unsupported(node, f"an image of {pixels} pixels", "1x1, behind a global pool")
+        return value
+
+    def _transpose(self, node: onnx.NodeProto) -> Value:
+        """Only of constant matrices (classifier weights)."""
+        value = self._value(node, 0)
+        if not isinstance(value, Constant) or value.array.ndim != 2:
+            raise self._unsupported(node, f"{value.describe()}", "a constant matrix")
+        return value.map(np.transpose)
+
+    # ---- expressions that meet their quantizer
+
+    def _close_center(self, node: onnx.NodeProto, value: Expression, dtype: DataType) -> Stream:
+        """(p - m_c) * 2^-frac, never saturating."""
+        offset = -value.add / value.gain
+        if np.any(value.gain != 2.0**-dtype.frac) or np.any(offset != np.round(offset)):
+            raise self._unsupported(node, f"gain {value.gain[0]}, offsets {offset}", "(p - integer) * the grid's step")
+        op = Center(offset.astype(np.int32), dtype.frac)
+        made = op.infer(self.input)
+        if made.dtype.width > dtype.width:
+            raise self._unsupported(node, f"{dtype.width} bits", f"{made.dtype.width} bits, which the pixels need")
+        return self._emit("center", op, Stream(INPUT))
+
+    def _close_real(self, value: Expression, dtype: DataType | None) -> Stream:
+        """(sum + bias) >> shift per output channel, saturating to dtype; without one the sums go out whole (logits)."""
+        source, name = value.source, value.source.node
+        steps = [exponent(gain) for gain in value.gain]
+        if any(step is None for step in steps):
+            raise BirealError(f"node '{name}': the gain {value.gain[0]} behind it is not a power of two")
+        exponents = np.array(steps, np.int32)
+        bias = as_integers(value.add / value.gain, f"node '{name}': the constant added to its sums")
+        assert source.weights is not None
+        if dtype is None:
+            if len(set(steps)) != 1:
+                raise BirealError(f"node '{name}': logits on different grids; give the classifier one scale")
+            wide = RealConv(source.weights, bias, np.zeros_like(bias), DataType(31, frac=-int(exponents[0])))
+            out = wide.infer(self.types[source.stream])
+            dtype = ranged(out.low, out.high, -int(exponents[0]))
+        shift = -exponents - dtype.frac
+        op = RealConv(source.weights, bias, shift, dtype, source.stride, source.pad)
+        self._check_exact(name, op.largest(self.types[source.stream]))
+        return self._emit(name, op, Stream(source.stream))
+
+    def _close_affine(self, node: onnx.NodeProto, value: Expression, dtype: DataType) -> Expression:
+        """The affine (gain*dot + bias) >> shift: part of the expression until the shortcut is added."""
+        name, dot = value.source.stream, self.types[value.source.stream]
+        shift = 0
+        while shift <= 24:
+            step = 2.0 ** -(dtype.frac + shift)
+            if not np.any(value.gain / step % 1) and not np.any(value.add / step % 1):
+                break
+            shift += 1
+        gain = as_integers(value.gain / step, f"node '{name}': its gain")
+        bias = as_integers(value.add / step, f"node '{name}': the constant added to it")
+        if signed_width(int(gain.min()), int(gain.max())) > 16:
+            raise self._unsupported(node, f"gains up to {np.abs(gain).max()}", "16 bits")
+        wide = np.stack([gain.astype(np.int64) * end + bias for end in (dot.low, dot.high)])
+        own_grid = [int(gcd) or 1 for gcd in np.gcd(gain, bias)]
+        self._check_exact(name, int((np.abs(wide) // own_grid).max()))
+        need = signed_width(int(wide.min()) >> shift, int(wide.max()) >> shift)
+        if need > dtype.width:
+            raise self._unsupported(
+                node, f"{dtype.width} bits, which saturate before the shortcut is added", f"{need} bits or more"
+            )
+        return value.rounded(gain, bias, shift, dtype)
+
+    def _close_merge(self, node: onnx.NodeProto, value: Total, dtype: DataType) -> Stream:
+        """sat(r + t) on the stream's grid."""
+        affine = value.branch.affine
+        assert affine is not None
+        r = self.types[value.stream.name].dtype
+        if not (r.frac == affine.dtype.frac == dtype.frac):
+            raise self._unsupported(
+                node, f"grids 2^-{r.frac}, 2^-{affine.dtype.frac} and 2^-{dtype.frac} in one sum", "one grid"
+            )
+        op = Merge(affine.gain, affine.bias, affine.shift, dtype)
+        return self._emit(node.name, op, value.stream, Stream(value.branch.source.stream))
+
+    def _close_pool(self, node: onnx.NodeProto, value: Expression, dtype: DataType) -> Stream:
+        """(sum + half) >> shift, saturating."""
+        step = exponent(value.gain[0])
+        if step is None or np.any(value.gain != value.gain[0]):
+            raise self._unsupported(node, f"a pool scaled by {value.gain[0]}", "a power of two")
+        shift = -step - dtype.frac
+        if np.any(value.add / value.gain != half(shift)):
+            raise self._unsupported(node, f"{value.add[0]} added before rounding", f"half a step, {half(shift)} units")
+        assert value.source.kernel is not None
+        return self._emit(value.source.node, AvgPool(value.source.kernel, shift, dtype), Stream(value.source.stream))
+
+    # ---- helpers
+
+    def _emit(self, name: str, op: Op, *inputs: Stream) -> Stream:
+        """Add a node to the graph under a name of the file."""
+        unique = _identifier(name) or f"{op.kind}_{len(self.nodes)}"
+        while unique in self.types:
+            unique += "_"
+        try:
+            self.types[unique] = op.infer(*(self.types[stream.name] for stream in inputs))
+        except BirealError as error:
+            raise BirealError(f"node '{name}': {error}") from error
+        self.nodes.append(Node(unique, op, tuple(stream.name for stream in inputs)))
+        return Stream(unique)
+
+    def _value(self, node: onnx.NodeProto, index: int) -> Value:
+        name = node.input[index]
+        if name not in self.values:
+            raise BirealError(f"node '{node.name}' reads '{name}', which no earlier node makes")
+        return self.values[name]
+
+    def _stream(self, node: onnx.NodeProto, value: Value) -> Stream:
+        if not isinstance(value, Stream):
+            raise self._unsupported(node, value.describe(), "an input that a quantizer has rounded")
+        return value
+
+    def _constant(self, node: onnx.NodeProto, index: int) -> NDArray[np.float64]:
+        value = self._value(node, index)
+        if not isinstance(value, Constant):
+            raise self._unsupported(node, f"a computed input {index}", "a constant")
+        return value.array
+
+    def _per_channel(self, node: onnx.NodeProto, constant: Constant, value: Expression) -> NDArray[np.float64]:
+        """A constant operand as one number per channel."""
+        array, channels = constant.array, value.channels
+        if array.size not in (1, channels) or (array.size > 1 and max(array.shape) != channels):
+            raise self._unsupported(node, f"a constant of shape {list(array.shape)}", f"1 or {channels} numbers")
+        return np.broadcast_to(array.reshape(-1), (channels,)).astype(np.float64)
+
+    def _exponents(self, node: onnx.NodeProto, scale: NDArray[np.float64]) -> NDArray[np.int64]:
+        steps = [exponent(float(number)) for number in scale.ravel()]
+        if any(step is None for step in steps):
+            bad = next(float(n) for n, step in zip(scale.ravel(), steps, strict=True) if step is None)
+            raise self._unsupported(node, f"scale {bad}", "powers of two")
+        return np.array(steps, np.int64)
+
+    def _check_exact(self, name: str, largest: int) -> None:
+        if largest >= FLOAT32_EXACT:
+            raise BirealError(f"node '{name}': values reach {largest}; float32 is exact below 2^24, export it anew")
+
+    def _unsupported(self, node: onnx.NodeProto, found: str, supported: str) -> BirealError:
+        return BirealError(f"node '{node.name}' ({node.op_type}): found {found}; supported: {supported}")
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def _identifier(name: str) -> str:
+    """Turn a node name of the file into an identifier, e.g. /layer1.0/conv to layer1_0_conv."""
+    word = re.sub(r"\W+", "_", name).strip("_")
+    return f"n{word}" if word[:1].isdigit() else word
+
+
+HANDLERS: dict[str, Callable[[_Lowering, onnx.NodeProto], Value]] = {
+    "Add": _Lowering._add,
+    "AveragePool": _Lowering._averagepool,
+    "BipolarQuant": _Lowering._bipolarquant,
+    "Constant": _Lowering._constant_node,
+    "Conv": _Lowering._conv,
+    "Flatten": _Lowering._reshape,
+    "Gemm": _Lowering._gemm,
+    "Identity": _Lowering._reshape,
+    "MatMul": _Lowering._matmul,
+    "MaxPool": _Lowering._maxpool,
+    "Mul": _Lowering._mul,
+    "Quant": _Lowering._quant,
+    "ReduceSum": _Lowering._reducesum,
+    "Reshape": _Lowering._reshape,
+    "Squeeze": _Lowering._reshape,
+    "Sub": _Lowering._sub,
+    "Transpose": _Lowering._transpose,
+    "Unsqueeze": _Lowering._reshape,
+}
+"""What a file may contain, and the rule for each."""

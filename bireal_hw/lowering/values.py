@@ -1,0 +1,153 @@
+"""What a tensor of the QONNX file is while the file is read: a constant, a stream, or an expression not yet rounded."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bireal_hw.errors import BirealError
+from bireal_hw.ir.types import DataType
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.integer]
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A constant; behind a quantizer also its integers and the exponents of their scale, of the same shape."""
+
+    array: Floats
+    integers: Integers | None = None
+    exponents: Integers | None = None
+    bipolar: bool = False
+
+    def describe(self) -> str:
+        """In words, for a message."""
+        return f"a constant of shape {list(self.array.shape)}"
+
+    def map(self, function: Callable[[Any], Any]) -> Constant:
+        """Apply a change of shape to all three arrays."""
+        return Constant(
+            function(self.array),
+            None if self.integers is None else function(self.integers),
+            None if self.exponents is None else function(self.exponents),
+            self.bipolar,
+        )
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The output of a node of the graph."""
+
+    name: str
+
+    def describe(self) -> str:
+        """In words, for a message."""
+        return f"the output of {self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The integers under an expression.
+
+    Attributes:
+        kind: the pixels, sums of a real convolution, dot products of a binary one (already a node), sums of a window.
+        stream: the graph tensor read (pixel, real, sum) or made (dot).
+        node: name of the file's node.
+        weights: real: (Cout, kernel, kernel, Cin) integers.
+        stride: real: of the convolution.
+        pad: real: of the convolution.
+        kernel: sum: (height, width) of the window.
+    """
+
+    kind: Literal["pixel", "real", "dot", "sum"]
+    stream: str
+    node: str = ""
+    weights: Integers | None = None
+    stride: int = 1
+    pad: int = 0
+    kernel: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """t = (gain*dot + bias) >> shift on the grid of dtype."""
+
+    gain: Integers
+    bias: Integers
+    shift: int
+    dtype: DataType
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """gain * source + add, per channel, in real numbers; `affine` once a quantizer has rounded it."""
+
+    source: Source
+    gain: Floats
+    add: Floats
+    channels: int
+    affine: Affine | None = None
+
+    def describe(self) -> str:
+        """In words, for a message."""
+        state = "rounded" if self.affine else "not yet rounded"
+        return f"{state} {self.source.kind} values of {self.source.node or self.source.stream}"
+
+    def plus(self, constant: Floats) -> Expression:
+        """Add a constant per channel."""
+        self._check_open()
+        return dataclasses.replace(self, add=self.add + constant)
+
+    def times(self, constant: Floats) -> Expression:
+        """Multiply by a constant per channel."""
+        self._check_open()
+        return dataclasses.replace(self, gain=self.gain * constant, add=self.add * constant)
+
+    def rounded(self, gain: Integers, bias: Integers, shift: int, dtype: DataType) -> Expression:
+        """Close a dot product's expression as an integer affine."""
+        return dataclasses.replace(self, affine=Affine(gain, bias, shift, dtype))
+
+    def _check_open(self) -> None:
+        if self.affine is not None:
+            raise BirealError(f"arithmetic on {self.describe()}; only adding it to the shortcut is supported")
+
+
+@dataclass(frozen=True, eq=False)
+class Total:
+    """Shortcut stream plus a rounded expression."""
+
+    stream: Stream
+    branch: Expression
+
+    def describe(self) -> str:
+        """In words, for a message."""
+        return f"the sum of {self.stream.name} and its branch, not yet saturated"
+
+
+Value = Constant | Stream | Expression | Total
+
+
+def exponent(number: float) -> int | None:
+    """The e of number = 2^e, or None.
+
+    >>> exponent(0.25), exponent(3.0), exponent(-2.0)
+    (-2, None, None)
+    """
+    mantissa, power = math.frexp(number)
+    return power - 1 if mantissa == 0.5 else None
+
+
+def as_integers(array: Floats, what: str) -> NDArray[np.int32]:
+    """Turn whole numbers into int32; raises BirealError, naming what they are, when one is not whole or too large."""
+    whole = np.round(array)
+    if np.any(whole != array) or np.any(np.abs(whole) >= 2.0**31):
+        bad = array[(whole != array) | (np.abs(whole) >= 2.0**31)][0]
+        raise BirealError(f"{what} is {bad} units of its grid, not a whole number below 2^31")
+    return whole.astype(np.int32)
