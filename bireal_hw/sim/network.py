@@ -1,0 +1,156 @@
+"""The whole network in the simulator: logits against the golden model, cycles against the prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bireal_hw import golden
+from bireal_hw.errors import BirealError
+from bireal_hw.ir.graph import Graph
+from bireal_hw.ir.op import Array, Binding, Port
+from bireal_hw.passes.dataflow import Dataflow, elaborate
+from bireal_hw.passes.folding import Folding
+from bireal_hw.rtl import FILE_LIST, MEMORIES
+from bireal_hw.sim.runner import DEFAULT_BUILDS, FREE, Dut, SimResult, StallMode, read_probe, simulate
+
+MIN_FRAMES = 4
+"""Frames driven at least, so that the distance of the last two is the steady state."""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first value that differs: layer, index (frame, row, column, channel), golden value, hardware value."""
+
+    layer: str
+    index: tuple[int, ...]
+    want: int
+    got: int
+
+
+def simulate_network(
+    graph: Graph,
+    folding: Folding,
+    rtl_dir: Path,
+    images: Array,
+    stalls: Sequence[StallMode] = (FREE,),
+    builds: Path = DEFAULT_BUILDS,
+    waves: Path | None = None,
+    dump: Path | None = None,
+    min_frames: int = MIN_FRAMES,
+) -> dict[str, Any]:
+    """Run images back to back through a generated network, once per stall mode, and compare every logit.
+
+    Args:
+        graph: the network that the hardware was generated from.
+        folding: the folding that it was generated with.
+        rtl_dir: folder written by `bireal_hw.rtl.generate`.
+        images: (N, H, W, C) uint8; repeated up to `min_frames` frames.
+        stalls: one run each; cycles are taken from the first one that is free of stalls.
+        builds: folder that keeps the built simulators.
+        waves: file for the waveforms (FST).
+        dump: folder for both tensors of the first layer that differs, written only on a mismatch.
+        min_frames: frames driven at least.
+
+    Returns:
+        The contents of `sim.json`: images, frames, runs, outputs_compared, mismatches, first_mismatch (layer, index, want,
+        got, or None), cycles_per_frame, latency_cycles, cycles_predicted, seconds_build, seconds_run. The cycles are None
+        where nothing was measured (no free run, or one frame).
+
+    Raises:
+        BirealError: as `simulate` does, or for images that do not fit the network.
+    """
+    golden.check_images(graph, images)
+    if not len(images):
+        raise BirealError("images=0 is out of range: simulate 1 or more")
+    flow = elaborate(graph, folding)
+    frames = np.resize(images, (max(len(images), min_frames), *images.shape[1:]))
+    want = np.resize(golden.run(graph, images), (len(frames), graph.output.channels))
+    dut = network_dut(flow, rtl_dir)
+    runs = _run(flow, graph, dut, frames, stalls, builds, waves)
+    wrong = [int(np.count_nonzero(run.outputs != want)) for run in runs]
+    free = next((run for run, mode in zip(runs, stalls, strict=True) if mode.source == mode.sink == 0), None)
+    first = None
+    if any(wrong):
+        first = _first_mismatch(graph, flow, dut, frames, stalls[int(np.argmax(np.array(wrong) > 0))], builds, dump)
+    return {
+        "images": len(images),
+        "frames": len(frames),
+        "runs": len(runs),
+        "outputs_compared": len(runs) * want.size,
+        "mismatches": sum(wrong),
+        "first_mismatch": None if first is None else vars(first) | {"index": list(first.index)},
+        "cycles_per_frame": free.interval if free and len(frames) > 1 else None,
+        "latency_cycles": free.tlast[0] - free.first_in if free else None,
+        "cycles_predicted": flow.cycles,
+        "seconds_build": round(runs[0].seconds_build, 2),
+        "seconds_run": round(runs[0].seconds_run, 2),
+    }
+
+
+def network_dut(flow: Dataflow, rtl_dir: Path) -> Dut:
+    """Describe a generated network to the runner.
+
+    Raises:
+        BirealError: the folder does not hold a generated network.
+    """
+    try:
+        names = (rtl_dir / FILE_LIST).read_text().split()
+    except OSError as error:
+        raise BirealError(f"{rtl_dir} holds no generated network: {error.strerror}") from error
+    ports = (
+        (Port("s_axis", flow.input.lanes, flow.input.dtype),),
+        Port("m_axis", flow.output.lanes, flow.output.dtype),
+    )
+    sources = tuple(rtl_dir / name for name in names)
+    return Dut(Binding("br_top", {}, *ports), sources, {MEMORIES: rtl_dir / MEMORIES})
+
+
+def _run(
+    flow: Dataflow,
+    graph: Graph,
+    dut: Dut,
+    frames: Array,
+    stalls: Sequence[StallMode],
+    builds: Path,
+    waves: Path | None,
+) -> list[SimResult]:
+    return simulate(
+        dut,
+        frames,
+        output_beats=graph.output.beats(flow.output.lanes),
+        stalls=stalls,
+        builds=builds,
+        timeout=_timeout(flow),
+        waves=waves,
+    )
+
+
+def _timeout(flow: Dataflow) -> int:
+    """Cycles without a transfer at either end that no working network needs: some frames' time."""
+    return 8 * flow.cycles + 20_000
+
+
+def _first_mismatch(
+    graph: Graph, flow: Dataflow, dut: Dut, frames: Array, stall: StallMode, builds: Path, dump: Path | None
+) -> Mismatch | None:
+    """Run again with every layer's output recorded; find the first layer, in dataflow order, that differs."""
+    probed = {instance.name: instance.outputs[0] for instance in flow.instances}
+    with read_probe(dut, frames, stall, graph.output.beats(flow.output.lanes), builds, _timeout(flow)) as probe:
+        for name, want in golden.tensors(graph, frames):
+            stream = probed[name]
+            got = probe(name, Port("m_axis", stream.lanes, stream.dtype)).reshape(-1)[: want.size]
+            differs = np.flatnonzero(want.reshape(-1)[: got.size] != got)
+            if differs.size or got.size < want.size:
+                at = int(differs[0]) if differs.size else got.size
+                index = tuple(int(i) for i in np.unravel_index(at, want.shape))
+                if dump is not None:
+                    dump.mkdir(parents=True, exist_ok=True)
+                    np.save(dump / f"{name}_want.npy", want)
+                    np.save(dump / f"{name}_got.npy", got)
+                return Mismatch(name, index, int(want.reshape(-1)[at]), int(got[at]) if at < got.size else 0)
+    return None
