@@ -12,16 +12,17 @@ from typing import Any
 
 from bireal_hw import boards
 from bireal_hw.errors import BirealError, out_of_range, unknown
+from bireal_hw.models.spec import REPEATS, ModelSpec
 
-#: Networks that can be built, in the order they are shown.
-MODELS = ("bireal18", "bireal34")
-#: Widths are steps of 1/64: the narrowest stage, 64 channels at width 1, then has a whole number of them.
-WIDTH_STEPS = 64
+#: Variables that describe the network itself.
+SPEC = tuple(item.name for item in dataclasses.fields(ModelSpec))
 
 
-def _model(text: str) -> str:
-    if text not in MODELS:
-        raise unknown("model", text, MODELS)
+#: Folders of build/ that are no runs: kept simulators and the benchmark's figures.
+RESERVED = ("bench", "sim")
+
+
+def _text(text: str) -> str:
     return text
 
 
@@ -44,6 +45,8 @@ def _board(text: str) -> str:
 def _run(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", text):
         raise out_of_range("run", text, "letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'")
+    if text in RESERVED:
+        raise out_of_range("run", text, f"{' and '.join(RESERVED)} are folders of build/ that belong to all runs")
     return text
 
 
@@ -52,14 +55,7 @@ def _image(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
     if not match:
         raise out_of_range("image", text, "a side such as 32, or height x width such as 48x64")
-    height, width = int(match[1]), int(match[2] or match[1])
-    step = 32 if max(height, width) > 64 else 8
-    if not (0 < height <= 1024 and 0 < width <= 1024) or height % step or width % step:
-        near = "x".join(str(min(1024, max(step, round(side / step) * step))) for side in (height, width))
-        raise out_of_range(
-            "image", text, f"sides are multiples of 8 up to 64, of 32 if either exceeds 64, at most 1024; try {near}"
-        )
-    return height, width
+    return int(match[1]), int(match[2] or match[1])
 
 
 def _integer(name: str, low: int, high: int) -> Callable[[str], int]:
@@ -84,14 +80,6 @@ def _number(name: str, low: float, high: float, unit: str) -> Callable[[str], fl
     return parse
 
 
-def _width(text: str) -> float:
-    value = _number("width", 0.125, 1, "")(text)
-    if not (value * WIDTH_STEPS).is_integer():
-        near = round(value * WIDTH_STEPS) / WIDTH_STEPS
-        raise out_of_range("width", text, f"a multiple of 1/{WIDTH_STEPS} from 0.125 to 1; try {near:g}")
-    return value
-
-
 def _target_fps(text: str) -> float | str:
     return "max" if text == "max" else _number("target_fps", 0.001, 1e6, " frames per second, or 'max'")(text)
 
@@ -111,17 +99,26 @@ def _variable(parse: Callable[[str], Any], help: str) -> Any:
     return field(default=None, metadata={"parse": parse, "help": help})
 
 
+class UsageError(BirealError):
+    """The words of the command line themselves are wrong, whatever their values."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildConfig:
     """What the user asked for; None where nothing was said, so that a run's recorded values or the defaults apply."""
 
-    model: str | None = _variable(_model, f"network: {', '.join(MODELS)} (default bireal18)")
+    model: str | None = _variable(_text, f"network: {', '.join(REPEATS)} (default bireal18)")
     dataset: str | None = _variable(_dataset, "digits (default), cifar10, folder, or a name on the Hugging Face hub")
     data: str | None = _variable(_folder, "folder with the data set's parquet files, or with one folder per class")
-    width: float | None = _variable(_width, "multiplies the channels of every stage: 0.125 to 1")
+    width: float | None = _variable(
+        _number("width", 0.125, 1, ""), "multiplies the channels of every stage: 0.125 to 1"
+    )
     image: tuple[int, int] | None = _variable(_image, "side in pixels, or height x width such as 48x64")
     classes: int | None = _variable(_integer("classes", 2, 10_000), "number of classes, 2 to 10000")
     channels: int | None = _variable(_integer("channels", 1, 3), "channels of the image: 1 or 3")
+    shortcut_bits: int | None = _variable(
+        _integer("shortcut_bits", 8, 16), "bits of the shortcut stream, 8 to 16 (default 16)"
+    )
     epochs: int | None = _variable(_integer("epochs", 1, 100_000), "passes over the training images")
     seed: int | None = _variable(_integer("seed", 0, 2**31 - 1), "seed of every random choice (default 0)")
     images: int | None = _variable(_integer("images", 1, 10_000), "images to simulate (default 4)")
@@ -130,6 +127,7 @@ class BuildConfig:
     run: str | None = _variable(_run, "name of the folder in build/ (default <model>-<dataset>)")
     board: str | None = _variable(_board, f"{', '.join(boards.names())} (default pynq-z2)")
     untrained: bool | None = _variable(_flag("untrained"), "1: random weights and images, no data set")
+    stalls: bool | None = _variable(_flag("stalls"), "1: sim runs a second time with random stalls at both ends")
     waves: bool | None = _variable(_flag("waves"), "1: sim also writes waves.fst")
 
     def given(self) -> dict[str, Any]:
@@ -150,7 +148,8 @@ def parse_words(words: Iterable[str]) -> BuildConfig:
     """Read `key=value` words; `config=FILE` brings the values of a TOML file, which the other words override.
 
     Raises:
-        BirealError: an unknown key, a key given twice, a value that is not possible, a file that cannot be read.
+        UsageError: an unknown key, a key given twice, a word without a value.
+        BirealError: a value that is not possible, a file that cannot be read.
 
     >>> parse_words(["image=48x64", "width=0.25"]).given()
     {'width': 0.25, 'image': (48, 64)}
@@ -159,14 +158,13 @@ def parse_words(words: Iterable[str]) -> BuildConfig:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
-            raise BirealError(f"'{word}' is not understood: write key=value, for example model=bireal18")
-        key = key.lstrip("-").replace("-", "_")
+            raise UsageError(f"'{word}' is not understood: write key=value, for example model=bireal18")
         if key not in variables():
-            raise unknown("variable", key, variables())
+            raise UsageError(unknown("variable", key, variables()))
         if key in values:
-            raise BirealError(f"{key} is given twice: {key}={values[key]} and {key}={value}")
+            raise UsageError(f"{key} is given twice: {key}={values[key]} and {key}={value}")
         if not value:
-            raise BirealError(f"{key}= has no value: {variables()[key]}")
+            raise UsageError(f"{key}= has no value: {variables()[key]}")
         values[key] = value
     file = values.pop("config", None)
     return _parse((_read_toml(Path(file)) if file else {}) | values)
@@ -175,8 +173,7 @@ def parse_words(words: Iterable[str]) -> BuildConfig:
 def _parse(values: dict[str, str]) -> BuildConfig:
     parsers = {item.name: item.metadata["parse"] for item in dataclasses.fields(BuildConfig)}
     config = BuildConfig(**{key: parsers[key](value) for key, value in values.items()})
-    if config.channels == 2:
-        raise out_of_range("channels", 2, "1 or 3")
+    ModelSpec(**{key: value for key, value in config.given().items() if key in SPEC})  # refuses what cannot be built
     return config
 
 
@@ -191,5 +188,7 @@ def _read_toml(path: Path) -> dict[str, str]:
         if key not in allowed:
             raise BirealError(f"config={path}: {unknown('variable', key, allowed)}")
         if not isinstance(value, str | int | float):
-            raise BirealError(f"config={path}: {key} is a {type(value).__name__}: write a string, a number or a boolean")
+            raise BirealError(
+                f"config={path}: {key} is a {type(value).__name__}: write a string, a number or a boolean"
+            )
     return {key: str(value) for key, value in content.items()}

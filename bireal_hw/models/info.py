@@ -1,8 +1,8 @@
 """Parameters and operations of a network, counted from its description alone (no torch here).
 
-Counting rules of the Bi-Real papers: memory = 32 bits a real parameter + 1 bit a binary one; 64 binary operations cost as
-much as one real operation. One multiply-accumulate is one operation. A real layer's BatchNorm counts two parameters a
-channel and no operation, since it folds into the weights or into the integer affine.
+Counting rules of the Bi-Real papers: memory = 32 bits a real parameter + 1 bit a binary one; 64 binary operations cost
+as much as one real operation. One multiply-accumulate is one operation. BatchNorm counts two parameters a channel and
+no operation, since it folds into the weights or into the integer affine.
 """
 
 from __future__ import annotations

@@ -1,0 +1,123 @@
+"""The demonstration: one network from training to simulated hardware, and a verdict on every claim made about it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bireal_hw.errors import BirealError
+from bireal_hw.flows.images import dataset_of, to_pixels
+from bireal_hw.flows.rundir import read_json, write_json
+from bireal_hw.flows.steps import DEFAULT_IMAGES, Build, bring
+from bireal_hw.golden import classify, run
+from bireal_hw.ir.graph import Graph, load
+
+if TYPE_CHECKING:
+    from bireal_hw.training.data import Data
+
+ACCURACY = 95.0
+"""Percent of the test images that both models classify right, at least."""
+LOST = 3
+"""Test images by which the deploy model may be worse, or 0.2 points where that is more."""
+SIMULATED = 4
+"""Images that the simulated hardware computes, at least."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the verdict: a claim, what was found, and whether it holds."""
+
+    claim: str
+    found: str
+    holds: bool
+
+
+def demo(build: Build) -> list[Check]:
+    """Bring every step of a trained network up to date, simulate it, and check it; leaves demo.json.
+
+    P is the deploy model in PyTorch, Q the QONNX file run by qonnx, G the golden model, R the simulated hardware.
+    """
+    if build.origin != "trained":
+        raise BirealError(
+            f"demo is about a trained network, but run '{build.path.name}' is {build.origin}: choose another"
+        )
+    if (build.config.images or DEFAULT_IMAGES) < SIMULATED:
+        raise BirealError(f"images={build.config.images} is out of range: demo simulates at least {SIMULATED}")
+    bring(build, "lower", asked=False)
+    checks = check_numbers(build)
+    bring(build, "sim")
+    checks += check_hardware(read_json(build.path / build.board.name / "sim.json"))
+    report = {"holds": all(check.holds for check in checks), "checks": [asdict(check) for check in checks]}
+    write_json(build.path / "demo.json", report | build.marks | {"board": build.board.name})
+    return checks
+
+
+def check_numbers(build: Build) -> list[Check]:
+    """Check the accuracy, and P = Q = G, on the whole test set."""
+    graph = load(build.path / "graph.json")
+    data = dataset_of(build.values, graph)
+    labels = data.test_labels.numpy()
+    golden = run(graph, to_pixels(data.test_images[:]))
+    trained = read_json(build.path / "train.json", "top1_float", "top1_deploy", "test_images")
+    right = int((classify(golden) == labels).sum())
+    top1_float, top1_golden = trained["top1_float"], 100 * right / len(labels)
+    lost = round(top1_float * len(labels) / 100) - right
+    allowed = max(LOST, int(0.002 * len(labels)))
+    differing = {
+        name: int((logits != golden).any(axis=1).sum()) for name, logits in logits_upstream(build, graph, data).items()
+    }
+    count = f"{len(labels):,} test images"
+    return [
+        Check(f"float accuracy >= {ACCURACY:g} %", f"{top1_float:.2f} % of {count}", top1_float >= ACCURACY),
+        Check(f"deploy accuracy >= {ACCURACY:g} %", f"{top1_golden:.2f} % of {count}", top1_golden >= ACCURACY),
+        Check(f"at most {allowed} images lost", f"{lost} of {len(labels):,}", lost <= allowed),
+        *(
+            Check(f"{name} = G on every test image", f"{wrong} of {len(labels):,} differ", wrong == 0)
+            for name, wrong in differing.items()
+        ),
+    ]
+
+
+def check_hardware(report: dict[str, Any]) -> list[Check]:
+    """Check R = G and the cycles from the content of sim.json."""
+    measured, predicted = report["cycles_per_frame"], report["cycles_predicted"]
+    wrong, total, count = report["mismatches"], report["outputs_compared"], report["images"]
+    return [
+        Check(
+            f"R = G on at least {SIMULATED} images",
+            f"{wrong:,} of {total:,} outputs differ, {count} images",
+            wrong == 0 and count >= SIMULATED and total > 0,
+        ),
+        Check("cycles per frame measured = predicted", f"{measured:,} and {predicted:,}", measured == predicted),
+    ]
+
+
+def logits_upstream(build: Build, graph: Graph, data: Data) -> dict[str, NDArray[np.int64]]:
+    """Compute the integer logits (N, classes) of PyTorch's deploy model (P) and of the QONNX file (Q)."""
+    from bireal_hw.export.deploy import to_deploy
+    from bireal_hw.export.qonnx import run_qonnx
+    from bireal_hw.training.checkpoint import load_checkpoint
+    from bireal_hw.training.evaluate import predict
+
+    model, spec, _ = load_checkpoint(build.path / "checkpoint.ckpt")
+    logits = {
+        "P": predict(to_deploy(model, spec), data.test_images).numpy(),
+        "Q": run_qonnx(build.path / "model.onnx", data.test_images[:].numpy()),
+    }
+    return {name: as_integers(values, graph.output.dtype.frac) for name, values in logits.items()}
+
+
+def as_integers(logits: NDArray[np.float32], frac: int) -> NDArray[np.int64]:
+    """Return logits * 2^frac, which are whole numbers.
+
+    Raises:
+        BirealError: one of them is not: the network left its grid.
+    """
+    scaled = logits.astype(np.float64) * 2.0**frac
+    whole = scaled.astype(np.int64)
+    if (whole != scaled).any():
+        raise BirealError(f"logit {logits[whole != scaled][0]} is not a multiple of 2^-{frac}")
+    return whole

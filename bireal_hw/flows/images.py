@@ -1,0 +1,62 @@
+"""The images that a network is checked with: its data set's test images, or random ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bireal_hw.errors import BirealError, out_of_range
+from bireal_hw.ir.graph import Graph
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bireal_hw.flows.network import Values
+    from bireal_hw.training.data import Data
+
+RANDOM = "random"
+
+
+def images_for(values: Values, graph: Graph, count: int) -> tuple[NDArray[np.uint8], str]:
+    """Return `count` images (N, H, W, C) in 0..255 of the graph's shape, and where they come from.
+
+    A trained network gets test images of its data set. An untrained one, and a QONNX file without `dataset=`, gets
+    random images of the run's seed.
+
+    Raises:
+        BirealError: the data set has fewer test images, or cannot be read.
+    """
+    if values["untrained"] or values["dataset"] is None:
+        return random_images(graph.input.shape, count, values["seed"]), RANDOM
+    images = to_pixels(dataset_of(values, graph, count).test_images[:])
+    if len(images) < count:
+        raise out_of_range("images", count, f"data set '{values['dataset']}' has {len(images)} test images")
+    return images, f"{values['dataset']} test images"
+
+
+def dataset_of(values: Values, graph: Graph, limit: int | None = None) -> Data:
+    """Load the network's data set at the graph's image shape; with `limit` the same few images of each split."""
+    try:
+        from bireal_hw.training.data import load_data
+    except ModuleNotFoundError as error:
+        raise BirealError(f"dataset={values['dataset']} needs '{error.name}': install bireal-hw[train]") from None
+    height, width, channels = graph.input.shape
+    folder = Path(values["data"]) if values["data"] else None
+    return load_data(values["dataset"], folder, (height, width), channels, limit=limit)
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Turn training's images (N, C, H, W) into the hardware's (N, H, W, C)."""
+    return np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
+
+
+def random_images(shape: tuple[int, int, int], count: int, seed: int) -> NDArray[np.uint8]:
+    """Draw `count` images (H, W, C) of 8x8 patches under noise; the same seed gives the same images."""
+    height, width, channels = shape
+    generator = np.random.default_rng(seed)
+    patches = generator.integers(0, 200, (count, -(-height // 8), -(-width // 8), channels))
+    patches = patches.repeat(8, axis=1).repeat(8, axis=2)[:, :height, :width]
+    return (patches + generator.integers(0, 56, patches.shape)).astype(np.uint8)

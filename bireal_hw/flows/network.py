@@ -1,0 +1,121 @@
+"""Which network a command is about: the run's recorded values, what the user gave, and the data set's defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bireal_hw.errors import BirealError
+from bireal_hw.flows.config import SPEC, BuildConfig
+from bireal_hw.flows.rundir import RunDir
+from bireal_hw.models.spec import ModelSpec
+
+BUILD = Path("build")
+#: Variables that make a run's network; once it exists they are fixed.
+NETWORK = (*SPEC, "dataset", "epochs", "seed", "untrained")
+#: Files whose presence means that a run has a network, or the beginning of one.
+EVIDENCE = ("checkpoint.ckpt", "partial.ckpt", "model.onnx")
+
+Values = dict[str, Any]
+
+
+def run_dir(config: BuildConfig, file: Path | None = None) -> RunDir:
+    """Return the folder of the run a command is about: `run=`, else named after the file, else `<model>-<dataset>`."""
+    if config.run:
+        name = config.run
+    elif file:
+        name = file.resolve().parent.name if file.stem == "model" else file.stem
+    else:
+        name = f"{config.model or 'bireal18'}-{config.dataset or 'digits'}".replace("/", "-")
+    return RunDir(BUILD / name)
+
+
+def resolve(config: BuildConfig, run: RunDir, file: Path | None = None) -> Values:
+    """Return the values of the run's network: those recorded, or for a new run those given and the defaults.
+
+    Keys: those of `NETWORK`, `data` (str or None), and `file` (a QONNX file's path, or None).
+
+    Raises:
+        BirealError: a given value contradicts the recorded one, or does not go with a file.
+    """
+    given = {key: value for key, value in config.given().items() if key in NETWORK}
+    recorded = _recorded(run)
+    if file is None and recorded is None:
+        return _fresh(config, given)
+    if file is not None:
+        return _from_file(config, given, run, recorded, file)
+    assert recorded is not None
+    for key, value in given.items():
+        if recorded.get(key) != value:
+            raise BirealError(
+                f"run '{run.path.name}' has {show(key, recorded.get(key))}, not {show(key, value)}: {OTHER}"
+            )
+    return recorded | ({"data": config.data} if config.data else {})
+
+
+OTHER = "choose another run=NAME"
+
+
+def show(key: str, value: Any) -> str:
+    """Write a variable as on the command line.
+
+    >>> show("image", (48, 64)), show("untrained", True), show("epochs", None)
+    ('image=48x64', 'untrained=1', 'no epochs')
+    """
+    if value is None:
+        return f"no {key}"
+    if isinstance(value, tuple):
+        value = "x".join(map(str, value))
+    return f"{key}={int(value) if isinstance(value, bool) else value}"
+
+
+def spec(values: Values) -> ModelSpec:
+    """Return the network's description."""
+    return ModelSpec(**{key: values[key] for key in SPEC})
+
+
+def _recorded(run: RunDir) -> Values | None:
+    values = run.ledger()["values"]
+    if not values or not any((run.path / name).exists() for name in EVIDENCE):
+        return None
+    missing = next((key for key in (*NETWORK, "data", "file") if key not in values), None)
+    if missing:
+        raise BirealError(f"{run.path / 'steps.json'} lacks '{missing}' under values: {OTHER}")
+    image = values["image"]
+    return values | {"image": tuple(image) if isinstance(image, list) else image}
+
+
+def _fresh(config: BuildConfig, given: Values) -> Values:
+    from bireal_hw.training.data import dataset_defaults
+
+    name = config.dataset or "digits"
+    default = dataset_defaults(name)
+    values: Values = dict.fromkeys(NETWORK) | {
+        "model": "bireal18",
+        "dataset": name,
+        "width": default.width,
+        "image": default.image,
+        "channels": default.channels,
+        "classes": default.classes,
+        "shortcut_bits": ModelSpec.shortcut_bits,
+        "epochs": default.epochs,
+        "seed": 0,
+        "untrained": False,
+    }
+    values |= given | {"data": config.data, "file": None}
+    if values["untrained"]:
+        values |= {"classes": values["classes"] or 1000, "epochs": given.get("epochs", 0)}
+    return values
+
+
+def _from_file(config: BuildConfig, given: Values, run: RunDir, recorded: Values | None, file: Path) -> Values:
+    if not file.is_file():
+        raise BirealError(f"{file} does not exist: give a QONNX file")
+    if recorded and file.resolve() == (run.path / "model.onnx").resolve():
+        return recorded
+    foreign = next((key for key in given if key not in ("dataset", "seed")), None)
+    if foreign:
+        raise BirealError(f"{show(foreign, given[foreign])} does not go with {file}: the file brings its network")
+    if recorded and not recorded["file"]:
+        raise BirealError(f"run '{run.path.name}' has a network of its own, not {file}: {OTHER}")
+    return dict.fromkeys(NETWORK) | {"seed": 0, "untrained": False, "data": config.data, "file": str(file)} | given

@@ -1,0 +1,178 @@
+"""One run's folder, `build/<run>/`: who may write, what is up to date, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bireal_hw.errors import BirealError
+
+LEDGER = "steps.json"
+_STAGE = ".stage-"
+
+
+class RunDir:
+    """The folder of one run.
+
+    `steps.json` is its ledger: the network's variables (`values`), and for every step the content hashes of what it
+    read (`made_from`) and the settings it used. A step is up to date when its outputs exist and nothing it would read
+    or use differs; dates of files play no part.
+
+    Attributes:
+        path: the folder; it exists once `locked` has been entered.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process; it is created if need be, and leftovers of a killed process are removed.
+
+        Raises:
+            BirealError: the folder cannot be written, or another process holds it.
+        """
+        made = not self.path.exists()
+        lock = self.path / ".lock"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = lock.open("a+")
+            os.close(tempfile.mkstemp(prefix=_STAGE, dir=self.path)[0])
+        except OSError as error:
+            raise BirealError(f"cannot write to {self.path}: {error.strerror}") from None
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise BirealError(
+                    f"run '{self.path.name}' is in use by another process: wait for it, or choose another run=NAME"
+                ) from None
+            try:
+                self._clean()
+                yield
+            finally:
+                self._clean()
+                lock.unlink(missing_ok=True)
+                if made and not any(self.path.iterdir()):
+                    self.path.rmdir()
+
+    def _clean(self) -> None:
+        for leftover in self.path.glob(_STAGE + "*"):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+    def ledger(self) -> dict[str, Any]:
+        """Return the ledger: `values` and `steps`, both empty in a new run."""
+        if not (self.path / LEDGER).exists():
+            return {"values": {}, "steps": {}}
+        content = read_json(self.path / LEDGER, "values", "steps")
+        for key in ("values", "steps"):
+            if not isinstance(content[key], dict):
+                raise BirealError(f"{self.path / LEDGER} is broken: '{key}' is not an object; remove it to build again")
+        return content
+
+    def write_ledger(self, content: dict[str, Any]) -> None:
+        """Replace the ledger in one move."""
+        write_json(self.path / LEDGER, content)
+
+    @contextmanager
+    def publish(self, name: str, outputs: list[str], record: dict[str, Any]) -> Iterator[Path]:
+        """Give a step a folder to write in; when it ends well, move `outputs` into place and enter `record`.
+
+        Whatever goes wrong before the move, Ctrl-C included, leaves the earlier results and their entry as they were.
+
+        Args:
+            name: the step's entry in the ledger.
+            outputs: files or folders it makes, relative to the run's folder; those not made this time are removed.
+            record: what stands in the ledger afterwards; the step may add to it while it runs.
+        """
+        stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=self.path))
+        try:
+            yield stage
+            with _uninterrupted():
+                ledger = self.ledger()
+                if ledger["steps"].pop(name, None):
+                    self.write_ledger(ledger)  # not up to date while its files are being exchanged
+                for output in outputs:
+                    self._replace(stage, output)
+                ledger["steps"][name] = record
+                self.write_ledger(ledger)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+    def _replace(self, stage: Path, output: str) -> None:
+        target = self.path / output
+        if target.exists():
+            target.rename(stage / (output.replace("/", "-") + ".old"))
+        if (stage / output).exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (stage / output).rename(target)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back until the end of the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals go to the main thread
+        return
+    pressed: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+def content_hash(path: Path) -> str:
+    """Return the SHA-256 of a file, or of a folder's relative names and contents; "" if there is nothing.
+
+    Byte-code caches do not count.
+    """
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(path)}\n{content_hash(file)}\n".encode())
+    elif path.exists():
+        with path.open("rb") as handle:
+            digest = hashlib.file_digest(handle, "sha256")
+    else:
+        return ""
+    return digest.hexdigest()
+
+
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """Read a JSON object that has at least these keys.
+
+    Raises:
+        BirealError: the file cannot be read, is no JSON object or lacks a key.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"not JSON ({error})"
+        raise BirealError(f"{path} cannot be read: {reason}; remove it to make it again") from None
+    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+    if not isinstance(content, dict) or missing:
+        lack = f"lacks '{missing[0]}'" if missing else "is no JSON object"
+        raise BirealError(f"{path} {lack}: it is not a file of bireal-hw; remove it to make it again")
+    return content
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object under a temporary name and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{_STAGE}{path.name}")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    temporary.replace(path)

@@ -1,0 +1,353 @@
+"""The steps of a build: what each reads, makes and depends on, and the rule that decides which of them run.
+
+A run is one network: trained here, with random weights (`untrained=1`), or brought as a QONNX file; what follows is the
+same for all three. The step that the user asks for always runs; the steps before it run where their output is
+missing or was made from something else. Training is the exception: a finished one is never repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from bireal_hw import boards
+from bireal_hw.assets import asset
+from bireal_hw.errors import BirealError
+from bireal_hw.flows.config import BuildConfig
+from bireal_hw.flows.images import images_for
+from bireal_hw.flows.network import BUILD, Values, spec
+from bireal_hw.flows.picture import svg
+from bireal_hw.flows.rundir import RunDir, content_hash, write_json
+from bireal_hw.ir.graph import Graph, load, save
+from bireal_hw.lowering import METADATA, lower
+from bireal_hw.passes.folding import TARGET_CYCLES, Folding, fold
+from bireal_hw.rtl import generate
+from bireal_hw.sim.network import simulate_network
+from bireal_hw.sim.runner import FREE, StallMode
+
+PACKAGE = Path(__file__).parent.parent
+DEFAULT_BOARD = "pynq-z2"
+DEFAULT_IMAGES = 4
+STALLED = StallMode(source=0.3, sink=0.3, seed=1)
+"""The second run of `stalls=1`: either side holds the stream up in three cycles of ten."""
+
+Figures = dict[str, str]
+
+
+@dataclass
+class Made:
+    """One line of the summary: a step, its files, headline figures, and seconds (None if it was up to date)."""
+
+    step: str
+    files: list[Path]
+    figures: Figures
+    seconds: float | None
+
+
+@dataclass
+class Build:
+    """One command at work on one run.
+
+    Attributes:
+        config: what the user asked for.
+        run: the run's folder, locked.
+        values: the variables of the run's network (see `network.resolve`).
+        file: QONNX file given on the command line.
+        made: what this command has done so far.
+    """
+
+    config: BuildConfig
+    run: RunDir
+    values: Values
+    file: Path | None = None
+    made: list[Made] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.run.path
+
+    @property
+    def board(self) -> boards.Board:
+        """The board that is built for."""
+        return boards.board(self.config.board or DEFAULT_BOARD)
+
+    @property
+    def target_cycles(self) -> int:
+        """Cycles per frame that no layer may exceed."""
+        if self.config.target_fps is None:
+            return TARGET_CYCLES
+        if self.config.target_fps == "max":
+            raise BirealError("target_fps=max is not there yet: give a number of frames per second")
+        return int((self.config.clock or self.board.clock_mhz) * 1e6 / float(self.config.target_fps))
+
+    @property
+    def origin(self) -> str:
+        """How the network came about: `trained`, `untrained` or `file`."""
+        return "file" if self.values.get("file") else "untrained" if self.values["untrained"] else "trained"
+
+    def record_values(self) -> None:
+        """Enter the network's values in the ledger; from its first lasting file on they are the run's."""
+        ledger = self.run.ledger()
+        self.run.write_ledger(ledger | {"values": self.values})
+
+    @property
+    def marks(self) -> dict[str, Any]:
+        """What every output says about itself."""
+        return {"run": self.path.name, "untrained": self.origin == "untrained"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A named step.
+
+    Attributes:
+        needs: the step before it, by the run's origin; None where it is the first.
+        reads, makes: files or folders in the run's folder; `{board}` stands for the board's name.
+        settings: values outside the files that its result depends on.
+        code: parts of the program that its result depends on: subpackages, or root folders such as `rtl/`.
+        work: makes the files in the folder it is given and returns the headline figures.
+        once: whether a result that is there stays, whatever it was made from.
+    """
+
+    name: str
+    needs: Callable[[Build], str | None]
+    reads: tuple[str, ...]
+    makes: tuple[str, ...]
+    settings: Callable[[Build], dict[str, Any]]
+    code: tuple[str, ...]
+    work: Callable[[Build, Path], Figures]
+    once: bool = False
+
+    def paths(self, build: Build, templates: tuple[str, ...]) -> list[str]:
+        """Return files of the run's folder by name."""
+        return [template.format(board=build.board.name) for template in templates]
+
+    def entry(self, build: Build) -> str:
+        """Return the step's name in the ledger."""
+        return f"{build.board.name}/{self.name}" if "{board}" in self.makes[0] else self.name
+
+    def record(self, build: Build) -> dict[str, Any]:
+        """Return what the result depends on, as it is now."""
+        files = {name: content_hash(build.path / name) for name in self.paths(build, self.reads)}
+        if self.name == "import" and build.file:
+            files = {str(build.file): content_hash(build.file)}
+        sources = {
+            name: content_hash(asset(name) if name.endswith("/") else PACKAGE / name.replace(".", "/"))
+            for name in self.code
+        }
+        return {"made_from": files, "settings": self.settings(build), "program": sources}
+
+
+def bring(build: Build, name: str, asked: bool = True) -> None:
+    """Run a step, and before it those it needs; a step that was not asked for runs only if it is not up to date.
+
+    Raises:
+        BirealError: whatever the step has to say about its input.
+    """
+    step = STEPS[name]
+    if need := step.needs(build):
+        bring(build, need, asked=False)
+    outputs, entry, record = step.paths(build, step.makes), step.entry(build), step.record(build)
+    previous = build.run.ledger()["steps"].get(entry, {})
+    present = (build.path / outputs[0]).exists()
+    if present and (step.once or (not asked and previous.get("record") == record)):
+        build.made.append(Made(name, _existing(build, outputs), previous.get("figures", {}), None))
+        return
+    start = time.monotonic()
+    content: dict[str, Any] = {"record": record}
+    with build.run.publish(entry, outputs, content) as folder:
+        figures = content["figures"] = step.work(build, folder)
+    build.made.append(Made(name, _existing(build, outputs), figures, time.monotonic() - start))
+
+
+def _existing(build: Build, outputs: list[str]) -> list[Path]:
+    return [build.path / output for output in outputs if (build.path / output).exists()]
+
+
+def _source(build: Build) -> str | None:
+    """The step that makes model.onnx; none for a file that an earlier command brought."""
+    return {"trained": "export", "untrained": "export", "file": "import" if build.file else None}[build.origin]
+
+
+# ---- the work of each step ----
+
+
+def _train(build: Build, folder: Path) -> Figures:
+    from bireal_hw.training.data import load_data
+    from bireal_hw.training.fit import default_config, train
+
+    values = build.values
+    data = load_data(
+        values["dataset"],
+        Path(values["data"]) if values["data"] else None,
+        values["image"],
+        values["channels"],
+        values["classes"],
+    )
+    values["classes"] = data.classes
+    config = default_config(spec(values), values["dataset"], values["epochs"], values["seed"])
+    values["epochs"] = config.epochs
+    build.record_values()
+    result = train(config, data, folder, partial=build.path / "partial.ckpt")
+    write_json(folder / "train.json", result | build.marks)
+    return {
+        "float": f"{result['top1_float']:.2f} %",
+        "deploy": f"{result['top1_deploy']:.2f} %",
+        "test images": f"{result['test_images']:,}",
+    }
+
+
+def _export(build: Build, folder: Path) -> Figures:
+    from bireal_hw.export.deploy import to_deploy
+    from bireal_hw.export.qonnx import export_qonnx
+    from bireal_hw.models.bireal import build_model
+    from bireal_hw.models.randomise import randomise
+    from bireal_hw.training.checkpoint import load_checkpoint
+
+    if build.origin == "trained":
+        model, described, info = load_checkpoint(build.path / "checkpoint.ckpt")
+        names = info.get("class_names") or [str(index) for index in range(described.classes)]
+    else:
+        build.record_values()
+        described = spec(build.values)
+        model = randomise(build_model(described), described, build.values["seed"])
+        names = [str(index) for index in range(described.classes)]
+    path = folder / "model.onnx"
+    report = export_qonnx(to_deploy(model, described), described, path, names)
+    _mark(path, build.marks | {"model": described.model, "class_names": names})
+    write_json(folder / "export.json", report | build.marks)
+    return {"nodes": str(len(onnx.load(str(path)).graph.node)), "size": f"{path.stat().st_size / 1e6:.2f} MB"}
+
+
+def _mark(path: Path, info: dict[str, Any]) -> None:
+    """Write what the file says about itself into its metadata, as JSON values."""
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, {METADATA + key: json.dumps(value) for key, value in info.items()})
+    onnx.save(model, str(path))
+
+
+def _import(build: Build, folder: Path) -> Figures:
+    assert build.file is not None
+    build.record_values()
+    shutil.copyfile(build.file, folder / "model.onnx")
+    return {"from": str(build.file)}
+
+
+def _lower(build: Build, folder: Path) -> Figures:
+    graph = lower(build.path / "model.onnx")
+    save(graph, folder / "graph.json")
+    (folder / "graph.svg").write_text(svg(graph))
+    return {"nodes": str(len(graph.nodes)), "input": str(graph.input), "output": str(graph.output)}
+
+
+def _rtl(build: Build, folder: Path) -> Figures:
+    graph, folding = folded(build)
+    target = folder / build.board.name / "rtl"
+    target.parent.mkdir()
+    flow = generate(graph, folding, target)
+    board = build.board
+    about = {"board": board.name, "part": board.part, "clock_mhz": build.config.clock or board.clock_mhz}
+    about |= {"target_cycles": build.target_cycles, "cycles_per_frame": flow.cycles, "bottleneck": flow.bottleneck}
+    write_json(target / "build.json", about | marks(build, graph))
+    return {"instances": str(len(flow.instances)), "cycles per frame": f"{flow.cycles:,}", "slowest": flow.bottleneck}
+
+
+def marks(build: Build, graph: Graph) -> dict[str, Any]:
+    """What an output says about itself; a QONNX file knows itself whether its network was trained."""
+    return build.marks | {"untrained": bool(graph.info.get("untrained", build.marks["untrained"]))}
+
+
+def folded(build: Build) -> tuple[Graph, Folding]:
+    """Return the run's graph and its folding for the board and the wanted speed."""
+    graph = load(build.path / "graph.json")
+    return graph, fold(graph, build.target_cycles)
+
+
+def _sim(build: Build, folder: Path) -> Figures:
+    graph, folding = folded(build)
+    images, origin = images_for(build.values, graph, build.config.images or DEFAULT_IMAGES)
+    target = folder / build.board.name
+    target.mkdir()
+    waves = target / "waves.fst" if build.config.waves else None
+    rtl = build.path / build.board.name / "rtl"
+    stalls = (FREE, STALLED) if build.config.stalls else (FREE,)
+    dump = target / "mismatch"
+    result = simulate_network(graph, folding, rtl, images, stalls, BUILD / "sim", waves, dump)
+    about = {"board": build.board.name, "images_from": origin, **marks(build, graph)}
+    write_json(target / "sim.json", about | result)
+    return {
+        "images": f"{result['images']} ({origin})",
+        "mismatches": f"{result['mismatches']:,} of {result['outputs_compared']:,}",
+        "cycles per frame": f"{result['cycles_per_frame']:,} (predicted {result['cycles_predicted']:,})",
+    }
+
+
+STEPS = {
+    step.name: step
+    for step in (
+        Step(
+            name="train",
+            needs=lambda build: None,
+            reads=(),
+            makes=("checkpoint.ckpt", "train.json", "metrics.csv", "curves.png"),
+            settings=lambda build: {},
+            code=(),
+            work=_train,
+            once=True,
+        ),
+        Step(
+            name="import",
+            needs=lambda build: None,
+            reads=(),
+            makes=("model.onnx",),
+            settings=lambda build: {},
+            code=(),
+            work=_import,
+        ),
+        Step(
+            name="export",
+            needs=lambda build: "train" if build.origin == "trained" else None,
+            reads=("checkpoint.ckpt",),
+            makes=("model.onnx", "export.json"),
+            settings=lambda build: build.marks,
+            code=("models", "export"),
+            work=_export,
+        ),
+        Step(
+            name="lower",
+            needs=_source,
+            reads=("model.onnx",),
+            makes=("graph.json", "graph.svg"),
+            settings=lambda build: {},
+            code=("ir", "ops", "lowering"),
+            work=_lower,
+        ),
+        Step(
+            name="rtl",
+            needs=lambda build: "lower",
+            reads=("graph.json",),
+            makes=("{board}/rtl",),
+            settings=lambda build: {"target_cycles": build.target_cycles, "clock": build.config.clock},
+            code=("ir", "ops", "passes", "rtl", "rtl/"),
+            work=_rtl,
+        ),
+        Step(
+            name="sim",
+            needs=lambda build: "rtl",
+            reads=("graph.json", "{board}/rtl"),
+            makes=("{board}/sim.json", "{board}/waves.fst", "{board}/mismatch"),
+            settings=lambda build: {"images": build.config.images or DEFAULT_IMAGES},
+            code=("golden", "sim", "sim/"),
+            work=_sim,
+        ),
+    )
+}
+"""The steps by name, in the order of the data."""

@@ -1,0 +1,188 @@
+"""What the user can ask for: one verb per command, each a function of the words after it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bireal_hw.errors import BirealError
+from bireal_hw.flows.config import SPEC, UsageError, parse_words
+from bireal_hw.flows.demo import demo
+from bireal_hw.flows.network import resolve, run_dir, show
+from bireal_hw.flows.rundir import read_json
+from bireal_hw.flows.steps import Build, bring
+from bireal_hw.models.info import info
+from bireal_hw.models.spec import ModelSpec
+
+CONSOLE = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
+"""Where results go; a file or a pipe gets lines long enough for every table."""
+
+VALUES = "[KEY=VALUE]..."
+FILE_OR_VALUES = "[FILE.onnx] [KEY=VALUE]..."
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command: its name, one line of help, the form of its words, and what it does with them (exit status)."""
+
+    name: str
+    help: str
+    words: str
+    run: Callable[[list[str]], int]
+
+
+def _started(verb: str, words: list[str], takes_file: bool = False) -> Build:
+    """Read the words of a command about a run; the run's folder is not locked yet, nor its values known."""
+    bare = [word for word in words if "=" not in word]
+    file = Path(bare[0]) if bare and bare[0].endswith(".onnx") else None
+    if file and not takes_file:
+        raise UsageError(f"{verb} takes no file: it starts before {file}; the verbs after export take one")
+    if file:
+        words = [word for word in words if word is not bare[0]]
+    config = parse_words(words)
+    return Build(config, run_dir(config, file), {}, file)
+
+
+def _work(verb: str, words: list[str], takes_file: bool, task: Callable[[Build], int]) -> int:
+    """Do a task on a run under its lock."""
+    build = _started(verb, words, takes_file)
+    with build.run.locked():
+        build.values = resolve(build.config, build.run, build.file)
+        return task(build)
+
+
+def summary(build: Build) -> None:
+    """Print what a command made: files, headline figures, seconds; nothing if it made nothing."""
+    if not build.made:
+        return
+    title = f"run {build.path.name}" + (", untrained: random weights" if build.values["untrained"] else "")
+    table = Table(title=title, title_justify="left", show_edge=False)
+    for heading in ("step", "made", "result"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("seconds", justify="right")
+    for made in build.made:
+        files = "\n".join(map(str, made.files))
+        figures = "\n".join(f"{name}: {value}" for name, value in made.figures.items())
+        table.add_row(made.step, files, figures, "up to date" if made.seconds is None else f"{made.seconds:.1f}")
+    CONSOLE.print(table)
+
+
+def _step(name: str, help: str, takes_file: bool) -> Verb:
+    def task(build: Build) -> int:
+        bring(build, name)
+        summary(build)
+        return 0
+
+    words = FILE_OR_VALUES if takes_file else VALUES
+    return Verb(name, help, words, lambda words: _work(name, words, takes_file, task))
+
+
+def _sim(words: list[str]) -> int:
+    def task(build: Build) -> int:
+        bring(build, "sim")
+        summary(build)
+        report = read_json(
+            build.path / build.board.name / "sim.json", "mismatches", "outputs_compared", "first_mismatch"
+        )
+        if report["mismatches"]:
+            raise BirealError(
+                f"{report['mismatches']} of {report['outputs_compared']} outputs differ from the golden model; "
+                f"first: {describe(report['first_mismatch'])}"
+            )
+        return 0
+
+    return _work("sim", words, True, task)
+
+
+def describe(first: dict[str, Any] | None) -> str:
+    """Write the first mismatch of a simulation in words."""
+    if first is None:
+        return "not found again layer by layer"
+    return f"layer {first['layer']} at {first['index']}: wanted {first['want']}, got {first['got']}"
+
+
+def _demo(words: list[str]) -> int:
+    def task(build: Build) -> int:
+        checks = demo(build)
+        summary(build)
+        table = Table(title="verdict", title_justify="left", show_edge=False)
+        for heading in ("claim", "found", ""):
+            table.add_column(heading)
+        for check in checks:
+            table.add_row(check.claim, check.found, "[green]holds[/green]" if check.holds else "[red]FAILS[/red]")
+        CONSOLE.print(table)
+        failed = [check.claim for check in checks if not check.holds]
+        if failed:
+            raise BirealError(f"the demo does not hold: {'; '.join(failed)}")
+        return 0
+
+    return _work("demo", words, False, task)
+
+
+def _info(words: list[str]) -> int:
+    words = [f"model={word}" if "=" not in word and index == 0 else word for index, word in enumerate(words)]
+    given = parse_words(words).given()
+    foreign = next((key for key in given if key not in SPEC), None)
+    if foreign:
+        raise UsageError(f"info does not use {show(foreign, given[foreign])}: it takes {', '.join(SPEC)}")
+    spec = ModelSpec(**({"image": (224, 224), "classes": 1000} | given))
+    counted = info(spec)
+    table = Table(show_edge=False, title_justify="left", title=f"{spec.model}, width {spec.width:g}, {spec.image_text}")
+    for heading in ("layer", "weights", "kernel", "stride", "output"):
+        table.add_column(heading)
+    for heading in ("1-bit parameters", "real parameters", "multiply-accumulates"):
+        table.add_column(heading, justify="right")
+    for layer in counted.layers:
+        table.add_row(
+            layer.name,
+            layer.kind,
+            f"{layer.kernel}x{layer.kernel}",
+            str(layer.stride),
+            "x".join(map(str, layer.output)),
+            f"{layer.binary_params:,}",
+            f"{layer.real_params:,}",
+            f"{layer.macs:,}",
+        )
+    CONSOLE.print(table)
+    CONSOLE.print(
+        f"layers {len([one for one in counted.layers if 'downsample' not in one.name])} (and "
+        f"{len([one for one in counted.layers if 'downsample' in one.name])} real shortcut convolutions)\n"
+        f"parameters: {counted.binary_params:,} binary, {counted.real_params:,} real; "
+        f"memory {counted.memory_mbit:.2f} Mbit instead of {counted.full_memory_mbit:.1f}\n"
+        f"multiply-accumulates: {counted.binary_macs:,} binary, {counted.real_macs:,} real; "
+        f"{counted.operations:.4g} operations (64 binary = 1), {counted.speedup:.2f} times fewer",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _not_there(name: str, what: str) -> Verb:
+    def run(words: list[str]) -> int:
+        raise BirealError(f"{name} is not there yet: {what}")
+
+    return Verb(name, f"not there yet: {what}", VALUES, run)
+
+
+VERBS = {
+    verb.name: verb
+    for verb in (
+        _step("train", "train a network and evaluate its deploy model", takes_file=False),
+        _step("export", "write the deploy model as QONNX", takes_file=False),
+        _step("lower", "turn the QONNX file into the integer graph", takes_file=True),
+        _step("rtl", "write the SystemVerilog of the whole network", takes_file=True),
+        Verb("sim", "simulate the whole network and compare every output", FILE_OR_VALUES, _sim),
+        Verb("demo", "train to sim on one network, then a verdict on every claim", VALUES, _demo),
+        _not_there("hls", "C++ for Vitis HLS"),
+        _not_there("synth", "resources of the SystemVerilog by Yosys"),
+        _not_there("report", "one page with graph, layers, resources and accuracy"),
+        _not_there("all", "demo, hls, synth and report in one; use demo"),
+        Verb("info", "print layers, parameters and operations of a network", "[MODEL] [KEY=VALUE]...", _info),
+    )
+}
+"""All commands by name."""

@@ -1,0 +1,18 @@
+"""What all tests share: a scratch folder as working directory on request, and the reproduction of random draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder, as a user would in a project of their own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

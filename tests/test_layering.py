@@ -1,0 +1,101 @@
+"""Data flows one way; this test walks every import, those inside functions and `import_module("...")` too."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "bireal_hw"
+
+# Which parts of bireal_hw a part may import; everybody may use these two.
+COMMON = {"errors", "__version__"}
+ALLOWED = {
+    "errors": set(),
+    "assets": set(),
+    "boards": set(),
+    "models": set(),
+    "training": {"models", "export"},  # a training ends with the accuracy of the deploy model
+    "export": {"models", "ir", "ops"},
+    "ir": set(),
+    "ops": {"ir"},
+    "lowering": {"ir", "ops"},
+    "passes": {"ir", "ops"},
+    "golden": {"ir", "ops"},
+    "rtl": {"ir", "ops", "passes", "assets"},
+    "sim": {"golden", "rtl", "passes", "ir", "ops", "assets"},
+}
+EVERYTHING = {"flows", "cli", "__main__", "__init__"}
+TRAIN_ONLY = {"torch", "brevitas", "lightning", "kornia", "datasets", "sklearn", "torchmetrics", "torchvision"}
+MAY_TRAIN = {"models", "training", "export"}
+# `graph.load` must see every layer type registered, whatever else its caller imported.
+EXCEPTIONS = {("ir/graph.py", "bireal_hw.ops")}
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(source: str) -> set[str]:
+    """Return the dotted names a module imports, wherever the import stands."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports name the whole path"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__"):
+                assert isinstance(node.args[0], ast.Constant), "the name of an imported module is written out"
+                found.add(str(node.args[0].value))
+    return found
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def violations(part: str, names: set[str]) -> set[str]:
+    """Return the imports that a part may not have."""
+    wrong = {name for name in names if name.split(".")[0] in TRAIN_ONLY and part not in MAY_TRAIN}
+    if part not in EVERYTHING:
+        allowed = ALLOWED[part] | COMMON | {part}
+        ours = {name for name in names if name.split(".")[0] == "bireal_hw"}
+        wrong |= {name for name in ours if (name.split(".") + [""])[1] not in allowed}
+    return wrong
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_follow_the_data(path: Path) -> None:
+    name = str(path.relative_to(PACKAGE))
+    allowed = {module for file, module in EXCEPTIONS if file == name}
+    assert violations(part_of(path), imports(path.read_text()) - allowed) == set()
+
+
+def test_ir_needs_numpy_only() -> None:
+    known = {"numpy", "bireal_hw", *sys.stdlib_module_names}
+    for path in (PACKAGE / "ir").rglob("*.py"):
+        assert {name.split(".")[0] for name in imports(path.read_text())} <= known, path
+
+
+def test_every_part_has_a_rule() -> None:
+    assert {part_of(path) for path in FILES} - EVERYTHING <= set(ALLOWED)
+
+
+def test_every_exception_is_needed() -> None:
+    for file, module in EXCEPTIONS:
+        assert module in imports((PACKAGE / file).read_text())
+
+
+@pytest.mark.parametrize(
+    ("part", "source"),
+    [
+        ("golden", "import torch"),
+        ("ir", "from bireal_hw.ops import Op"),
+        ("rtl", "def f():\n    from bireal_hw.sim import network"),
+        ("lowering", "import importlib\nimportlib.import_module('bireal_hw.export')"),
+        ("flows", "import torch"),
+    ],
+)
+def test_a_wrong_import_is_seen(part: str, source: str) -> None:
+    assert violations(part, imports(source))
