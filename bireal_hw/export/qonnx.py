@@ -60,6 +60,7 @@ def export_qonnx(deploy: DeployNet, spec: ModelSpec, path: Path, class_names: Se
             # Constants shared through Identity nodes become constants; FoldConstants leaves Quant nodes alone.
             for step in (InferShapes(), FoldConstants(), RemoveUnusedTensors()):
                 model = model.transform(step)
+            del model.graph.quantization_annotation[:]  # datatypes under the old names; nobody reads them
             _rename(model.graph)
             onnx.checker.check_model(model.model)
             model.save(str(scratch))
