@@ -63,7 +63,9 @@ def tiny(
             ("global_pool",),
         ),
     ]
-    return verify(Graph("tiny", TensorType.full(height, width, channels, PIXEL), tuple(nodes), {"classes": list("abcde")}))
+    return verify(
+        Graph("tiny", TensorType.full(height, width, channels, PIXEL), tuple(nodes), {"classes": list("abcde")})
+    )
 
 
 def random_images(graph: Graph, count: int, seed: int = 0) -> Array:

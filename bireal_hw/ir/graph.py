@@ -68,9 +68,7 @@ class Graph:
                 raise BirealError(f"graph {self.name}: {node.name} reads '{missing[0]}', which no earlier node makes")
             if len(node.inputs) != node.op.arity:
                 found, wanted = len(node.inputs), node.op.arity
-                raise BirealError(
-                    f"graph {self.name}: {node.name} has {found} inputs, {node.op.kind} takes {wanted}"
-                )
+                raise BirealError(f"graph {self.name}: {node.name} has {found} inputs, {node.op.kind} takes {wanted}")
             try:
                 types[node.name] = node.op.infer(*(types[name] for name in node.inputs))
             except BirealError as error:

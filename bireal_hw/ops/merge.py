@@ -46,9 +46,7 @@ class Merge(Op):
         require(len(self.gain) == r.channels, f"merge: {len(self.gain)} gains for {r.channels} channels")
         require(r.dtype.frac == self.dtype.frac, f"merge: shortcut has frac {r.dtype.frac}, stream {self.dtype.frac}")
         require(self.shift >= 0, f"merge: shift={self.shift} must be 0 or more")
-        require(
-            signed_width(int(self.gain.min()), int(self.gain.max())) <= 16, "merge: a gain needs more than 16 bits"
-        )
+        require(signed_width(int(self.gain.min()), int(self.gain.max())) <= 16, "merge: a gain needs more than 16 bits")
         low, high = self._affine_range(dot)
         low, high = low + r.low, high + r.high
         require(signed_width(low, high) <= 31, f"merge: sums {low}..{high} need more than 31 bits")

@@ -77,6 +77,11 @@ class RealConv(Op):
         low, high = self._range(x)
         return TensorType(height, width, cout, self.dtype, max(low, self.dtype.low), min(high, self.dtype.high))
 
+    def largest(self, x: TensorType) -> int:
+        """Largest magnitude of the sums, with and without bias, on the accumulator's grid."""
+        low, high = self._accumulator(x)
+        return int(max(np.abs(end).max() for end in (low, high, low + self.bias, high + self.bias)))
+
     def _range(self, x: TensorType) -> tuple[int, int]:
         """Exact range of the shifted sums, before saturation."""
         ends = [(end + self.bias.astype(np.int64)) for end in self._accumulator(x)]

@@ -193,5 +193,3 @@ def shortcut_beats(graph: Graph, folding: Folding, merge: Node, lanes: int) -> i
 
 IN_FLIGHT = 6
 """Pixels between the fork and the merge beyond the window: window under way, sums, converters, slices."""
-
-

@@ -20,7 +20,8 @@ def test_sign_of_both_zeros_is_plus_one() -> None:
 def test_signed_width_is_the_least_that_holds_both_ends(a: int, b: int) -> None:
     low, high = sorted((a, b))
     width = encoding.signed_width(low, high)
-    assert -(1 << (width - 1)) <= low and high < 1 << (width - 1)
+    assert -(1 << (width - 1)) <= low
+    assert high < 1 << (width - 1)
     if width > 1:
         assert low < -(1 << (width - 2)) or high >= 1 << (width - 2)
 

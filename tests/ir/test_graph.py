@@ -86,7 +86,7 @@ def test_foreign_and_broken_files_stop_with_one_line(tmp_path: Path) -> None:
         assert str(error.value).startswith(str(path))
         assert message in str(error.value)
         assert "\n" not in str(error.value)
-    with pytest.raises(BirealError, match="cannot read .*missing.json"):
+    with pytest.raises(BirealError, match=r"cannot read .*missing\.json"):
         load(tmp_path / "missing.json")
     assert loads(json.dumps(_document())) == tiny()
 

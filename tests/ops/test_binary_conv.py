@@ -1,0 +1,109 @@
+"""Binary convolution: plain loops over -1/+1 with padded taps left out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bireal_hw.errors import BirealError
+from bireal_hw.ir.op import Array, Fold
+from bireal_hw.ir.types import BIPOLAR, DataType, TensorType
+from bireal_hw.ops import BinaryConv
+from tests.conformance import check_op
+
+
+def naive(x: Array, weights: Array, stride: int, pad: int) -> Array:
+    frames, height, width, _ = x.shape
+    cout, kernel, _, _ = weights.shape
+    rows = range(0, height + 2 * pad - kernel + 1, stride)
+    columns = range(0, width + 2 * pad - kernel + 1, stride)
+    out = np.zeros((frames, len(rows), len(columns), cout), int)
+    for n in range(frames):
+        for oy, top in enumerate(rows):
+            for ox, left in enumerate(columns):
+                for ky in range(kernel):
+                    for kx in range(kernel):
+                        iy, ix = top + ky - pad, left + kx - pad
+                        if 0 <= iy < height and 0 <= ix < width:
+                            out[n, oy, ox] += weights[:, ky, kx].astype(int) @ x[n, iy, ix].astype(int)
+    return out
+
+
+def random_weights(cout: int, kernel: int, cin: int, seed: int = 5) -> Array:
+    return np.random.default_rng(seed).choice(np.array([-1, 1], np.int8), (cout, kernel, kernel, cin))
+
+
+CASES = {
+    "smallest": ((1, 1, 1), 1, 1, 1, 0, Fold(1, 1)),
+    "one channel, 3x3": ((4, 5, 1), 1, 3, 1, 1, Fold(1, 1)),
+    "fully parallel": ((6, 6, 16), 8, 3, 1, 1, Fold(8, 16)),
+    "not square, odd counts": ((5, 7, 6), 10, 3, 1, 1, Fold(5, 3)),
+    "stride 2": ((8, 6, 8), 16, 3, 2, 1, Fold(2, 4)),
+    "stride 2, odd sides": ((7, 9, 4), 6, 3, 2, 1, Fold(3, 2)),
+    "no padding": ((6, 5, 4), 4, 3, 1, 0, Fold(2, 4)),
+    "1x1": ((3, 4, 12), 9, 1, 1, 0, Fold(3, 4)),
+    "1x1 at one pixel a cycle": ((4, 4, 8), 4, 1, 1, 0, Fold(4, 8)),
+    "input is the bottleneck": ((8, 8, 16), 2, 3, 2, 1, Fold(2, 16)),
+    "5x5": ((6, 6, 2), 3, 5, 1, 2, Fold(1, 2)),
+    "2x2 image": ((2, 2, 16), 16, 3, 1, 1, Fold(4, 8)),
+}
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("case", CASES)
+def test_naive_golden_and_rtl_agree(case: str) -> None:
+    shape, cout, kernel, stride, pad, fold = CASES[case]
+    op = BinaryConv(random_weights(cout, kernel, shape[2]), stride, pad)
+    check_op(op, [TensorType.full(*shape, BIPOLAR)], fold, lambda x: naive(x, op.weights, stride, pad))
+
+
+@given(
+    st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 70)),
+    st.integers(1, 5),
+    st.sampled_from([1, 3, 5]),
+    st.integers(1, 3),
+    st.integers(0, 2),
+    st.integers(0, 1 << 20),
+)
+def test_golden_equals_loops(
+    shape: tuple[int, int, int], cout: int, kernel: int, stride: int, pad: int, seed: int
+) -> None:
+    if min(shape[:2]) + 2 * pad < kernel:
+        return
+    rng = np.random.default_rng(seed)
+    x = rng.choice(np.array([-1, 1], np.int8), (2, *shape))
+    weights = random_weights(cout, kernel, shape[2], seed)
+    np.testing.assert_array_equal(BinaryConv(weights, stride, pad).golden(x), naive(x, weights, stride, pad))
+
+
+@pytest.mark.parametrize("value", [-1, 1])
+def test_all_equal_inputs_reach_the_ends_of_the_range(value: int) -> None:
+    op = BinaryConv(np.ones((2, 3, 3, 5), np.int8))
+    x = np.full((1, 3, 3, 5), value, np.int8)
+    dot = op.golden(x)
+    assert dot[0, 1, 1].tolist() == [45 * value] * 2
+    assert dot[0, 0, 0].tolist() == [20 * value] * 2  # four taps inside: a padded tap is neither -1 nor +1
+    out = op.infer(TensorType.full(3, 3, 5, BIPOLAR))
+    assert (out.low, out.high, out.dtype.width) == (-45, 45, 7)
+
+
+def test_messages_name_the_limits() -> None:
+    op = BinaryConv(random_weights(4, 3, 6))
+    bits = TensorType.full(4, 4, 6, BIPOLAR)
+    for call, message in [
+        (lambda: op.infer(TensorType.full(4, 4, 6, DataType(8))), "binary_conv: input is s8.0, not bits"),
+        (lambda: op.infer(TensorType.full(4, 4, 5, BIPOLAR)), "binary_conv: weights for 6 channels, input has 5"),
+        (
+            lambda: op.check_fold(Fold(3, 1), bits),
+            "binary_conv: out_channels=4 is not a multiple of pe=3; choose pe from 1, 2, 4",
+        ),
+        (
+            lambda: op.check_fold(Fold(1, 4), bits),
+            "binary_conv: in_channels=6 is not a multiple of simd=4; choose simd from 1, 2, 3, 6",
+        ),
+    ]:
+        with pytest.raises(BirealError) as error:
+            call()
+        assert str(error.value).startswith(message)

@@ -1,0 +1,105 @@
+"""Real-valued convolution: plain integer loops, shift per channel, saturation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bireal_hw.errors import BirealError
+from bireal_hw.ir.op import Array, Fold
+from bireal_hw.ir.types import DataType, TensorType
+from bireal_hw.ops import RealConv
+from tests.conformance import check_op
+
+
+def naive(x: Array, op: RealConv) -> Array:
+    frames, height, width, _ = x.shape
+    cout, kernel, _, _ = op.weights.shape
+    rows = range(0, height + 2 * op.pad - kernel + 1, op.stride)
+    columns = range(0, width + 2 * op.pad - kernel + 1, op.stride)
+    out = np.zeros((frames, len(rows), len(columns), cout), int)
+    for n, oy, ox, o in np.ndindex(*out.shape):
+        total = int(op.bias[o])
+        for ky, kx in np.ndindex(kernel, kernel):
+            iy, ix = rows[oy] + ky - op.pad, columns[ox] + kx - op.pad
+            if 0 <= iy < height and 0 <= ix < width:
+                total += int(op.weights[o, ky, kx].astype(int) @ x[n, iy, ix].astype(int))
+        shift = int(op.shift[o])
+        total = total >> shift if shift >= 0 else total << -shift
+        out[n, oy, ox, o] = min(max(total, op.dtype.low), op.dtype.high)
+    return out
+
+
+def layer(
+    cout: int, kernel: int, cin: int, width: int, shifts: tuple[int, int], seed: int = 3, **conv: int
+) -> RealConv:
+    rng = np.random.default_rng(seed)
+    return RealConv(
+        rng.integers(-127, 128, (cout, kernel, kernel, cin)).astype(np.int32),
+        rng.integers(-5000, 5001, cout).astype(np.int32),
+        rng.integers(shifts[0], shifts[1] + 1, cout).astype(np.int32),
+        DataType(width, frac=4),
+        **conv,
+    )
+
+
+CASES = {
+    "smallest": ((1, 1, 1), layer(1, 1, 1, 16, (0, 0)), Fold(1, 1)),
+    "stem 3x3, one channel": ((6, 8, 1), layer(4, 3, 1, 12, (2, 6), pad=1), Fold(2, 1)),
+    "stem 3x3, RGB, a row of taps a cycle": ((5, 6, 3), layer(6, 3, 3, 10, (4, 9), pad=1), Fold(3, 9)),
+    "stem 7x7 stride 2": ((12, 8, 3), layer(4, 7, 3, 16, (3, 8), stride=2, pad=3), Fold(2, 3)),
+    "stem 7x7 stride 2, wide": ((10, 14, 3), layer(8, 7, 3, 16, (3, 8), stride=2, pad=3), Fold(8, 21)),
+    "stem 7x7, 7 of 21": ((8, 8, 3), layer(4, 7, 3, 14, (0, 3), stride=2, pad=3), Fold(4, 7)),
+    "shortcut 1x1, left shifts": ((4, 3, 8), layer(12, 1, 8, 20, (-3, 2)), Fold(4, 4)),
+    "1x1 fully parallel": ((3, 3, 4), layer(4, 1, 4, 8, (5, 7)), Fold(4, 4)),
+    "classifier": ((1, 1, 24), layer(10, 1, 24, 22, (0, 0)), Fold(2, 8)),
+    "9-bit input": ((4, 4, 3), layer(4, 3, 3, 11, (2, 8), pad=1), Fold(4, 3)),
+}
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("case", CASES)
+def test_naive_golden_and_rtl_agree(case: str) -> None:
+    shape, op, fold = CASES[case]
+    dtype = DataType(9 if case.startswith("9-bit") else 8, frac=7)
+    check_op(op, [TensorType.full(*shape, dtype)], fold, lambda x: naive(x, op))
+
+
+@given(st.integers(0, 1 << 20), st.sampled_from([1, 3]), st.integers(1, 2), st.integers(0, 1))
+def test_golden_equals_loops_and_stays_in_the_inferred_range(seed: int, kernel: int, stride: int, pad: int) -> None:
+    op = layer(3, kernel, 2, 10, (-2, 8), seed, stride=stride, pad=pad)
+    x = np.random.default_rng(seed).integers(-128, 128, (2, 4, 3, 2))
+    y = op.golden(x)
+    np.testing.assert_array_equal(y, naive(x, op))
+    out = op.infer(TensorType.full(4, 3, 2, DataType(8)))
+    assert out.low <= y.min()
+    assert y.max() <= out.high
+
+
+def test_range_is_reached_exactly() -> None:
+    """The input that follows the signs of one channel's weights reaches the ends that infer gives."""
+    op = RealConv(
+        np.array([[[[127, -127]]], [[[5, 5]]]], np.int32),
+        np.array([9, 0], np.int32),
+        np.zeros(2, np.int32),
+        DataType(24),
+    )
+    out = op.infer(TensorType.full(1, 1, 2, DataType(8)))
+    assert out.high == int(op.golden(np.array([[[[127, -128]]]])).max()) == 127 * 127 + 127 * 128 + 9
+    assert out.low == int(op.golden(np.array([[[[-128, 127]]]])).min()) == -(128 * 127 + 127 * 127) + 9
+
+
+def test_messages_name_the_limits() -> None:
+    op = layer(4, 3, 2, 10, (0, 1), pad=1)
+    for call, message in [
+        (lambda: op.infer(TensorType.full(4, 4, 2, DataType(16))), "real_conv: input is s16.0; 8 or 9 bits signed"),
+        (
+            lambda: op.check_fold(Fold(1, 4), TensorType.full(4, 4, 2, DataType(8))),
+            "real_conv: kernel*in_channels=6 is not a multiple of simd=4; choose simd from 1, 2, 3, 6",
+        ),
+    ]:
+        with pytest.raises(BirealError) as error:
+            call()
+        assert str(error.value).startswith(message)
