@@ -282,6 +282,9 @@ def _image_files(folder: Path) -> dict[str, list[Path]]:
         found += [(root.name if has_splits else "train", path) for path in paths]
     if not found:
         raise BirealError(f"data={folder} holds no images; expected parquet files or one subfolder of images per class")
+    names = {path.relative_to(folder).parts[1 if has_splits else 0] for _, path in found}
+    if len(names) < 2:
+        raise BirealError(f"data={folder} has images in one class folder only, '{names.pop()}'; a classifier needs two")
     return _by_split(found)
 
 
