@@ -1,0 +1,120 @@
+// br_real_mvu: integer matrix unit, Pe dot products of InWidth-bit elements and 8-bit weights at a time.
+// Function       per output lane p, over the beats of one pass (up to tend): y[p] = sum of w[p][j]*x[j], all signed
+// Stream in      beat = Simd elements of InWidth bits; tend = last beat of a pass, tlast = last beat of the frame (stands
+//                with tend)
+// Weights        word = Pe*Simd*8 bits, lane p at [p*Simd*8 +: Simd*8]; weights_addr_o counts 0 .. Depth-1 and around, one
+//                word a beat; weights_data_i is read in the cycle after weights_en_i and must hold until the next one
+// Stream out     beat = Pe signed sums of AccWidth bits, lane 0 in the low bits
+// Parameters     Depth = number of weight words; AccWidth holds every sum (from the weights' range; not checked here)
+// Latency        4 cycles from the last beat of a pass to its sums
+// Throughput     one beat a cycle
+// Back-pressure  combinational path m_axis_tready -> s_axis_tready, weights_en_o; holds 4 beats
+// Source         golden in bireal_hw/ops/real_conv.py
+`default_nettype none
+
+module br_real_mvu #(
+    parameter int unsigned Pe       = 2,
+    parameter int unsigned Simd     = 3,
+    parameter int unsigned InWidth  = 8,
+    parameter int unsigned AccWidth = 24,
+    parameter int unsigned Depth    = 4,
+    localparam int unsigned WeightWidth = 8,
+    localparam int unsigned AddrWidth = br_pkg::idx_width(Depth)
+) (
+    input  wire                            clk_i,
+    input  wire                            rst_ni,
+    output logic                           weights_en_o,
+    output logic [          AddrWidth-1:0] weights_addr_o,
+    input  wire  [Pe*Simd*WeightWidth-1:0] weights_data_i,
+    input  wire  [       Simd*InWidth-1:0] s_axis_tdata,
+    input  wire                            s_axis_tend,
+    input  wire                            s_axis_tvalid,
+    output logic                           s_axis_tready,
+    input  wire                            s_axis_tlast,
+    output logic [        Pe*AccWidth-1:0] m_axis_tdata,
+    output logic                           m_axis_tvalid,
+    input  wire                            m_axis_tready,
+    output logic                           m_axis_tlast
+);
+
+  if (Pe < 1 || Simd < 1) begin : gen_check_lanes
+    $error("Pe=%0d and Simd=%0d must be at least 1", Pe, Simd);
+  end
+  if (InWidth < 2) begin : gen_check_in_width
+    $error("InWidth=%0d must be at least 2", InWidth);
+  end
+
+  localparam int unsigned ProductWidth = InWidth + WeightWidth;
+  localparam int unsigned PartWidth = br_pkg::min2(AccWidth, ProductWidth + $unsigned($clog2(Simd)));
+
+  // The pipeline moves as a whole: 1 weights and x, 2 products, 3 their sum, 4 sums over the pass (the output register is
+  // the accumulator itself).
+  localparam int unsigned Stages = 3;
+
+  logic advance, out_valid_q, out_last_q, first_q;
+  logic [Stages:1] valid_q, end_q, last_q;
+  logic [Simd*InWidth-1:0] x_q;
+
+  assign advance       = !out_valid_q || m_axis_tready;
+  assign s_axis_tready = advance;
+  assign weights_en_o  = advance && s_axis_tvalid;
+  assign m_axis_tvalid = out_valid_q;
+  assign m_axis_tlast  = out_last_q;
+
+  always_ff @(posedge clk_i) begin
+    if (weights_en_o) begin
+      weights_addr_o <= (weights_addr_o == AddrWidth'(Depth - 1)) ? '0 : weights_addr_o + AddrWidth'(1);
+    end
+    if (!rst_ni) weights_addr_o <= '0;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (advance) begin
+      x_q         <= s_axis_tdata;
+      valid_q     <= {valid_q[Stages-1:1], s_axis_tvalid};
+      end_q       <= {end_q[Stages-1:1], s_axis_tend};
+      last_q      <= {last_q[Stages-1:1], s_axis_tlast};
+      out_valid_q <= valid_q[Stages] && end_q[Stages];
+      out_last_q  <= last_q[Stages];
+      if (valid_q[Stages]) first_q <= end_q[Stages];
+    end
+    if (!rst_ni) begin
+      valid_q     <= '0;
+      out_valid_q <= 1'b0;
+      first_q     <= 1'b1;
+    end
+  end
+
+  for (genvar p = 0; p < Pe; p++) begin : gen_pe
+    logic signed [ProductWidth-1:0] product_q [Simd];
+    logic signed [PartWidth-1:0] part, part_q;  // sum over one beat
+    logic signed [AccWidth-1:0] sum_q;
+
+    for (genvar j = 0; j < Simd; j++) begin : gen_product
+      logic signed [InWidth-1:0] x;
+      logic signed [WeightWidth-1:0] w;
+      assign x = x_q[j*InWidth+:InWidth];
+      assign w = weights_data_i[(p*Simd+j)*WeightWidth+:WeightWidth];
+      always_ff @(posedge clk_i) begin
+        if (advance) product_q[j] <= x * w;
+      end
+    end
+
+    always_comb begin
+      part = '0;
+      for (int unsigned j = 0; j < Simd; j++) part = part + PartWidth'(product_q[j]);
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (advance) begin
+        part_q <= part;
+        if (valid_q[Stages]) sum_q <= (first_q ? '0 : sum_q) + AccWidth'(part_q);
+      end
+    end
+
+    assign m_axis_tdata[p*AccWidth+:AccWidth] = sum_q;
+  end
+
+endmodule
+
+`default_nettype wire
