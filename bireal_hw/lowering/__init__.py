@@ -401,7 +401,9 @@ class _Lowering:
             raise self._unsupported(node, f"a pool scaled by {value.gain[0]}", "a power of two")
         shift = -step - dtype.frac
         if np.any(value.add / value.gain != half(shift)):
-            raise self._unsupported(node, f"{value.add[0]} added before rounding", f"half a step, {half(shift)} units")
+            raise self._unsupported(
+                node, f"{value.add[0]} added before rounding", f"half a step, {half(shift) * value.gain[0]}"
+            )
         assert value.source.kernel is not None
         return self._emit(value.source.node, AvgPool(value.source.kernel, shift, dtype), Stream(value.source.stream))
 

@@ -42,7 +42,7 @@ class Center(Op):
         return inputs[0].astype(np.int32) - self.offset.astype(np.int32)
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
-        return Cost(inputs[0].beats(fold.lanes), latency=0)
+        return Cost(inputs[0].beats(fold.lanes), latency=1)
 
     def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
         (x,) = inputs

@@ -69,7 +69,7 @@ class Merge(Op):
         return out
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
-        return Cost(inputs[0].beats(fold.lanes), latency=0)
+        return Cost(inputs[0].beats(fold.lanes), latency=4)
 
     def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
         r, dot = inputs

@@ -1,12 +1,12 @@
 """Dataflow: a graph and its folding become instances of modules joined by streams.
 
-Between two layers stand, in this order: a register slice behind every layer that computes (it cuts the timing paths), a
-fork where a tensor is read twice, a FIFO on the shortcut of every block, width converters where the lanes differ. Both
-hardware backends read the result; it holds every parameter and every memory word, and no text of either language.
+Between two layers stand, in this order: a register slice behind every layer that computes (it cuts the timing paths),
+a fork where a tensor is read twice, a FIFO on the shortcut of every block, width converters where the lanes differ.
+Both hardware backends read the result; it holds every parameter and every memory word, and no text of either language.
 
-Why it cannot deadlock: the graph has no cycle, so only a fork whose branches meet again in a merge can block. Its direct
-branch is a FIFO that holds every beat which the other branch takes in before it gives its first one for the same pixel
-(`shortcut_beats`), so the fork never waits for the merge while the merge waits for the fork.
+Why it cannot deadlock: the graph has no cycle, so only a fork whose branches meet again in a merge can block. Its
+direct branch is a FIFO that holds every beat which the other branch takes in before it gives its first one for the same
+pixel (`shortcut_beats`), so the fork never waits for the merge while the merge waits for the fork.
 """
 
 from __future__ import annotations

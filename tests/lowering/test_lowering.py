@@ -1,0 +1,177 @@
+"""Lowering: the inverse of a writer, exact against qonnx, and one line for whatever it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from bireal_hw import golden
+from bireal_hw.errors import BirealError
+from bireal_hw.ir.graph import Graph, dumps
+from bireal_hw.lowering import lower
+from tests.networks import random_images, tiny
+from tests.qonnx_writer import write
+
+
+@pytest.mark.parametrize(
+    "graph", [tiny(), tiny(8, 16, 3, 6), tiny(32, 16, 3, 4, max_pool=True, seed=3)], ids=["tiny", "wide", "max_pool"]
+)
+def test_lowering_inverts_the_writer(graph: Graph, tmp_path: Path) -> None:
+    write(graph, tmp_path / "model.onnx")
+    lowered = lower(tmp_path / "model.onnx")
+    images = random_images(graph, 4)
+    assert [(n.op.kind, lowered.types[n.name].shape) for n in lowered] == [
+        (n.op.kind, graph.types[n.name].shape) for n in graph
+    ]
+    assert lowered.info == graph.info
+    np.testing.assert_array_equal(golden.run(lowered, images), golden.run(graph, images))
+    write(lowered, tmp_path / "again.onnx")
+    assert dumps(lower(tmp_path / "again.onnx")) == dumps(lowered)
+
+
+@pytest.mark.parametrize("max_pool", [False, True])
+def test_qonnx_computes_the_same_integers(tmp_path: Path, max_pool: bool) -> None:
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    graph = tiny(16, 16, 3, 4, max_pool)
+    model = ModelWrapper(write(graph, tmp_path / "model.onnx")).transform(InferShapes())
+    lowered = lower(tmp_path / "model.onnx")
+    for image in random_images(graph, 3):
+        p = image.transpose(2, 0, 1)[None].astype(np.float32)
+        logits = execute_onnx(model, {"p": p})[model.graph.output[0].name]
+        np.testing.assert_array_equal(
+            logits.ravel() * 2.0**lowered.output.dtype.frac, golden.run(lowered, image[None])[0]
+        )
+
+
+Change = Callable[[onnx.GraphProto], None]
+
+
+def _node(graph: onnx.GraphProto, name: str) -> onnx.NodeProto:
+    return next(node for node in graph.node if node.name == name)
+
+
+def _kind(name: str, kind: str) -> Change:
+    def change(graph: onnx.GraphProto) -> None:
+        _node(graph, name).op_type = kind
+
+    return change
+
+
+def _attribute(name: str, key: str, value: object) -> Change:
+    def change(graph: onnx.GraphProto) -> None:
+        node = _node(graph, name)
+        kept = [a for a in node.attribute if a.name != key]
+        del node.attribute[:]
+        node.attribute.extend([*kept, helper.make_attribute(key, value)])
+
+    return change
+
+
+def _constant(name: str, edit: Callable[[np.ndarray], np.ndarray]) -> Change:
+    def change(graph: onnx.GraphProto) -> None:
+        tensor = next(t for t in graph.initializer if t.name == name)
+        tensor.CopyFrom(numpy_helper.from_array(edit(numpy_helper.to_array(tensor)), name))
+
+    return change
+
+
+UNSUPPORTED: dict[str, tuple[Change, str]] = {
+    "unknown node": (_kind("sign1", "Relu"), "node 'sign1' is a Relu; supported are Add, AveragePool,"),
+    "dilation": (
+        _attribute("conv1", "dilations", [2, 2]),
+        "node 'conv1' (Conv): found dilations=[2, 2]; supported: dilations=[1, 1]",
+    ),
+    "groups": (_attribute("conv1", "group", 4), "node 'conv1' (Conv): found group=4; supported: group=1"),
+    "uneven pads": (
+        _attribute("conv1", "pads", [0, 0, 1, 1]),
+        "node 'conv1' (Conv): found kernel=[3, 3] strides=[1, 1] pads=[0, 0, 1, 1]; supported: square kernels",
+    ),
+    "rounding": (
+        _attribute("stem_quant", "rounding_mode", "ROUND"),
+        "node 'stem_quant' (Quant): found rounding_mode=ROUND; supported: FLOOR with the half as an Add in front of it",
+    ),
+    "unsigned": (
+        _attribute("stem_quant", "signed", 0),
+        "node 'stem_quant' (Quant): found signed=0; supported: signed=1",
+    ),
+    "scale": (
+        _constant("stem_quant_scale", lambda a: a * 0 + 0.3),
+        "node 'stem_quant' (Quant): found scale 0.30000001192092896; supported: powers of two",
+    ),
+    "zero point": (
+        _constant("stem_quant_zero", lambda a: a + 1),
+        "node 'stem_quant' (Quant): found zero point 1.0; supported: 0",
+    ),
+    "binary scale": (
+        _constant("conv1_one", lambda a: a * 2),
+        "node 'conv1_weight' (BipolarQuant): found a scale other than 1; supported: 1 (magnitudes belong in the Mul",
+    ),
+    "branch saturates": (
+        _constant("merge1_affine_bits", lambda a: a * 0 + 6),
+        "node 'merge1_affine' (Quant): found 6 bits, which saturate before the shortcut is added; supported:",
+    ),
+    "two grids": (
+        _constant("merge1_scale", lambda a: a * 2),
+        "node 'merge1' (Quant): found grids 2^-6, 2^-6 and 2^-5 in one sum; supported: one grid",
+    ),
+    "wrong half": (
+        _constant("down_half", lambda a: a * 0.5),
+        "node 'down_quant' (Quant): found 0.015625 added before rounding; supported: half a step, 0.03125",
+    ),
+    "pool size": (
+        _attribute("down", "strides", [1, 1]),
+        "node 'down' (AveragePool): found kernel=[2, 2] strides=[1, 1]; supported: stride = kernel, no pads",
+    ),
+    "bias off the grid": (
+        _constant("stem_h", lambda a: a + 1e-4),
+        "node 'stem': the constant added to its sums is",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNSUPPORTED)
+def test_what_is_not_supported_is_named(case: str, tmp_path: Path) -> None:
+    change, message = UNSUPPORTED[case]
+    path = tmp_path / "model.onnx"
+    model = write(tiny(), path)
+    change(model.graph)
+    onnx.save(model, str(path))
+    with pytest.raises(BirealError) as error:
+        lower(path)
+    assert str(error.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(error.value)
+
+
+def test_broken_and_foreign_files_are_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    write(tiny(), path)
+    whole = path.read_bytes()
+    for content, message in [
+        (whole[: len(whole) // 2], f"cannot read {path}: it is not an ONNX file, or it is truncated"),
+        (b"\x00PK not onnx", f"cannot read {path}: it is not an ONNX file, or it is truncated"),
+        (b"", f"{path} holds no network with one output: 0 nodes"),
+    ]:
+        path.write_bytes(content)
+        with pytest.raises(BirealError) as error:
+            lower(path)
+        assert str(error.value) == message
+    with pytest.raises(BirealError) as error:
+        lower(tmp_path / "none.onnx")
+    assert str(error.value) == f"cannot read {tmp_path / 'none.onnx'}: No such file or directory"
+
+
+def test_values_beyond_float32_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    model = write(tiny(), path)
+    _constant("stem_h", lambda a: a + 2.0**9)(model.graph)
+    onnx.save(model, str(path))
+    with pytest.raises(BirealError, match=r"stem': values reach \d+; float32 is exact below 2\^24, export it anew$"):
+        lower(path)

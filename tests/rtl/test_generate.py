@@ -1,0 +1,70 @@
+"""The generator: the committed text of one small network, determinism, complete and atomic folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.passes.folding import fold
+from bireal_hw.rtl import generate, top_text
+from tests.networks import tiny
+
+COMMITTED = Path(__file__).parent / "tiny_top.sv"
+
+
+def test_text_of_a_small_network_is_the_committed_one() -> None:
+    """Shows in review what a change does to generated code; to accept it: python -m tests.rtl.test_generate."""
+    assert _text() == COMMITTED.read_text()
+
+
+def _text() -> str:
+    graph = tiny()
+    return top_text(elaborate(graph, fold(graph, 2_000)))
+
+
+def test_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    graph = tiny()
+    folding = fold(graph, 2_000)
+    for name in ("a", "b"):
+        generate(graph, folding, tmp_path / name)
+    first = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*"))
+    assert first == sorted(path.relative_to(tmp_path / "b") for path in (tmp_path / "b").rglob("*"))
+    for path in first:
+        if (tmp_path / "a" / path).is_file():
+            assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes(), path
+
+
+def test_file_list_names_every_module_and_memory(tmp_path: Path) -> None:
+    graph = tiny()
+    generate(graph, fold(graph, 2_000), tmp_path / "rtl")
+    files = (tmp_path / "rtl" / "files.f").read_text().split()
+    assert files[-1] == "br_top.sv"
+    assert sorted(files[:-1]) == sorted(f"lib/{path.name}" for path in (tmp_path / "rtl" / "lib").iterdir())
+    top = (tmp_path / "rtl" / "br_top.sv").read_text()
+    for path in (tmp_path / "rtl" / "mem").iterdir():
+        assert f'"{path.name}"' in top
+    record = json.loads((tmp_path / "rtl" / "dataflow.json").read_text())
+    for instance in record["instances"]:
+        assert f"lib/{instance['module']}.sv" in files
+        for memory in instance["memories"].values():
+            words = (tmp_path / "rtl" / memory["file"]).read_text().split()
+            assert len(words) == memory["depth"]
+            assert max(int(word, 16).bit_length() for word in words) <= memory["width"]
+
+
+def test_a_failure_leaves_the_earlier_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = tiny()
+    generate(graph, fold(graph, 2_000), tmp_path / "rtl")
+    before = (tmp_path / "rtl" / "br_top.sv").read_text()
+    monkeypatch.setattr("bireal_hw.rtl.copy_library", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        generate(tiny(seed=1), fold(graph, 2_000), tmp_path / "rtl")
+    assert (tmp_path / "rtl" / "br_top.sv").read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["rtl"]
+
+
+if __name__ == "__main__":
+    COMMITTED.write_text(_text())
