@@ -63,9 +63,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, pickle and zipfile raise many types; each means a file we did not write
-        raise BirealError(
-            f"checkpoint {path} is broken, truncated or not a checkpoint ({type(error).__name__}); train again"
-        ) from error
+        raise BirealError(f"checkpoint {path} is broken, truncated or not a checkpoint; train again") from error
     if not isinstance(content, dict):
         raise BirealError(f"checkpoint {path} holds a {type(content).__name__}, not a checkpoint; train again")
     return content

@@ -239,8 +239,9 @@ class _Order(Sampler[Tensor]):
         return max(1, self.count // self.batch)
 
     def __iter__(self) -> Iterator[Tensor]:
+        # A generator, as Lightning makes the iterator before it sets the epoch: what counts is the first batch.
         order = torch.randperm(self.count, generator=_generator(self.seed, self.epoch, 0))
-        return iter(order[: len(self) * self.batch].split(self.batch))
+        yield from order[: len(self) * self.batch].split(self.batch)
 
 
 def _generator(seed: int, epoch: int, step: int) -> torch.Generator:

@@ -1,0 +1,414 @@
+"""Training: the same run gives the same network, interrupted or not, and every way it can fail says so in a line."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from bireal_hw.errors import BirealError
+from bireal_hw.export.deploy import to_deploy
+from bireal_hw.models.bireal import build_model
+from bireal_hw.models.quantizers import RangeQuant
+from bireal_hw.models.spec import ModelSpec
+from bireal_hw.training import fit
+from bireal_hw.training.checkpoint import load_checkpoint, save_checkpoint
+from bireal_hw.training.data import Data, load_data
+from bireal_hw.training.evaluate import predict, top1
+from bireal_hw.training.fit import TrainConfig, default_config, train
+
+pytestmark = pytest.mark.torch
+
+SPEC = ModelSpec("bireal18", 0.125, (8, 8), 1, 10)
+CONFIG = TrainConfig(SPEC, "digits", epochs=3, batch=32, settle=0.5)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return load_data("digits", image=(8, 8), limit=160)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, digits: Data) -> Path:
+    """A training run that nothing disturbed."""
+    out = tmp_path_factory.mktemp("finished")
+    train(CONFIG, digits, out, progress=False)
+    return out
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    content = torch.load(folder / "checkpoint.ckpt", weights_only=True)
+    return content["state_dict"]
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """The metrics of each epoch, but for the time it took."""
+    with (folder / "metrics.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def assert_same_run(folder: Path, want: Path) -> None:
+    got = weights(folder)
+    assert got.keys() == weights(want).keys()
+    for name, tensor in weights(want).items():
+        assert torch.equal(got[name], tensor), name
+    assert rows(folder) == rows(want)
+
+
+# ---- what a run leaves ----
+
+
+def test_results_of_a_run(finished: Path, digits: Data) -> None:
+    assert {path.name for path in finished.iterdir()} == {"checkpoint.ckpt", "train.json", "metrics.csv", "curves.png"}
+    result = json.loads((finished / "train.json").read_text())
+    model, spec, info = load_checkpoint(finished / "checkpoint.ckpt")
+    assert info == result
+    assert spec == SPEC
+    assert not model.training
+    binary, real = SPEC.parameters()
+    expected = {"model": "bireal18", "dataset": "digits", "width": 0.125, "image": [8, 8], "epochs": 3, "seed": 0}
+    expected |= {"params_binary": binary, "params_real": real, "test_images": 160, "train_images": 160}
+    expected |= {"channels": 1, "classes": 10, "class_names": list("0123456789"), "shortcut_bits": 16}
+    assert {key: result[key] for key in expected} == expected
+    assert result["top1_float"] == round(top1(predict(model, digits.test_images), digits.test_labels), 4)
+    deploy = to_deploy(model, spec)
+    assert result["top1_deploy"] == round(top1(predict(deploy, digits.test_images), digits.test_labels), 4)
+    assert result["seconds"] > 0
+
+
+def test_metrics_have_one_row_per_epoch_and_the_rate_falls_to_zero(finished: Path) -> None:
+    found = rows(finished)
+    assert [row["epoch"] for row in found] == ["1", "2", "3"]
+    rates = [float(row["learning_rate"]) for row in found]
+    assert rates == pytest.approx([CONFIG.learning_rate * factor for factor in (2 / 3, 1 / 3, 0)], rel=1e-3)
+    assert float(found[-1]["train_loss"]) < float(found[0]["train_loss"])
+
+
+def test_the_curves_are_a_picture(finished: Path) -> None:
+    with Image.open(finished / "curves.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.width > 500
+        assert len(set(picture.convert("RGB").tobytes())) > 50
+
+
+def test_the_same_seed_gives_the_same_network_and_another_seed_another(
+    finished: Path, tmp_path: Path, digits: Data
+) -> None:
+    torch.manual_seed(12345)  # the state of the global generator plays no part
+    train(CONFIG, digits, tmp_path, progress=False)
+    assert_same_run(tmp_path, finished)
+    other = tmp_path / "other"
+    other.mkdir()
+    train(dataclasses.replace(CONFIG, seed=1, epochs=1), digits, other, progress=False)
+    assert not torch.equal(weights(other)["fc.weight"], weights(finished)["fc.weight"])
+
+
+def test_progress_without_a_terminal_is_a_line_an_epoch(
+    tmp_path: Path, digits: Data, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train(dataclasses.replace(CONFIG, epochs=2), digits, tmp_path)
+    out, err = capfd.readouterr()
+    assert [line.split(":")[0] for line in out.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+    assert err == ""
+
+
+# ---- interruptions ----
+
+
+class Stopped(BaseException):
+    """Stands for anything that ends a training in the middle."""
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, epoch: int, step: int, error: BaseException) -> None:
+    """Raise `error` at a step of an epoch (both from 0)."""
+    original = fit._Fitting.training_step
+
+    def training_step(self: fit._Fitting, batch: Any, batch_idx: int) -> torch.Tensor:
+        if (self.current_epoch, batch_idx) == (epoch, step):
+            raise error
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(fit._Fitting, "training_step", training_step)
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(0, 2), (1, 0), (2, 4)])
+def test_a_resumed_run_equals_an_undisturbed_one(
+    finished: Path, tmp_path: Path, digits: Data, monkeypatch: pytest.MonkeyPatch, epoch: int, step: int
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, epoch, step, Stopped())
+        with pytest.raises(Stopped):
+            train(CONFIG, digits, tmp_path, progress=False)
+    assert (tmp_path / "partial.ckpt").exists() == (epoch > 0)
+    assert not (tmp_path / "checkpoint.ckpt").exists()
+    steps = []
+    original = fit._Fitting.training_step
+    with monkeypatch.context() as patch:
+
+        def counted(self: fit._Fitting, batch: Any, batch_idx: int) -> torch.Tensor:
+            steps.append(self.current_epoch)
+            return original(self, batch, batch_idx)
+
+        patch.setattr(fit._Fitting, "training_step", counted)
+        train(CONFIG, digits, tmp_path, progress=False)
+    assert steps == [number for number in range(epoch, 3) for _ in range(5)]
+    assert_same_run(tmp_path, finished)
+    assert not (tmp_path / "partial.ckpt").exists()
+
+
+def test_ctrl_c_comes_out_as_keyboard_interrupt(tmp_path: Path, digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    interrupt(monkeypatch, 1, 1, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        train(CONFIG, digits, tmp_path, progress=False)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert {path.name for path in tmp_path.iterdir()} == {"partial.ckpt", "metrics.csv", "curves.png"}
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from bireal_hw.models.spec import ModelSpec
+from bireal_hw.training.data import load_data
+from bireal_hw.training.fit import TrainConfig, train
+spec = ModelSpec("bireal18", 0.125, (8, 8), 1, 10)
+data = load_data("digits", image=(8, 8), limit=160)
+train(TrainConfig(spec, "digits", epochs=3, batch=32, settle=0.5), data, Path(sys.argv[1]))
+"""
+
+
+def test_a_killed_run_goes_on_from_its_last_epoch(finished: Path, tmp_path: Path) -> None:
+    def start() -> subprocess.Popen[str]:
+        environment = os.environ | {"PYTHONPATH": str(Path(fit.__file__).parents[2])}
+        command = [sys.executable, "-c", KILLED, str(tmp_path)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+    with start() as process:
+        assert process.stdout
+        while not (tmp_path / "partial.ckpt").exists():
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+    assert not (tmp_path / "checkpoint.ckpt").exists()
+    with start() as process:
+        assert process.stdout
+        said = process.stdout.read().splitlines()
+    assert process.returncode == 0
+    assert 1 <= len(said) < 3
+    assert_same_run(tmp_path, finished)
+
+
+def test_an_unfinished_run_of_another_kind_is_not_continued(
+    tmp_path: Path, digits: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, 1, 0, Stopped())
+        with pytest.raises(Stopped):
+            train(CONFIG, digits, tmp_path, progress=False)
+    kept = (tmp_path / "partial.ckpt").read_bytes()
+    with pytest.raises(BirealError) as caught:
+        train(dataclasses.replace(CONFIG, seed=7), digits, tmp_path, progress=False)
+    assert str(caught.value) == (
+        f"{tmp_path}/partial.ckpt is an unfinished training with seed=0, not 7; "
+        "choose another run=, or remove the file to start again"
+    )
+    assert (tmp_path / "partial.ckpt").read_bytes() == kept
+
+
+def test_a_truncated_partial_file_is_reported(tmp_path: Path, digits: Data) -> None:
+    (tmp_path / "partial.ckpt").write_bytes(b"PK\x03\x04 half")
+    with pytest.raises(BirealError, match=r"^checkpoint \S+partial.ckpt is broken, truncated or not a checkpoint"):
+        train(CONFIG, digits, tmp_path, progress=False)
+
+
+# ---- things that cannot go well ----
+
+
+def test_an_infinite_loss_stops_and_keeps_the_last_good_epoch(
+    tmp_path: Path, digits: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = torch.nn.functional.cross_entropy
+    calls = 0
+
+    def cross_entropy(*arguments: Any, **options: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return original(*arguments, **options) * (float("nan") if calls == 8 else 1.0)
+
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", cross_entropy)
+    with pytest.raises(BirealError) as caught:
+        train(CONFIG, digits, tmp_path, progress=False)
+    assert str(caught.value) == (
+        "the loss is nan at step 2 of epoch 2; the state after the epoch before is kept; "
+        "try a learning rate below 0.002"
+    )
+    assert len(torch.load(tmp_path / "partial.ckpt", weights_only=True)["bireal"]["history"]) == 1
+
+
+def test_data_that_does_not_fit(tmp_path: Path, digits: Data) -> None:
+    config = dataclasses.replace(CONFIG, spec=dataclasses.replace(SPEC, channels=3))
+    with pytest.raises(BirealError) as caught:
+        train(config, digits, tmp_path)
+    assert str(caught.value) == "the network has channels=3 but data set 'digits' was loaded with channels=1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("epochs", 0, "at least 1"),
+        ("seed", -1, "at least 0"),
+        ("batch", 1, "at least 2"),
+        ("learning_rate", 0.0, "above 0"),
+        ("label_smoothing", 1.0, "0 to 1"),
+        ("weight_decay", -0.1, "at least 0"),
+        ("settle", 1.5, "0 to 1"),
+    ],
+)
+def test_values_out_of_range(name: str, value: float, allowed: str) -> None:
+    with pytest.raises(BirealError) as caught:
+        TrainConfig(**(vars(CONFIG) | {name: value}))
+    assert str(caught.value) == f"{name}={value} is out of range: {allowed}"
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, digits: Data) -> None:
+    with pytest.raises(BirealError, match=r"^cannot write \S+metrics.csv: .*No such file"):
+        train(CONFIG, digits, tmp_path / "missing", progress=False)
+
+
+# ---- recipe ----
+
+
+def test_weight_decay_spares_binary_weights_and_vectors(tmp_path: Path, digits: Data) -> None:
+    fitting = fit._Fitting(dataclasses.replace(CONFIG, weight_decay=0.1), digits, tmp_path, say=False)
+    decayed, free = fitting.configure_optimizers()["optimizer"].param_groups
+    names = {id(parameter): name for name, parameter in fitting.model.named_parameters()}
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
+    assert {names[id(one)] for one in decayed["params"]} == {
+        "conv1.weight",
+        "fc.weight",
+        *(f"layer{stage}.0.downsample.1.weight" for stage in (2, 3, 4)),
+    }
+    assert len(decayed["params"]) + len(free["params"]) == len(names)
+
+
+def test_the_grids_stand_still_in_the_last_part(tmp_path: Path, digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    original = fit._Fitting.training_step
+
+    def training_step(self: fit._Fitting, batch: Any, batch_idx: int) -> torch.Tensor:
+        quantizers = [module for module in self.model.modules() if isinstance(module, RangeQuant)]
+        seen.append((self.current_epoch, {quantizer.observing for quantizer in quantizers}))
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(fit._Fitting, "training_step", training_step)
+    train(dataclasses.replace(CONFIG, epochs=4, settle=0.5), digits, tmp_path, progress=False)
+    assert dict(seen) == {0: {True}, 1: {True}, 2: {False}, 3: {False}}
+
+
+def test_defaults_of_a_data_set() -> None:
+    config = default_config(SPEC, "digits", seed=3)
+    assert (config.dataset, config.seed, config.spec) == ("digits", 3, SPEC)
+    assert default_config(SPEC, "digits", epochs=2).epochs == 2
+
+
+# ---- checkpoints ----
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    model = build_model(SPEC)
+    save_checkpoint(tmp_path / "a.ckpt", model, SPEC, {"note": 1})
+    loaded, spec, info = load_checkpoint(tmp_path / "a.ckpt")
+    assert (spec, info) == (SPEC, {"note": 1})
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+def damaged(tmp_path: Path, kind: str) -> Path:
+    """Write a file that is no checkpoint of ours, or not any more."""
+    path = tmp_path / "a.ckpt"
+    save_checkpoint(path, build_model(SPEC), SPEC, {})
+    content = torch.load(path, weights_only=True)
+    if kind == "truncated":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif kind == "text":
+        path.write_text("epoch 1")
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "code":
+        torch.save({"format": subprocess.run}, path)
+    elif kind == "tensor":
+        torch.save(torch.zeros(3), path)
+    elif kind == "foreign":
+        torch.save({"state_dict": {}}, path)
+    elif kind == "newer":
+        torch.save(content | {"version": 99}, path)
+    elif kind == "other width":
+        torch.save(content | {"spec": content["spec"] | {"width": 0.25}}, path)
+    elif kind == "no weights":
+        del content["state_dict"]
+        torch.save(content, path)
+    else:
+        path.unlink()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("truncated", "checkpoint FILE is broken, truncated or not a checkpoint; train again"),
+        ("text", "checkpoint FILE is broken, truncated or not a checkpoint; train again"),
+        ("empty", "checkpoint FILE is broken, truncated or not a checkpoint; train again"),
+        ("code", "checkpoint FILE is broken, truncated or not a checkpoint; train again"),
+        ("tensor", "checkpoint FILE holds a Tensor, not a checkpoint; train again"),
+        (
+            "foreign",
+            "checkpoint FILE was not written by bireal-hw: it lacks format='bireal-hw checkpoint'; train again",
+        ),
+        ("newer", "checkpoint FILE has version 99; this program reads version 1; train again"),
+        ("no weights", "checkpoint FILE does not fit the network it names: 'state_dict'; train again"),
+        ("missing", "checkpoint FILE does not exist; train first"),
+    ],
+)
+def test_a_bad_checkpoint_is_one_line(tmp_path: Path, kind: str, text: str) -> None:
+    path = damaged(tmp_path, kind)
+    with pytest.raises(BirealError) as caught:
+        load_checkpoint(path)
+    assert str(caught.value).replace(str(path), "FILE") == text
+
+
+def test_a_checkpoint_that_does_not_fit_its_spec(tmp_path: Path) -> None:
+    with pytest.raises(
+        BirealError, match=r"does not fit the network it names: .*size mismatch for conv1.weight"
+    ) as caught:
+        load_checkpoint(damaged(tmp_path, "other width"))
+    assert "\n" not in str(caught.value)
+
+
+# ---- evaluation ----
+
+
+def test_evaluation_does_not_depend_on_the_batch_and_keeps_the_mode(finished: Path, digits: Data) -> None:
+    model, spec, _ = load_checkpoint(finished / "checkpoint.ckpt")
+    deploy = to_deploy(model, spec)
+    whole = predict(deploy, digits.test_images)
+    assert torch.equal(predict(deploy, digits.test_images, batch=33), whole)
+    model.train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    predict(model, digits.test_images)
+    assert model.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
