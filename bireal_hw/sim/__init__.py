@@ -1,0 +1,1 @@
+"""Simulation of generated or hand-written stream modules in Verilator."""

@@ -16,7 +16,7 @@ from bireal_hw.ir.op import Array, Binding, Port
 from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.passes.folding import Folding
 from bireal_hw.rtl import FILE_LIST, MEMORIES
-from bireal_hw.sim.runner import DEFAULT_BUILDS, FREE, Dut, SimResult, StallMode, read_probe, simulate
+from bireal_hw.sim.runner import DEFAULT_BUILDS, FREE, Dut, SimResult, StallMode, record, simulate
 
 MIN_FRAMES = 4
 """Frames driven at least, so that the distance of the last two is the steady state."""
@@ -57,9 +57,9 @@ def simulate_network(
         min_frames: frames driven at least.
 
     Returns:
-        The contents of `sim.json`: images, frames, runs, outputs_compared, mismatches, first_mismatch (layer, index, want,
-        got, or None), cycles_per_frame, latency_cycles, cycles_predicted, seconds_build, seconds_run. The cycles are None
-        where nothing was measured (no free run, or one frame).
+        The contents of `sim.json`: images, frames, runs, outputs_compared, mismatches, first_mismatch (layer, index,
+        want, got, or None), cycles_per_frame, latency_cycles, cycles_predicted, seconds_build, seconds_run. The cycles
+        are None where nothing was measured (no free run, or one frame).
 
     Raises:
         BirealError: as `simulate` does, or for images that do not fit the network.
@@ -139,11 +139,18 @@ def _first_mismatch(
     graph: Graph, flow: Dataflow, dut: Dut, frames: Array, stall: StallMode, builds: Path, dump: Path | None
 ) -> Mismatch | None:
     """Run again with every layer's output recorded; find the first layer, in dataflow order, that differs."""
-    probed = {instance.name: instance.outputs[0] for instance in flow.instances}
-    with read_probe(dut, frames, stall, graph.output.beats(flow.output.lanes), builds, _timeout(flow)) as probe:
+    ports = {instance.name: instance.binding.output for instance in flow.instances}
+    with record(
+        dut,
+        frames,
+        probes={node.name: ports[node.name] for node in graph},
+        output_beats=graph.output.beats(flow.output.lanes),
+        stall=stall,
+        builds=builds,
+        timeout=_timeout(flow),
+    ) as probe:
         for name, want in golden.tensors(graph, frames):
-            stream = probed[name]
-            got = probe(name, Port("m_axis", stream.lanes, stream.dtype)).reshape(-1)[: want.size]
+            got = probe(name).reshape(-1)[: want.size]
             differs = np.flatnonzero(want.reshape(-1)[: got.size] != got)
             if differs.size or got.size < want.size:
                 at = int(differs[0]) if differs.size else got.size

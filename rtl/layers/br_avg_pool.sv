@@ -25,35 +25,34 @@ module br_avg_pool #(
   parameter int          Shift    = 2,   // right shift of the sum, negative = left
   parameter int unsigned OutWidth = 8    // bits of q
 ) (
-  input  wire logic                      clk_i,
-  input  wire logic                      rst_ni,
-  input  wire logic [Lanes*InWidth-1:0]  s_axis_tdata,
-  input  wire logic                      s_axis_tvalid,
+  input  wire                            clk_i,
+  input  wire                            rst_ni,
+  input  wire       [Lanes*InWidth-1:0]  s_axis_tdata,
+  input  wire                            s_axis_tvalid,
   output logic                           s_axis_tready,
-  input  wire logic                      s_axis_tlast,
+  input  wire                            s_axis_tlast,
   output logic      [Lanes*OutWidth-1:0] m_axis_tdata,
   output logic                           m_axis_tvalid,
-  input  wire logic                      m_axis_tready,
+  input  wire                            m_axis_tready,
   output logic                           m_axis_tlast
 );
 
   localparam int unsigned Groups = Channels / Lanes;
   localparam int unsigned Tiles = Width / KernelW;  // windows side by side
   localparam int unsigned Depth = Tiles * Groups;
-  localparam int unsigned AddrW = Depth > 1 ? $clog2(Depth) : 1;
-  localparam int unsigned GroupW = Groups > 1 ? $clog2(Groups) : 1;
-  localparam int unsigned ColW = KernelW > 1 ? $clog2(KernelW) : 1;
-  localparam int unsigned RowW = KernelH > 1 ? $clog2(KernelH) : 1;
+  localparam int unsigned AddrW = br_pkg::idx_width(Depth);
+  localparam int unsigned GroupW = br_pkg::idx_width(Groups);
+  localparam int unsigned ColW = br_pkg::idx_width(KernelW);
+  localparam int unsigned RowW = br_pkg::idx_width(KernelH);
   localparam int unsigned Right = Shift > 0 ? Shift : 0;
   localparam int unsigned Left = Shift < 0 ? -Shift : 0;
-  localparam int unsigned WideW = (SumWidth > Right ? SumWidth : Right) + Left + 1;
-  localparam int unsigned RoundW = WideW > OutWidth ? WideW : OutWidth + 1;
+  localparam int unsigned RoundW = br_pkg::max2(br_pkg::max2(SumWidth, Right) + Left, OutWidth) + 1;
   localparam logic signed [RoundW-1:0] Half = Right > 0 ? RoundW'(1) << (Right - 1) : '0;
 
-  if (Lanes < 1 || Channels % Lanes != 0) begin : g_check_lanes
+  if (Lanes < 1 || Channels % Lanes != 0) begin : gen_check_lanes
     $error("br_avg_pool: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
   end
-  if (Height % KernelH != 0 || Width % KernelW != 0) begin : g_check_kernel
+  if (Height % KernelH != 0 || Width % KernelW != 0) begin : gen_check_kernel
     $error("br_avg_pool: a %0dx%0d window does not tile %0dx%0d", KernelH, KernelW, Height, Width);
   end
 
@@ -131,7 +130,7 @@ module br_avg_pool #(
     end
   end
 
-  for (genvar l = 0; l < Lanes; l++) begin : g_lane
+  for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     logic signed [InWidth-1:0] in;
     logic signed [SumWidth-1:0] partial;
     logic signed [RoundW-1:0] rounded;

@@ -17,50 +17,51 @@ module br_center #(
   parameter int unsigned OutWidth   = 8,  // bits of x
   parameter              OffsetFile = ""  // memory file of m_c
 ) (
-  input  wire logic                      clk_i,
-  input  wire logic                      rst_ni,
-  input  wire logic [Lanes*8-1:0]        s_axis_tdata,
-  input  wire logic                      s_axis_tvalid,
+  input  wire                            clk_i,
+  input  wire                            rst_ni,
+  input  wire       [Lanes*8-1:0]        s_axis_tdata,
+  input  wire                            s_axis_tvalid,
   output logic                           s_axis_tready,
-  input  wire logic                      s_axis_tlast,
+  input  wire                            s_axis_tlast,
   output logic      [Lanes*OutWidth-1:0] m_axis_tdata,
   output logic                           m_axis_tvalid,
-  input  wire logic                      m_axis_tready,
+  input  wire                            m_axis_tready,
   output logic                           m_axis_tlast
 );
 
   localparam int unsigned OffsetW = 9;
   localparam int unsigned Groups = Channels / Lanes;
-  localparam int unsigned GroupW = Groups > 1 ? $clog2(Groups) : 1;
+  localparam int unsigned GroupW = br_pkg::idx_width(Groups);
 
-  if (Lanes < 1 || Channels % Lanes != 0) begin : g_check_lanes
+  if (Lanes < 1 || Channels % Lanes != 0) begin : gen_check_lanes
     $error("br_center: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
   end
-  if (OutWidth < 8 || OutWidth > 9) begin : g_check_width
+  if (OutWidth < 8 || OutWidth > 9) begin : gen_check_width
     $error("br_center: OutWidth=%0d must be 8 or 9", OutWidth);
-  end
-
-  logic [Lanes*OffsetW-1:0] offsets[Groups];
-  initial begin
-    if (OffsetFile != "") $readmemh(OffsetFile, offsets);
   end
 
   logic take;
   logic [GroupW-1:0] group_q;  // channels of the next beat
-  logic [Lanes*OffsetW-1:0] offset;
-  logic [Lanes*OutWidth-1:0] x;
+  logic [Lanes*OffsetW-1:0] offsets_q;
+  logic [Lanes*8-1:0] pixels_q;
 
   assign s_axis_tready = !m_axis_tvalid || m_axis_tready;
   assign take = s_axis_tvalid && s_axis_tready;
-  assign offset = offsets[group_q];
 
-  for (genvar l = 0; l < Lanes; l++) begin : g_lane
-    assign x[l*OutWidth+:OutWidth] = OutWidth'({1'b0, s_axis_tdata[l*8+:8]} - offset[l*OffsetW+:OffsetW]);
-  end
+  br_rom #(
+    .Width(Lanes * OffsetW),
+    .Depth(Groups),
+    .File (OffsetFile)
+  ) u_offsets (
+    .clk_i,
+    .en_i  (take),
+    .addr_i(group_q),
+    .data_o(offsets_q)
+  );
 
   always_ff @(posedge clk_i) begin
     if (take) begin
-      m_axis_tdata <= x;
+      pixels_q     <= s_axis_tdata;
       m_axis_tlast <= s_axis_tlast;
     end
     if (!rst_ni) begin
@@ -70,6 +71,11 @@ module br_center #(
       if (s_axis_tready) m_axis_tvalid <= s_axis_tvalid;
       if (take) group_q <= group_q == GroupW'(Groups - 1) ? '0 : group_q + 1'b1;
     end
+  end
+
+  for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+    assign m_axis_tdata[l*OutWidth+:OutWidth] =
+        OutWidth'({1'b0, pixels_q[l*8+:8]} - offsets_q[l*OffsetW+:OffsetW]);
   end
 
 endmodule

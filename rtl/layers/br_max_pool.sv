@@ -19,28 +19,28 @@ module br_max_pool #(
   parameter int unsigned Lanes    = 1,  // channels in a beat
   parameter int unsigned InWidth  = 16  // bits of a number
 ) (
-  input  wire logic                     clk_i,
-  input  wire logic                     rst_ni,
-  input  wire logic [Lanes*InWidth-1:0] s_axis_tdata,
-  input  wire logic                     s_axis_tvalid,
+  input  wire                           clk_i,
+  input  wire                           rst_ni,
+  input  wire       [Lanes*InWidth-1:0] s_axis_tdata,
+  input  wire                           s_axis_tvalid,
   output logic                          s_axis_tready,
-  input  wire logic                     s_axis_tlast,
+  input  wire                           s_axis_tlast,
   output logic      [Lanes*InWidth-1:0] m_axis_tdata,
   output logic                          m_axis_tvalid,
-  input  wire logic                     m_axis_tready,
+  input  wire                           m_axis_tready,
   output logic                          m_axis_tlast
 );
 
   localparam int unsigned Groups = Channels / Lanes;
   localparam int unsigned Depth = Width / 2 * Groups;
-  localparam int unsigned GroupW = Groups > 1 ? $clog2(Groups) : 1;
-  localparam int unsigned AddrW = Depth > 1 ? $clog2(Depth) : 1;
-  localparam int unsigned RowW = Height > 1 ? $clog2(Height) : 1;
+  localparam int unsigned GroupW = br_pkg::idx_width(Groups);
+  localparam int unsigned AddrW = br_pkg::idx_width(Depth);
+  localparam int unsigned RowW = br_pkg::idx_width(Height);
 
-  if (Lanes < 1 || Channels % Lanes != 0) begin : g_check_lanes
+  if (Lanes < 1 || Channels % Lanes != 0) begin : gen_check_lanes
     $error("br_max_pool: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
   end
-  if (Height % 2 != 0 || Width % 2 != 0) begin : g_check_even
+  if (Height % 2 != 0 || Width % 2 != 0) begin : gen_check_even
     $error("br_max_pool: Height=%0d and Width=%0d must be even", Height, Width);
   end
 

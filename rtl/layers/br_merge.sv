@@ -24,38 +24,32 @@ module br_merge #(
   parameter int unsigned OutWidth      = 16,  // bits of r'
   parameter              AffineFile    = ""   // memory file of G_c and H_c
 ) (
-  input  wire logic                           clk_i,
-  input  wire logic                           rst_ni,
-  input  wire logic [Lanes*DotWidth-1:0]      s_axis_tdata,
-  input  wire logic                           s_axis_tvalid,
+  input  wire                                 clk_i,
+  input  wire                                 rst_ni,
+  input  wire       [Lanes*DotWidth-1:0]      s_axis_tdata,
+  input  wire                                 s_axis_tvalid,
   output logic                                s_axis_tready,
-  input  wire logic                           s_axis_tlast,
-  input  wire logic [Lanes*ShortcutWidth-1:0] s_axis_shortcut_tdata,
-  input  wire logic                           s_axis_shortcut_tvalid,
+  input  wire                                 s_axis_tlast,
+  input  wire       [Lanes*ShortcutWidth-1:0] s_axis_shortcut_tdata,
+  input  wire                                 s_axis_shortcut_tvalid,
   output logic                                s_axis_shortcut_tready,
-  input  wire logic                           s_axis_shortcut_tlast,
+  input  wire                                 s_axis_shortcut_tlast,
   output logic      [Lanes*OutWidth-1:0]      m_axis_tdata,
   output logic                                m_axis_tvalid,
-  input  wire logic                           m_axis_tready,
+  input  wire                                 m_axis_tready,
   output logic                                m_axis_tlast
 );
 
   localparam int unsigned Stages = 4;
   localparam int unsigned Groups = Channels / Lanes;
-  localparam int unsigned GroupW = Groups > 1 ? $clog2(Groups) : 1;
+  localparam int unsigned GroupW = br_pkg::idx_width(Groups);
   localparam int unsigned FieldW = GWidth + HWidth;
   localparam int unsigned ProductW = DotWidth + GWidth;
-  localparam int unsigned AffineW = (ProductW > HWidth ? ProductW : HWidth) + 1;
-  localparam int unsigned TermW = AffineW > ShortcutWidth ? AffineW : ShortcutWidth;
-  localparam int unsigned SumW = (TermW > OutWidth ? TermW : OutWidth) + 1;
+  localparam int unsigned AffineW = br_pkg::max2(ProductW, HWidth) + 1;
+  localparam int unsigned SumW = br_pkg::max2(br_pkg::max2(AffineW, ShortcutWidth), OutWidth) + 1;
 
-  if (Lanes < 1 || Channels % Lanes != 0) begin : g_check
+  if (Lanes < 1 || Channels % Lanes != 0) begin : gen_check
     $error("br_merge: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
-  end
-
-  logic [Lanes*FieldW-1:0] affine[Groups];
-  initial begin
-    if (AffineFile != "") $readmemh(AffineFile, affine);
   end
 
   // All stages advance together, whenever the last one is empty or handed over.
@@ -71,11 +65,19 @@ module br_merge #(
   assign m_axis_tvalid = valid_q[Stages-1];
   assign m_axis_tlast = last_q[Stages-1];
 
+  br_rom #(
+    .Width(Lanes * FieldW),
+    .Depth(Groups),
+    .File (AffineFile)
+  ) u_affine (
+    .clk_i,
+    .en_i  (advance),
+    .addr_i(group_q),
+    .data_o(affine_q)
+  );
+
   always_ff @(posedge clk_i) begin
-    if (advance) begin
-      affine_q <= affine[group_q];
-      last_q   <= {last_q[Stages-2:0], s_axis_tlast};
-    end
+    if (advance) last_q <= {last_q[Stages-2:0], s_axis_tlast};
     if (!rst_ni) begin
       valid_q <= '0;
       group_q <= '0;
@@ -85,7 +87,7 @@ module br_merge #(
     end
   end
 
-  for (genvar l = 0; l < Lanes; l++) begin : g_lane
+  for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     logic signed [DotWidth-1:0] dot_q;
     logic signed [GWidth-1:0] gain;
     logic signed [HWidth-1:0] bias, bias_q;

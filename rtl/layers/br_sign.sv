@@ -14,15 +14,15 @@ module br_sign #(
   parameter int unsigned Lanes   = 1,  // channels in a beat
   parameter int unsigned InWidth = 16  // bits of x
 ) (
-  input  wire logic                     clk_i,
-  input  wire logic                     rst_ni,
-  input  wire logic [Lanes*InWidth-1:0] s_axis_tdata,
-  input  wire logic                     s_axis_tvalid,
+  input  wire                           clk_i,
+  input  wire                           rst_ni,
+  input  wire       [Lanes*InWidth-1:0] s_axis_tdata,
+  input  wire                           s_axis_tvalid,
   output logic                          s_axis_tready,
-  input  wire logic                     s_axis_tlast,
+  input  wire                           s_axis_tlast,
   output logic      [Lanes-1:0]         m_axis_tdata,
   output logic                          m_axis_tvalid,
-  input  wire logic                     m_axis_tready,
+  input  wire                           m_axis_tready,
   output logic                          m_axis_tlast
 );
 
@@ -30,7 +30,7 @@ module br_sign #(
   assign m_axis_tvalid = s_axis_tvalid;
   assign m_axis_tlast  = s_axis_tlast;
 
-  for (genvar l = 0; l < Lanes; l++) begin : g_lane
+  for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     assign m_axis_tdata[l] = !s_axis_tdata[(l+1)*InWidth-1];
   end
 

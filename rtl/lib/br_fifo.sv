@@ -14,23 +14,23 @@
 module br_fifo #(
   parameter int unsigned Width = 8,   // bits of tdata
   parameter int unsigned Depth = 16,  // beats
-  localparam int unsigned FillW = $clog2(Depth + 1)
+  localparam int unsigned FillW = br_pkg::cnt_width(Depth)
 ) (
-  input  wire logic             clk_i,
-  input  wire logic             rst_ni,
-  input  wire logic [Width-1:0] s_axis_tdata,
-  input  wire logic             s_axis_tvalid,
+  input  wire                   clk_i,
+  input  wire                   rst_ni,
+  input  wire       [Width-1:0] s_axis_tdata,
+  input  wire                   s_axis_tvalid,
   output logic                  s_axis_tready,
-  input  wire logic             s_axis_tlast,
+  input  wire                   s_axis_tlast,
   output logic      [Width-1:0] m_axis_tdata,
   output logic                  m_axis_tvalid,
-  input  wire logic             m_axis_tready,
+  input  wire                   m_axis_tready,
   output logic                  m_axis_tlast,
   output logic      [FillW-1:0] usage_o,     // beats inside
   output logic      [FillW-1:0] max_fill_o   // most beats inside since reset; costs nothing when left open
 );
 
-  if (Depth < 1) begin : g_check
+  if (Depth < 1) begin : gen_check
     $error("br_fifo: Depth=%0d must be at least 1", Depth);
   end
 
@@ -41,7 +41,7 @@ module br_fifo #(
   assign push = s_axis_tvalid && s_axis_tready;
   assign m_axis_tvalid = out_valid_q;
 
-  if (Depth <= 1) begin : g_register
+  if (Depth <= 1) begin : gen_register
 
     assign s_axis_tready = !out_valid_q;
     assign {m_axis_tlast, m_axis_tdata} = direct_q;
@@ -53,10 +53,10 @@ module br_fifo #(
       else if (out_free) out_valid_q <= push;
     end
 
-  end else begin : g_memory
+  end else begin : gen_memory
 
     localparam int unsigned MemDepth = Depth - 1;
-    localparam int unsigned AddrW = MemDepth > 1 ? $clog2(MemDepth) : 1;
+    localparam int unsigned AddrW = br_pkg::idx_width(MemDepth);
 
     logic [Width:0] mem[MemDepth];
     logic [Width:0] mem_q;

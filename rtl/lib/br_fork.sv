@@ -15,19 +15,19 @@ module br_fork #(
   parameter int unsigned Width   = 8,  // bits of tdata
   parameter int unsigned Outputs = 2
 ) (
-  input  wire logic               clk_i,
-  input  wire logic               rst_ni,
-  input  wire logic [Width-1:0]   s_axis_tdata,
-  input  wire logic               s_axis_tvalid,
+  input  wire                     clk_i,
+  input  wire                     rst_ni,
+  input  wire       [Width-1:0]   s_axis_tdata,
+  input  wire                     s_axis_tvalid,
   output logic                    s_axis_tready,
-  input  wire logic               s_axis_tlast,
+  input  wire                     s_axis_tlast,
   output logic      [Width-1:0]   m_axis_tdata,
   output logic      [Outputs-1:0] m_axis_tvalid,
-  input  wire logic [Outputs-1:0] m_axis_tready,
+  input  wire       [Outputs-1:0] m_axis_tready,
   output logic                    m_axis_tlast
 );
 
-  if (Outputs < 1) begin : g_check
+  if (Outputs < 1) begin : gen_check
     $error("br_fork: Outputs=%0d must be at least 1", Outputs);
   end
 

@@ -11,18 +11,18 @@
 module br_ram #(
   parameter int unsigned Width = 8,
   parameter int unsigned Depth = 16,
-  localparam int unsigned AddrW = Depth > 1 ? $clog2(Depth) : 1
+  localparam int unsigned AddrW = br_pkg::idx_width(Depth)
 ) (
-  input  wire logic             clk_i,
-  input  wire logic             en_i,
-  input  wire logic [AddrW-1:0] raddr_i,
+  input  wire                   clk_i,
+  input  wire                   en_i,
+  input  wire       [AddrW-1:0] raddr_i,
   output logic      [Width-1:0] rdata_o,
-  input  wire logic             write_i,
-  input  wire logic [AddrW-1:0] waddr_i,
-  input  wire logic [Width-1:0] wdata_i
+  input  wire                   write_i,
+  input  wire       [AddrW-1:0] waddr_i,
+  input  wire       [Width-1:0] wdata_i
 );
 
-  if (Depth < 1) begin : g_check
+  if (Depth < 1) begin : gen_check
     $error("br_ram: Depth=%0d must be at least 1", Depth);
   end
 

@@ -13,15 +13,15 @@
 module br_reg_slice #(
   parameter int unsigned Width = 8  // bits of tdata
 ) (
-  input  wire logic             clk_i,
-  input  wire logic             rst_ni,
-  input  wire logic [Width-1:0] s_axis_tdata,
-  input  wire logic             s_axis_tvalid,
+  input  wire                   clk_i,
+  input  wire                   rst_ni,
+  input  wire       [Width-1:0] s_axis_tdata,
+  input  wire                   s_axis_tvalid,
   output logic                  s_axis_tready,
-  input  wire logic             s_axis_tlast,
+  input  wire                   s_axis_tlast,
   output logic      [Width-1:0] m_axis_tdata,
   output logic                  m_axis_tvalid,
-  input  wire logic             m_axis_tready,
+  input  wire                   m_axis_tready,
   output logic                  m_axis_tlast
 );
 

@@ -9,11 +9,11 @@ module br_saturate #(
   parameter int unsigned InWidth  = 9,
   parameter int unsigned OutWidth = 8
 ) (
-  input  wire logic signed [InWidth-1:0]  in_i,
+  input  wire       signed [InWidth-1:0]  in_i,
   output logic signed      [OutWidth-1:0] out_o
 );
 
-  if (OutWidth < 1 || OutWidth >= InWidth) begin : g_check
+  if (OutWidth < 1 || OutWidth >= InWidth) begin : gen_check
     $error("br_saturate: OutWidth=%0d must be at least 1 and less than InWidth=%0d", OutWidth, InWidth);
   end
 

@@ -1,0 +1,306 @@
+"""Builds a module with stream ports in Verilator once, and runs it many times under cocotb.
+
+`simulate` is the whole interface: a `Dut`, its input frames, a list of stall patterns; back come the output frames
+and the cycles of each run. Builds are kept under a name made from everything that goes into them, so frames, memory
+contents and stall patterns never cause a second build.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+
+from bireal_hw.assets import asset
+from bireal_hw.errors import BirealError
+from bireal_hw.ir.op import Array, Binding, Port
+from bireal_hw.rtl import library_sources, memory_text
+from bireal_hw.sim import verilator
+from bireal_hw.sim.packing import hex_beats, parse_beats
+
+DEFAULT_BUILDS = Path("build/sim")
+"""Where simulators are kept unless a caller says otherwise; relative to the working folder."""
+
+TIMEOUT = 10_000
+"""Cycles without any transfer that count as a deadlock unless a caller says otherwise."""
+
+_PROBABILITY = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class StallMode:
+    """How the bench holds a stream up.
+
+    Attributes:
+        source: probability (0 to below 1) that a source idles, drawn every cycle before each beat.
+        sink: probability (0 to below 1) that the sink is not ready, drawn every cycle; with an odd seed it also waits
+            for valid.
+        seed: chooses the patterns, 1 or more.
+    """
+
+    source: float = 0.0
+    sink: float = 0.0
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value in (("source", self.source), ("sink", self.sink)):
+            if not 0 <= value < 1:
+                raise BirealError(f"stall mode: {name}={value} is out of range: a probability from 0 to below 1")
+        if not 1 <= self.seed < 1 << 30:
+            raise BirealError(f"stall mode: seed={self.seed} is out of range: 1 to 2^30 - 1")
+
+
+FREE = StallMode()
+
+
+@dataclass(frozen=True)
+class Dut:
+    """A module to simulate: clk_i, rst_ni and flat stream ports.
+
+    Attributes:
+        binding: module, parameters, memories and ports; memories bind file parameters.
+        sources: SystemVerilog files in compile order; the library's where empty.
+        files: folders or files that the module reads by a relative name, by that name (`{"mem": .../rtl/mem}`).
+    """
+
+    binding: Binding
+    sources: tuple[Path, ...] = ()
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SimResult:
+    """One run.
+
+    Attributes:
+        outputs: (N, beats of a frame * lanes) integers; -1/+1 for a bipolar port. Reshape to (N, H, W, C).
+        first_in: cycle of the first transfer on any input, from 0 behind reset.
+        first_out: cycle of the first transfer on the output.
+        tlast: cycles of the last beat of each output frame.
+        seconds_build: time of the build, 0.0 where it was there already; the same in all runs of a call.
+        seconds_run: time of the simulator for all runs of the call.
+    """
+
+    outputs: NDArray[np.int64]
+    first_in: int
+    first_out: int
+    tlast: tuple[int, ...]
+    seconds_build: float
+    seconds_run: float
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the first input transfer to the first output transfer."""
+        return self.first_out - self.first_in
+
+    @property
+    def interval(self) -> int:
+        """Cycles between the ends of the last two output frames."""
+        if len(self.tlast) < 2:
+            raise BirealError(f"the distance of two frames needs two frames; {len(self.tlast)} was simulated")
+        return self.tlast[-1] - self.tlast[-2]
+
+
+def simulate(
+    dut: Dut,
+    *inputs: Array,
+    output_beats: int,
+    stalls: Sequence[StallMode] = (FREE,),
+    builds: Path = DEFAULT_BUILDS,
+    timeout: int = TIMEOUT,
+    waves: Path | None = None,
+) -> list[SimResult]:
+    """Play frames back to back through a module, once per stall pattern, with a reset between.
+
+    Args:
+        dut: the module.
+        inputs: per input port, in the binding's order: (N, H, W, C) integers (-1/+1 for a bipolar port).
+        output_beats: beats of one output frame.
+        stalls: one run each, all in one simulator process.
+        builds: folder that keeps the built simulators.
+        timeout: cycles without any transfer that count as a deadlock.
+        waves: file for the waveforms of all runs (FST); builds a slower simulator.
+
+    Raises:
+        BirealError: a tool is missing; the module does not build; or a run deadlocks, breaks a stream rule, or gives
+            too many beats or tlast on the wrong ones. The text names the module, the run and the counts.
+    """
+    with _session(dut, inputs, output_beats, stalls, builds, timeout, waves, {}) as session:
+        return [session.result(number) for number in range(len(stalls))]
+
+
+@contextlib.contextmanager
+def record(
+    dut: Dut,
+    *inputs: Array,
+    probes: Mapping[str, Port],
+    output_beats: int,
+    stall: StallMode = FREE,
+    builds: Path = DEFAULT_BUILDS,
+    timeout: int = TIMEOUT,
+) -> Iterator[Callable[[str], Array]]:
+    """Run once and keep what passed on streams inside the module, however the run ended.
+
+    Args:
+        dut: the module.
+        inputs: as for `simulate`.
+        probes: instances `u_<name>` directly inside the module, by name, each with the format of its m_axis.
+        output_beats: beats of one output frame.
+        stall: the run.
+        builds: folder that keeps the built simulators.
+        timeout: cycles without any transfer that end the run.
+
+    Yields:
+        A function from a name to that instance's (beats, lanes) integers, as many as moved; valid inside the `with`.
+    """
+    with _session(dut, inputs, output_beats, (stall,), builds, timeout, None, probes) as session:
+        yield lambda name: session.beats(0, name, probes[name])
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What one simulator process left behind."""
+
+    dut: Dut
+    folder: Path
+    frames: int
+    stalls: Sequence[StallMode]
+    timeout: int
+    totals: dict[str, int]
+    counters: list[dict[str, int]]
+    seconds: tuple[float, float]
+
+    def beats(self, number: int, name: str, port: Port) -> NDArray[np.int64]:
+        """Return the (beats, lanes) integers that a run wrote down under a name."""
+        return parse_beats((self.folder / f"{number}.{name}.hex").read_bytes(), port)
+
+    def problem(self, number: int) -> str:
+        """Say what broke a run, or nothing."""
+        binding, counter = self.dut.binding, self.counters[number]
+        if counter["dropped_o"]:
+            return f"m_axis_tvalid fell before its beat was taken, near cycle {counter['cycle_o']}"
+        if counter["changed_o"]:
+            return f"m_axis_tdata or tlast changed before its beat was taken, near cycle {counter['cycle_o']}"
+        names = [port.name for port in (*binding.inputs, binding.output)]
+        counts = [(name, counter[f"{name}_beats_o"], self.totals[f"{name}_total_i"]) for name in names]
+        text = ", ".join(f"{name} {beats} of {total} beats" for name, beats, total in counts)
+        if any(beats < total for _, beats, total in counts):
+            return f"deadlock: no transfer for {self.timeout} cycles, after {text}"
+        if any(beats > total for _, beats, total in counts):
+            return f"more beats than expected: {text}"
+        return ""
+
+    def result(self, number: int) -> SimResult:
+        """Return the result of a run that kept all rules."""
+        binding, counter = self.dut.binding, self.counters[number]
+        problem = self.problem(number)
+        if problem:
+            raise BirealError(f"{binding.module}, {self.stalls[number]}: {problem}")
+        values = self.beats(number, binding.output.name, binding.output)
+        lines = (self.folder / f"{number}.{binding.output.name}.tlast").read_text().split()
+        ends, cycles = ([int(word) for word in lines[start::2]] for start in (0, 1))
+        wanted = [len(values) // self.frames * (frame + 1) for frame in range(self.frames)]
+        if ends != wanted:
+            raise BirealError(f"{binding.module}: m_axis_tlast on beats {ends[:8]}, not {wanted[:8]} (counted from 1)")
+        return SimResult(
+            outputs=values.reshape(self.frames, -1),
+            first_in=min(counter[f"{port.name}_first_o"] for port in binding.inputs),
+            first_out=counter[f"{binding.output.name}_first_o"],
+            tlast=tuple(cycles),
+            seconds_build=self.seconds[0],
+            seconds_run=self.seconds[1],
+        )
+
+
+@contextlib.contextmanager
+def _session(
+    dut: Dut,
+    inputs: Sequence[Array],
+    output_beats: int,
+    stalls: Sequence[StallMode],
+    builds: Path,
+    timeout: int,
+    waves: Path | None,
+    probes: Mapping[str, Port],
+) -> Iterator[_Session]:
+    """Build, play, and keep the recordings while the context lasts."""
+    binding, frames = dut.binding, len(inputs[0]) if inputs else 0
+    if len(inputs) != len(binding.inputs) or any(len(x) != frames for x in inputs) or not frames or not stalls:
+        raise BirealError(
+            f"{binding.module}: needs {len(binding.inputs)} inputs of the same number of frames, 1 or more, and a "
+            f"stall mode; got frames {[len(x) for x in inputs]}, {len(stalls)} stall modes"
+        )
+    models = sorted(asset("sim").glob("*.sv"))
+    sources = (*(dut.sources or _closure(binding.module)), *models)
+    build_dir, seconds_build = verilator.build(
+        binding.module, _bench_text(binding, probes), sources, builds, waves is not None
+    )
+    with tempfile.TemporaryDirectory(prefix="run-", dir=build_dir) as name:
+        folder = Path(name)
+        totals = _write_inputs(dut, folder, inputs) | {"m_axis_total_i": frames * output_beats}
+        runs = [
+            {
+                "run_i": number,
+                "idle_i": int(stall.source * _PROBABILITY),
+                "stall_i": int(stall.sink * _PROBABILITY),
+                "seed_i": stall.seed,
+                "timeout_i": timeout,
+                **totals,
+            }
+            for number, stall in enumerate(stalls)
+        ]
+        ports = (*binding.inputs, binding.output)
+        names = [f"{port.name}_{part}_o" for port in ports for part in ("beats", "first")]
+        started = time.perf_counter()
+        counters = verilator.run(build_dir, folder, runs, [*names, "cycle_o", "dropped_o", "changed_o"], waves)
+        seconds = seconds_build, time.perf_counter() - started
+        yield _Session(dut, folder, frames, stalls, timeout, totals, counters, seconds)
+
+
+def _closure(module: str) -> tuple[Path, ...]:
+    """Library files that a module needs: all packages, itself and what it instantiates, directly or not."""
+    texts = {path: path.read_text() for path in library_sources()}
+    by_name = {path.stem: path for path in texts}
+    if module not in by_name:
+        raise BirealError(f"module '{module}' is not in the library: choose from {', '.join(by_name)}")
+    needed, pending = {path for path in texts if path.parent.name == "pkg"}, [by_name[module]]
+    while pending:
+        path = pending.pop()
+        needed.add(path)
+        names = set(re.findall(r"^\s*(br_\w+)\s*(?:#\(|\w+\s*\()", texts[path], re.MULTILINE))
+        pending += [by_name[name] for name in names if name in by_name and by_name[name] not in needed]
+    return tuple(path for path in texts if path in needed)
+
+
+def _bench_text(binding: Binding, probes: Mapping[str, Port]) -> str:
+    """Render the bench around the module; file parameters name files of the run's working folder."""
+    parameters = {name: str(value) for name, value in binding.parameters.items()}
+    parameters |= {name: f'"{name}.mem"' for name in binding.memories}
+    template = jinja2.Template(
+        (asset("sim") / "br_bench.sv.j2").read_text(), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    return template.render(dut=binding, parameters=parameters, probes=probes)
+
+
+def _write_inputs(dut: Dut, folder: Path, inputs: Sequence[Array]) -> dict[str, int]:
+    """Fill the working folder of a simulation; return the beats of each input, in all and of a frame."""
+    totals = {}
+    for name, memory in dut.binding.memories.items():
+        (folder / f"{name}.mem").write_text(memory_text(memory))
+    for name, path in dut.files.items():
+        (folder / name).symlink_to(path.absolute())
+    for port, frames in zip(dut.binding.inputs, inputs, strict=True):
+        beats = hex_beats(frames, port)
+        (folder / f"{port.name}.hex").write_bytes(beats)
+        total = frames.size // port.lanes
+        totals[f"{port.name}_total_i"] = total
+        totals[f"{port.name}_frame_i"] = total // len(frames)
+    return totals
