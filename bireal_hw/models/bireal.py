@@ -6,11 +6,11 @@ Source: Bi-Real Net (ECCV 2018; IJCV 2020) and the layer table of the authors' P
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
-from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
+from brevitas.nn import QuantLinear
 from torch import Tensor, nn
 
-from bireal_hw.models.quantizers import Act8, RangeQuant, SignAct, SignWeight, StreamAct, Weight8, Weight8Shared
+from bireal_hw.models.layers import TrainedConv, act8, binary_conv, real_conv, sign_act, stream_act
+from bireal_hw.models.quantizers import RangeQuant, Weight8Shared
 from bireal_hw.models.spec import ModelSpec
 
 INPUT_FRAC = 7
@@ -25,13 +25,13 @@ class Block(nn.Module):
 
     def __init__(self, cin: int, cout: int, stride: int) -> None:
         super().__init__()
-        self.sign = QuantIdentity(act_quant=SignAct)
-        self.binary_conv = QuantConv2d(cin, cout, 3, stride=stride, padding=1, bias=False, weight_quant=SignWeight)
+        self.sign = sign_act()
+        self.binary_conv = binary_conv(cin, cout, stride)
         self.bn1 = nn.BatchNorm2d(cout)
         self.downsample: nn.Sequential | None = None
         if stride != 1:
             self.downsample = nn.Sequential(
-                nn.Sequential(nn.AvgPool2d(2), QuantIdentity(act_quant=Act8)),
+                nn.Sequential(nn.AvgPool2d(2), act8()),
                 real_conv(cin, cout, 1),
                 nn.BatchNorm2d(cout),
             )
@@ -54,7 +54,7 @@ class Stage(nn.Module):
         for index in range(repeat):
             first = index == 0
             self.add_module(str(index), Block(cin if first else cout, cout, stride if first else 1))
-        self.stream = QuantIdentity(act_quant=StreamAct, bits=bits)
+        self.stream = stream_act(bits)
 
     def blocks(self) -> list[Block]:
         """Return the blocks in order."""
@@ -91,9 +91,11 @@ class BiReal(nn.Module):
             stage = Stage(before, cout, repeat, 1 if index == 0 else 2, spec.shortcut_bits)
             self.add_module(f"layer{index + 1}", stage)
             before = cout
-        self.pool_quant = QuantIdentity(act_quant=Act8)
+        self.pool_quant = act8()
         self.fc = QuantLinear(before, spec.classes, bias=True, weight_quant=Weight8Shared, weight_channels=spec.classes)
         self._initialise()
+        # NHWC in memory: convolutions of few channels run up to three times faster on a CPU.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def stages(self) -> list[Stage]:
         """Return layer1 to layer4."""
@@ -101,31 +103,25 @@ class BiReal(nn.Module):
 
     def _initialise(self) -> None:
         for module in self.modules():
-            if isinstance(module, QuantConv2d):
-                if isinstance(module, QuantConv2d) and module.kernel_size == (3, 3) and module is not self.conv1:
-                    nn.init.uniform_(module.weight, -0.1, 0.1)
-                else:
-                    nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+            if isinstance(module, Block):
+                nn.init.uniform_(module.binary_conv.weight, -0.1, 0.1)
+                if module.downsample is not None:
+                    nn.init.kaiming_normal_(module.downsample[1].weight, nonlinearity="linear")
+        nn.init.kaiming_normal_(self.conv1.weight, nonlinearity="linear")
 
     def forward(self, p: Tensor) -> Tensor:
         """Map pixels (N, C, H, W) in 0..255 to logits (N, classes)."""
         x = (p - self.mean.view(1, -1, 1, 1)) * 2.0**-INPUT_FRAC
         stages = self.stages()
-        r = self.maxpool(stages[0].stream(conv_bn(self.conv1, self.bn1, x)))
+        x = conv_bn(self.conv1, self.bn1, x).contiguous(memory_format=torch.channels_last)
+        r = self.maxpool(stages[0].stream(x))
         for stage in stages:
             r = stage(r)
         pooled = self.pool_quant(r.sum(dim=(2, 3)))
         return self.fc(pooled / self.spec.pixels)
 
 
-def real_conv(cin: int, cout: int, kernel: int, stride: int = 1, padding: int = 0) -> QuantConv2d:
-    """Make a convolution with 8-bit weights and no bias."""
-    return QuantConv2d(
-        cin, cout, kernel, stride=stride, padding=padding, bias=False, weight_quant=Weight8, weight_channels=cout
-    )
-
-
-def conv_bn(conv: QuantConv2d, bn: nn.BatchNorm2d, x: Tensor) -> Tensor:
+def conv_bn(conv: TrainedConv, bn: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """Run a real convolution and its BatchNorm, the weights quantized as they will be with BatchNorm folded in."""
     conv.weight_quant.tensor_quant.fold.copy_(fold_factor(bn))
     return bn(conv(x))
