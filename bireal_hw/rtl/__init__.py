@@ -84,7 +84,7 @@ def _parameters(instance: Instance) -> Iterator[tuple[str, str]]:
     """Parameter assignments of an instance."""
     yield from ((name, str(value)) for name, value in instance.binding.parameters.items())
     for parameter in instance.binding.memories:
-        yield parameter, f'{{MemDir, "{memory_file(instance, parameter).removeprefix(f"{MEMORIES}/")}"}}'
+        yield parameter, f'"{memory_file(instance, parameter)}"'
 
 
 def _connections(instance: Instance) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ TOP = "br_bench"
 _FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal")
 # cocotb asks for every signal to be public, which keeps Verilator from optimising; the bench marks its ports itself.
 _PRIVATE = "--no-public-flat-rw"
-_COMPILER = "OPT_FAST=-O2 OPT_GLOBAL=-O2"
+_COMPILER = "OPT_FAST=-O2 OPT_GLOBAL=-O2 CFG_CXXFLAGS_PCH_I=-include"
 _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o")
 
 

@@ -45,7 +45,7 @@ def test_file_list_names_every_module_and_memory(tmp_path: Path) -> None:
     assert sorted(files[:-1]) == sorted(f"lib/{path.name}" for path in (tmp_path / "rtl" / "lib").iterdir())
     top = (tmp_path / "rtl" / "br_top.sv").read_text()
     for path in (tmp_path / "rtl" / "mem").iterdir():
-        assert f'"{path.name}"' in top
+        assert f'"mem/{path.name}"' in top
     record = json.loads((tmp_path / "rtl" / "dataflow.json").read_text())
     for instance in record["instances"]:
         assert f"lib/{instance['module']}.sv" in files

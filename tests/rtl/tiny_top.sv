@@ -4,11 +4,9 @@
 // Stream out     beat = 1 logit(s) of 20 bits, signed, value = integer * 2^-8; tlast on the last class
 // Throughput     1152 cycles per frame, never stalled (slowest: stem)
 // Back-pressure  register slices behind every layer; no combinational path through the network
-// Memories       read from MemDir, a folder with a trailing slash
+// Memories       read from the folder mem/, relative to where the tool runs
 `default_nettype none
-module br_top #(
-    parameter MemDir = "mem/"
-) (
+module br_top (
     input  wire                        clk_i,
     input  wire                        rst_ni,
     input  wire [7:0] s_axis_tdata,
@@ -27,7 +25,7 @@ module br_top #(
       .Channels(1),
       .Lanes(1),
       .OutWidth(8),
-      .OffsetFile({MemDir, "center_offset_5ca8a15a.mem"})
+      .OffsetFile("mem/center_offset_5ca8a15a.mem")
   ) u_center (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
@@ -61,8 +59,8 @@ module br_top #(
       .SWidth(3),
       .LeftShift(0),
       .OutWidth(12),
-      .WeightFile({MemDir, "stem_weight_99139590.mem"}),
-      .ScaleFile({MemDir, "stem_scale_4d856e06.mem"})
+      .WeightFile("mem/stem_weight_99139590.mem"),
+      .ScaleFile("mem/stem_scale_4d856e06.mem")
   ) u_stem (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
@@ -167,7 +165,7 @@ module br_top #(
       .Pe(2),
       .Simd(4),
       .AccWidth(7),
-      .WeightFile({MemDir, "conv1_weight_38864f0a.mem"})
+      .WeightFile("mem/conv1_weight_38864f0a.mem")
   ) u_conv1 (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
@@ -252,7 +250,7 @@ module br_top #(
       .HWidth(12),
       .Shift(4),
       .OutWidth(12),
-      .AffineFile({MemDir, "merge1_affine_239fdb3e.mem"})
+      .AffineFile("mem/merge1_affine_239fdb3e.mem")
   ) u_merge1 (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
@@ -361,7 +359,7 @@ module br_top #(
       .Pe(1),
       .Simd(4),
       .AccWidth(7),
-      .WeightFile({MemDir, "conv2_weight_1aa05ea8.mem"})
+      .WeightFile("mem/conv2_weight_1aa05ea8.mem")
   ) u_conv2 (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
@@ -458,8 +456,8 @@ module br_top #(
       .SWidth(2),
       .LeftShift(0),
       .OutWidth(20),
-      .WeightFile({MemDir, "down_conv_weight_4a7bd0ae.mem"}),
-      .ScaleFile({MemDir, "down_conv_scale_62a14790.mem"})
+      .WeightFile("mem/down_conv_weight_4a7bd0ae.mem"),
+      .ScaleFile("mem/down_conv_scale_62a14790.mem")
   ) u_down_conv (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
@@ -524,7 +522,7 @@ module br_top #(
       .HWidth(12),
       .Shift(5),
       .OutWidth(12),
-      .AffineFile({MemDir, "merge2_affine_81063946.mem"})
+      .AffineFile("mem/merge2_affine_81063946.mem")
   ) u_merge2 (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
@@ -625,8 +623,8 @@ module br_top #(
       .SWidth(1),
       .LeftShift(0),
       .OutWidth(20),
-      .WeightFile({MemDir, "classifier_weight_e6f4282c.mem"}),
-      .ScaleFile({MemDir, "classifier_scale_e513af4f.mem"})
+      .WeightFile("mem/classifier_weight_e6f4282c.mem"),
+      .ScaleFile("mem/classifier_scale_e513af4f.mem")
   ) u_classifier (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
