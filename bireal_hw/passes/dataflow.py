@@ -1,8 +1,9 @@
 """Dataflow: a graph and its folding become instances of modules joined by streams.
 
 Between two layers stand, in this order: a register slice behind every layer that computes (it cuts the timing paths),
-a fork where a tensor is read twice, a FIFO on the shortcut of every block, width converters where the lanes differ.
-Both hardware backends read the result; it holds every parameter and every memory word, and no text of either language.
+or a FIFO behind a pool, whose rows come in bursts; a fork where a tensor is read twice; a FIFO on the shortcut of every
+block; width converters where the lanes differ. Both hardware backends read the result; it holds every parameter and
+every memory word, and no text of either language.
 
 Why it cannot deadlock: the graph has no cycle, so only a fork whose branches meet again in a merge can block. Its
 direct branch is a FIFO that holds every beat which the other branch takes in before it gives its first one for the same
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 
 from bireal_hw.ir.graph import INPUT, Graph, Node
 from bireal_hw.ir.op import Binding, Cost, Port
-from bireal_hw.ir.types import DataType
-from bireal_hw.ops import BinaryConv, Merge
+from bireal_hw.ir.types import DataType, TensorType
+from bireal_hw.ops import AvgPool, BinaryConv, MaxPool, Merge
 from bireal_hw.passes.folding import Folding
 
 
@@ -117,6 +118,9 @@ class _Elaboration:
         ]
         self.costs[node.name] = node.op.cost(fold, *types)
         output = self._place(node.name, binding, inputs)
+        beats = burst_beats(node, self.graph.types[node.name], output.lanes)
+        if beats:
+            return self._place(f"{node.name}_fifo", _pipe("br_fifo", output, {"Depth": beats}), [output])
         if binding.module in SLICED:
             output = self._place(f"{node.name}_slice", _pipe("br_reg_slice", output, {}), [output])
         return output
@@ -170,6 +174,17 @@ def _pipe(module: str, stream: Stream, parameters: dict[str, int]) -> Binding:
     """A module that takes and gives the same stream."""
     port = Port("m_axis", stream.lanes, stream.dtype)
     return Binding(module, {"Width": stream.width, **parameters}, (_renamed(port),), port)
+
+
+def burst_beats(node: Node, out: TensorType, lanes: int) -> int:
+    """Depth of the FIFO behind a pool, 0 behind any other layer.
+
+    A 2x2 pool gives a whole row while it reads every second row, and nothing in between; a layer that takes pixels
+    evenly has taken half of the row by its end. The other half waits here instead of holding up what lies before.
+    """
+    if isinstance(node.op, MaxPool) or (isinstance(node.op, AvgPool) and out.pixels > 1):
+        return ((out.width + 1) // 2 + 2) * (out.channels // lanes)
+    return 0
 
 
 def shortcut_beats(graph: Graph, folding: Folding, merge: Node, lanes: int) -> int:

@@ -418,22 +418,25 @@ module br_top (
       .m_axis_tlast(down_tlast)
   );
 
-  wire [7:0] down_slice_tdata;
-  wire down_slice_tlast;
-  wire down_slice_tvalid, down_slice_tready;
-  br_reg_slice #(
-      .Width(8)
-  ) u_down_slice (
+  wire [7:0] down_fifo_tdata;
+  wire down_fifo_tlast;
+  wire down_fifo_tvalid, down_fifo_tready;
+  br_fifo #(
+      .Width(8),
+      .Depth(16)
+  ) u_down_fifo (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
       .s_axis_tdata(down_tdata),
       .s_axis_tvalid(down_tvalid),
       .s_axis_tready(down_tready),
       .s_axis_tlast(down_tlast),
-      .m_axis_tdata(down_slice_tdata),
-      .m_axis_tvalid(down_slice_tvalid),
-      .m_axis_tready(down_slice_tready),
-      .m_axis_tlast(down_slice_tlast)
+      .m_axis_tdata(down_fifo_tdata),
+      .m_axis_tvalid(down_fifo_tvalid),
+      .m_axis_tready(down_fifo_tready),
+      .m_axis_tlast(down_fifo_tlast),
+      .usage_o(),
+      .max_fill_o()
   );
 
   wire [19:0] down_conv_tdata;
@@ -461,10 +464,10 @@ module br_top (
   ) u_down_conv (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
-      .s_axis_tdata(down_slice_tdata),
-      .s_axis_tvalid(down_slice_tvalid),
-      .s_axis_tready(down_slice_tready),
-      .s_axis_tlast(down_slice_tlast),
+      .s_axis_tdata(down_fifo_tdata),
+      .s_axis_tvalid(down_fifo_tvalid),
+      .s_axis_tready(down_fifo_tready),
+      .s_axis_tlast(down_fifo_tlast),
       .m_axis_tdata(down_conv_tdata),
       .m_axis_tvalid(down_conv_tvalid),
       .m_axis_tready(down_conv_tready),
