@@ -15,7 +15,7 @@ module br_stream_probe #(
   input  wire             tready_i
 );
 
-  int file = 0;
+  int file;
   string folder;
 
   initial if (!$value$plusargs("dir=%s", folder)) folder = ".";

@@ -28,7 +28,7 @@ module br_stream_sink #(
   output logic                  changed_o
 );
 
-  int data_file = 0, last_file;
+  int data_file, last_file;
   logic go, waiting_q;
   logic [Width:0] beat_q;
   string folder;

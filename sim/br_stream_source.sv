@@ -25,7 +25,7 @@ module br_stream_source #(
   output int                    first_o
 );
 
-  int file = 0, found, sent, in_frame;
+  int file, found, sent, in_frame;
   logic go;
   logic [Width-1:0] beat;
   string folder;

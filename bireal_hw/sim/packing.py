@@ -64,11 +64,9 @@ def parse_beats(text: bytes, port: Port) -> NDArray[np.int64]:
     """
     digits = -(-port.width // 4)
     raw = np.frombuffer(text, np.uint8)
-    if len(raw) % (digits + 1):
-        raise BirealError(f"{port.name}: {len(raw)} bytes are not lines of {digits} hexadecimal digits")
-    lines = raw.reshape(-1, digits + 1)
+    lines = raw[: len(raw) // (digits + 1) * (digits + 1)].reshape(-1, digits + 1)
     nibbles = _FROM_HEX[lines[:, :-1]]
-    if np.any(nibbles > 15) or np.any(lines[:, -1] != _NEWLINE):
+    if lines.size != raw.size or np.any(nibbles > 15) or np.any(lines[:, -1] != _NEWLINE):
         raise BirealError(f"{port.name}: the recording is not lines of {digits} hexadecimal digits")
     bits = np.unpackbits(nibbles[:, ::-1, None], axis=-1, bitorder="little", count=4)
     width, dtype = port.dtype.width, port.dtype

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bireal_hw.assets import asset
-from bireal_hw.errors import BirealError
+from bireal_hw.errors import BirealError, unknown
 from bireal_hw.ir.op import Array, Binding, Port
 from bireal_hw.rtl import library_sources, memory_text
 from bireal_hw.sim import verilator
@@ -127,7 +127,7 @@ def simulate(
         stalls: one run each, all in one simulator process.
         builds: folder that keeps the built simulators.
         timeout: cycles without any transfer that count as a deadlock.
-        waves: file for the waveforms of all runs (FST); builds a slower simulator.
+        waves: file for the waveforms of all runs, `.fst` or `.vcd`; builds a slower simulator.
 
     Raises:
         BirealError: a tool is missing; the module does not build; or a run deadlocks, breaks a stream rule, or gives
@@ -241,7 +241,7 @@ def _session(
     models = sorted(asset("sim").glob("*.sv"))
     sources = (*(dut.sources or _closure(binding.module)), *models)
     build_dir, seconds_build = verilator.build(
-        binding.module, _bench_text(binding, probes), sources, builds, waves is not None
+        binding.module, _bench_text(binding, probes), sources, builds, waves.suffix if waves else ""
     )
     with tempfile.TemporaryDirectory(prefix="run-", dir=build_dir) as name:
         folder = Path(name)
@@ -270,7 +270,7 @@ def _closure(module: str) -> tuple[Path, ...]:
     texts = {path: path.read_text() for path in library_sources()}
     by_name = {path.stem: path for path in texts}
     if module not in by_name:
-        raise BirealError(f"module '{module}' is not in the library: choose from {', '.join(by_name)}")
+        raise unknown("module", module, by_name)
     needed, pending = {path for path in texts if path.parent.name == "pkg"}, [by_name[module]]
     while pending:
         path = pending.pop()

