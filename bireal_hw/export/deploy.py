@@ -7,7 +7,9 @@ so that Brevitas's stock QONNX handlers write the node patterns of docs/architec
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -17,7 +19,16 @@ from torch import Tensor, nn
 
 from bireal_hw.errors import BirealError
 from bireal_hw.models.bireal import INPUT_FRAC, BiReal, Block
-from bireal_hw.models.quantizers import BitWeight, GridAct, GridWeight, RangeQuant, SignAct, channel_mean, weight_step
+from bireal_hw.models.quantizers import (
+    BitWeight,
+    GridAct,
+    GridQuant,
+    GridWeight,
+    RangeQuant,
+    SignAct,
+    channel_mean,
+    weight_step,
+)
 from bireal_hw.models.spec import ModelSpec
 
 EXACT = 2**24
@@ -64,8 +75,9 @@ class Center(nn.Module):
 class RealConv(nn.Module):
     """Compute t = (acc_c + H_c) >> s_c on the grid 2^-frac, with 8-bit weights on the grids 2^-e_c.
 
-    integers    w (Cout, Cin, k, k) int64, h (Cout,), shift (Cout,); `peak` bounds every |integer|
-    saturating  to `bits`; with bits None the width is that of the range, so nothing can saturate
+    The inputs are integers of at most `in_peak` on the grid 2^-in_frac. The output saturates to `bits`; with bits None
+    it has the width of its range, so nothing can saturate. Integers kept: w (Cout, Cin, k, k), h and shift (Cout,);
+    `peak` bounds all of them and every sum.
     """
 
     def __init__(
@@ -80,19 +92,20 @@ class RealConv(nn.Module):
         # A channel whose weights are tiny beside its bias gets a coarser grid, as far as the output cannot tell.
         while True:
             self.shift = in_frac + exponent - frac
-            left = 2 ** (-self.shift).clamp(min=0)
-            half = torch.where(self.shift > 0, 2 ** (self.shift - 1).clamp(min=0), 0)
-            self.w = torch.round(torch.ldexp(weights, exponent.view(-1, 1, 1, 1))).long()
-            self.h = torch.round(torch.ldexp(bias, in_frac + exponent)).long() + half
-            span = self.w.abs().sum(dim=(1, 2, 3)) * in_peak
-            reach = (span + self.h.abs()) * left
+            left = torch.exp2((-self.shift).clamp(min=0).double())
+            half = torch.where(self.shift > 0, torch.exp2(self.shift.double() - 1), 0)
+            w = torch.round(torch.ldexp(weights, exponent.view(-1, 1, 1, 1)))
+            h = torch.round(torch.ldexp(bias, in_frac + exponent)) + half
+            span = w.abs().sum(dim=(1, 2, 3)) * in_peak
+            reach = (span + h.abs()) * left
             coarser = (reach >= EXACT) & (self.shift > 0)
             if not coarser.any():
                 break
             exponent = exponent - coarser.long()
-        self.peak = _check(name, int(reach.max()))
-        right = self.shift.clamp(min=0)
-        self.range = (int((((self.h - span) * left) >> right).min()), int((((self.h + span) * left) >> right).max()))
+        self.peak = _check(name, float(reach.max()))
+        self.w, self.h = w.long(), h.long()
+        scale = torch.exp2(-self.shift.double())
+        self.range = (int(((h - span) * scale).floor().min()), int(((h + span) * scale).floor().max()))
         width = bits or signed_width(*self.range)
         step = torch.exp2(-exponent.double()).float().view(-1, 1, 1, 1)
         self.conv = QuantConv2d(
@@ -110,27 +123,30 @@ class RealConv(nn.Module):
 
 
 class Affine(nn.Module):
-    """Compute t = (G_c * dot + H_c) >> s on the grid 2^-frac, s as large as float32 and 16-bit G allow."""
+    """Compute t = (G_c * dot + H_c) >> s on the grid 2^-frac, s as large as float32 and 16-bit G allow.
+
+    It stands for gain_c * dot + bias_c, |dot| <= reach. Integers kept: g and h (Cout,), shift; `range` is that of t.
+    """
 
     def __init__(self, name: str, gain: Tensor, bias: Tensor, reach: int, frac: int) -> None:
         super().__init__()
         for shift in range(SHIFT_MAX, -1, -1):
             unit = 2.0 ** (shift + frac)
-            self.g = torch.round(gain * unit).long()
-            self.h = torch.round(bias * unit).long() + (2 ** (shift - 1) if shift else 0)
-            span = self.g.abs() * reach
-            peak = int((span + self.h.abs()).max())
-            if peak < EXACT and int(self.g.abs().max()) <= GAIN_MAX:
+            g = torch.round(gain * unit)
+            h = torch.round(bias * unit) + (2 ** (shift - 1) if shift else 0)
+            span = g.abs() * reach
+            most_g, peak = int(g.abs().max()), int((span + h.abs()).max())
+            if most_g <= GAIN_MAX and peak < EXACT:
                 break
         else:
-            gain_max = int(self.g.abs().max())
             raise BirealError(
-                f"{name}: BatchNorm does not fit the integer grid, |G|={gain_max} and |G*dot|+|H|={peak} at shift 0:"
-                f" at most {GAIN_MAX} and {EXACT - 1}; train with smaller BatchNorm factors or fewer shortcut_bits"
+                f"{name}: BatchNorm does not fit the integer grid: |G|={most_g}, |G*dot|+|H|={peak} without a shift;"
+                f" at most {GAIN_MAX} and {EXACT - 1}"
             )
+        self.g, self.h = g.long(), h.long()
         self.shift = shift
         self.peak = peak
-        self.range = (int((self.h - span).min()) >> shift, int((self.h + span).max()) >> shift)
+        self.range = (int((h - span).min()) >> shift, int((h + span).max()) >> shift)
         self.register_buffer("scale", _per_channel(self.g.double() / unit))
         self.register_buffer("bias", _per_channel(self.h.double() / unit))
         self.quant = QuantIdentity(act_quant=GridAct, bits=signed_width(*self.range), frac=frac)
@@ -182,9 +198,9 @@ class DeployBlock(nn.Module):
         shortcut = 2 ** (bits - 1)
         self.pool: Pool | None = None
         if block.downsample is not None:
-            (_, pool_quant), down_conv, down_bn = block.downsample
-            self.pool = Pool(f"{name}.pool", bits, in_frac, range_quant(pool_quant), 4, whole=False)
-            self.downsample = RealConv(f"{name}.downsample", down_conv, down_bn, self.pool.frac, 128, frac, None)
+            down = block.downsample
+            self.pool = Pool(f"{name}.pool", bits, in_frac, range_quant(down.pool_quant), 4, whole=False)
+            self.downsample = RealConv(f"{name}.downsample", down.conv, down.bn, self.pool.frac, 128, frac, None)
             shortcut = max(abs(bound) for bound in self.downsample.range)
         self.peak = _check(f"{name}.merge", shortcut + max(abs(bound) for bound in self.affine.range))
         self.merge = QuantIdentity(act_quant=GridAct, bits=bits, frac=frac)
@@ -206,7 +222,7 @@ class Classifier(nn.Module):
         self.w = torch.round(weights / step).long()
         assert fc.bias is not None
         self.h = torch.round(fc.bias.detach().double() * pixels * 2.0**self.frac).long()
-        self.peak = _check(name, int((self.w.abs().sum(dim=1) * 128 + self.h.abs()).max()))
+        self.peak = _check(name, float((self.w.abs().sum(dim=1) * 128 + self.h.abs()).max()))
         self.fc = QuantLinear(
             fc.in_features, fc.out_features, bias=True, weight_quant=GridWeight, weight_step=step.float()
         )
@@ -253,9 +269,10 @@ class DeployNet(nn.Module):
         self.classifier = Classifier("fc", model.fc, self.pool.frac, spec.pixels)
         self.frac = self.classifier.frac
         self.m_c = [int(offset) for offset in self.center.mean.flatten()]
+        peaks = {name: getattr(module, "peak", None) for name, module in self.named_modules()}
         self.report = DeployReport(
-            {name: module.peak for name, module in self.named_modules() if isinstance(getattr(module, "peak", None), int)},
-            {f"layer{index + 1}": frac for index, frac in enumerate(fracs)},
+            max_intermediate={name: peak for name, peak in peaks.items() if isinstance(peak, int)},
+            shortcut_fracs={f"layer{index + 1}": frac for index, frac in enumerate(fracs)},
         )
         self.eval()
 
@@ -263,15 +280,50 @@ class DeployNet(nn.Module):
         r = self.conv1(self.center(p))
         if self.maxpool is not None:
             r = self.maxpool(r)
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            r = stage(r)
+        for index in (1, 2, 3, 4):
+            r = self.get_submodule(f"layer{index}")(r)
         return self.classifier(self.pool(r))
 
 
 def to_deploy(model: BiReal, spec: ModelSpec) -> DeployNet:
-    """Snap a trained network to the integer grid; raise BirealError naming the layer whose integers reach 2^24."""
+    """Snap a trained network to the integer grid; the result is in eval mode on the CPU, `model` stays as it is.
+
+    It runs on the CPU only: GPU libraries may pick convolutions (TF32, Winograd, FFT) that are not exact on integers.
+    Raises BirealError naming the layer whose integers can reach 2^24, or the tensor that holds NaN or infinity.
+    """
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise BirealError(f"{name} holds NaN or infinity: training diverged or the checkpoint is broken")
     with torch.no_grad():
-        return DeployNet(model, spec).requires_grad_(False)
+        return DeployNet(copy.deepcopy(model).cpu(), spec).requires_grad_(False)
+
+
+def count_saturated(deploy: DeployNet, images: Tensor, batch: int = 64) -> dict[str, int]:
+    """Count the values that saturate in each layer that may, for pixels (N, C, H, W) in 0..255."""
+    counts: dict[str, int] = {}
+
+    def watch(name: str, limit: float) -> Callable[..., None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            (value,) = inputs
+            counts[name] += int(((value >= limit) | (value < -limit)).sum())
+
+        return hook
+
+    hooks = []
+    for name, module in deploy.named_modules():
+        quants = [child for child in module.modules() if isinstance(child, GridQuant)]
+        if isinstance(module, QuantIdentity) and quants:
+            counts[name] = 0
+            limit = 2.0 ** (quants[0].bits - 1 - quants[0].frac)
+            hooks.append(module.register_forward_pre_hook(watch(name, limit)))
+    try:
+        with torch.no_grad():
+            for start in range(0, len(images), batch):
+                deploy(images[start : start + batch].float())
+    finally:
+        for handle in hooks:
+            handle.remove()
+    return counts
 
 
 def range_quant(layer: nn.Module) -> RangeQuant:
@@ -298,9 +350,10 @@ def _offsets(mean: Tensor) -> Tensor:
     return mean
 
 
-def _check(name: str, peak: int) -> int:
+def _check(name: str, peak: float) -> int:
     if peak >= EXACT:
         raise BirealError(
-            f"{name}: an integer can reach {peak}, float32 is exact below {EXACT}: use fewer shortcut_bits or a smaller image"
+            f"{name}: an integer can reach {peak:.0f}: float32 is exact below {EXACT};"
+            " choose fewer shortcut_bits or a smaller image"
         )
-    return peak
+    return int(peak)

@@ -5,7 +5,6 @@ The file is the contract with everything after it: `docs/architecture.md`, secti
 
 from __future__ import annotations
 
-import os
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -64,7 +63,7 @@ def export_qonnx(deploy: DeployNet, spec: ModelSpec, path: Path, class_names: Se
             _rename(model.graph)
             onnx.checker.check_model(model.model)
             model.save(str(scratch))
-            os.replace(scratch, path)
+            scratch.replace(path)
     except OSError as error:
         raise BirealError(f"cannot write {path}: {error.strerror}") from error
     return {
@@ -105,9 +104,11 @@ def _rename(graph: onnx.GraphProto) -> None:
     tensors = {tensor.name: tensor.name for tensor in (*graph.input, *graph.output)}
     taken: set[str] = set()
     for node in graph.node:
-        name = _node_name(node.name, node.op_type)
-        if name in taken:
-            name = next(f"{name}_{number}" for number in range(2, len(graph.node) + 2) if f"{name}_{number}" not in taken)
+        base = name = _node_name(node.name, node.op_type)
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{base}_{number}"
         taken.add(name)
         node.name = name
         for index, tensor in enumerate(node.input):

@@ -5,16 +5,40 @@ Source: Bi-Real Net (ECCV 2018; IJCV 2020) and the layer table of the authors' P
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from brevitas.nn import QuantLinear
 from torch import Tensor, nn
 
-from bireal_hw.models.layers import TrainedConv, act8, binary_conv, real_conv, sign_act, stream_act
+from bireal_hw.models.layers import TrainedAct, TrainedConv, act8, binary_conv, real_conv, sign_act, stream_act
 from bireal_hw.models.quantizers import RangeQuant, Weight8Shared
 from bireal_hw.models.spec import ModelSpec
 
 INPUT_FRAC = 7
 """Pixels enter as (p - m_c) * 2^-7."""
+
+
+class Downsample(nn.Sequential):
+    """The shortcut of a block of stride 2: (AvgPool 2x2, 8 bits), real 1x1 convolution, BatchNorm."""
+
+    def __init__(self, cin: int, cout: int) -> None:
+        super().__init__(nn.Sequential(nn.AvgPool2d(2), act8()), real_conv(cin, cout, 1), nn.BatchNorm2d(cout))
+
+    @property
+    def pool_quant(self) -> TrainedAct:
+        return cast(TrainedAct, cast(nn.Sequential, self[0])[1])
+
+    @property
+    def conv(self) -> TrainedConv:
+        return cast(TrainedConv, self[1])
+
+    @property
+    def bn(self) -> nn.BatchNorm2d:
+        return cast(nn.BatchNorm2d, self[2])
+
+    def forward(self, r: Tensor) -> Tensor:
+        return conv_bn(self.conv, self.bn, self[0](r))
 
 
 class Block(nn.Module):
@@ -28,21 +52,12 @@ class Block(nn.Module):
         self.sign = sign_act()
         self.binary_conv = binary_conv(cin, cout, stride)
         self.bn1 = nn.BatchNorm2d(cout)
-        self.downsample: nn.Sequential | None = None
-        if stride != 1:
-            self.downsample = nn.Sequential(
-                nn.Sequential(nn.AvgPool2d(2), act8()),
-                real_conv(cin, cout, 1),
-                nn.BatchNorm2d(cout),
-            )
+        self.downsample = None if stride == 1 else Downsample(cin, cout)
 
     def forward(self, r: Tensor) -> Tensor:
         """Map the stream (N, Cin, H, W) to the next one before rounding, (N, Cout, H/stride, W/stride)."""
         t = self.bn1(self.binary_conv(self.sign(r)))
-        if self.downsample is None:
-            return r + t
-        pool, conv, bn = self.downsample
-        return conv_bn(conv, bn, pool(r)) + t
+        return (r if self.downsample is None else self.downsample(r)) + t
 
 
 class Stage(nn.Module):
@@ -106,7 +121,7 @@ class BiReal(nn.Module):
             if isinstance(module, Block):
                 nn.init.uniform_(module.binary_conv.weight, -0.1, 0.1)
                 if module.downsample is not None:
-                    nn.init.kaiming_normal_(module.downsample[1].weight, nonlinearity="linear")
+                    nn.init.kaiming_normal_(module.downsample.conv.weight, nonlinearity="linear")
         nn.init.kaiming_normal_(self.conv1.weight, nonlinearity="linear")
 
     def forward(self, p: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class ApproxSign(Function):
         return hard_sign(a)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         (a,) = ctx.saved_tensors
         return torch.rsub(a.abs(), 2, alpha=2).clamp_(min=0).mul_(grad)
 
@@ -61,7 +61,7 @@ class MagnitudeSign(Function):
         return hard_sign(w).mul_(alpha)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         w, alpha = ctx.saved_tensors
         return (grad * alpha).mul_(torch.lt(w.abs(), 1, out=torch.empty_like(w))), None
 
@@ -78,6 +78,7 @@ class FixedPoint(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, frac: int, low: int, high: int) -> tuple[Tensor, float]:
+        x = x.float()  # a half-precision mantissa is shorter than the grid
         units = torch.add(x.new_full((), 0.5), x, alpha=2.0**frac).floor_()
         least, most = float(units.amin()), float(units.amax())  # aminmax in one call is six times slower
         ctx.saturates = least < low or most > high
@@ -87,7 +88,7 @@ class FixedPoint(Function):
         return units.mul_(2.0**-frac), max(-least, most)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor, None, None, None]:
         if ctx.saturates:
             grad = grad * ctx.saved_tensors[0]
         return grad, None, None, None
@@ -101,7 +102,7 @@ class ScaledRound(Function):
         return (w / step).round_().mul_(step)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return grad, None
 
 
@@ -150,6 +151,7 @@ class RangeQuant(_Quantizer):
     """
 
     DECAY = 0.98
+    FRAC_MAX = 24
 
     frac: Tensor
     peak: Tensor
@@ -175,7 +177,7 @@ class RangeQuant(_Quantizer):
             peak = max(peak, self.DECAY * float(self.peak))
             self.peak.fill_(peak)
             if peak > 0:
-                self.frac.fill_(self.bits - 1 - math.ceil(math.log2(peak * self.headroom)))
+                self.frac.fill_(min(self.FRAC_MAX, self.bits - 1 - math.ceil(math.log2(peak * self.headroom))))
 
 
 class WeightQuant(_Quantizer):

@@ -48,7 +48,8 @@ class ModelSpec:
             if side < step or side % step:
                 near = max(step, round(side / step) * step)
                 reason = "" if self.small else f", as one side exceeds {SMALL_IMAGE}"
-                raise out_of_range("image", self.image_text, f"sides are multiples of {step}{reason}; nearest is {near}")
+                allowed = f"sides are multiples of {step}{reason}; nearest is {near}"
+                raise out_of_range("image", self.image_text, allowed)
         if self.channels not in (1, 3):
             raise out_of_range("channels", self.channels, "choose 1 (grey) or 3 (RGB)")
         if self.classes < 2:
