@@ -26,6 +26,9 @@ from bireal_hw.ir.types import DataType, TensorType
 
 WEIGHT_WIDTH = 8
 
+LATENCY = 7
+"""Pipeline stages of br_real_conv from the last beat of a window to its first result, without the change of lanes."""
+
 
 @dataclass(frozen=True, eq=False)
 class RealConv(Op):
@@ -113,7 +116,24 @@ class RealConv(Op):
         out, ((source,), sink) = self.infer(x), self.rtl_ports(fold, x)
         chunks = self.k // fold.simd
         cycles = max(x.beats(source.lanes), out.beats(fold.pe) * chunks, out.beats(sink.lanes))
-        return Cost(cycles, latency=0)
+        return Cost(cycles, latency=self._first_row_cycles(fold, x, out) + LATENCY + (fold.pe > sink.lanes))
+
+    def _first_row_cycles(self, fold: Fold, x: TensorType, out: TensorType) -> int:
+        """Cycles until the first window is read: until its last pixel is stored, and its own beats.
+
+        For kernel > 1 the buffer holds unfolded pixels of kernel * Cin elements, which arrive at most one per stride
+        and one per `chunks` cycles; the image must be wider than its padding.
+        """
+        _, kernel, _, cin = self.weights.shape
+        chunks = kernel * cin // fold.simd
+        if kernel == 1:
+            return 2 * chunks
+        lead = kernel - 1 - self.pad
+        row, column = (lead, 0) if x.height > lead else (x.height - 1, out.width - 1)
+        within = max(self.stride, chunks)
+        between = max(x.width - (out.width - 1) * self.stride, chunks)
+        stored = lead + row * ((out.width - 1) * within + between) + column * within + (chunks if chunks > 1 else 0)
+        return stored + 1 + kernel * chunks
 
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
         cout, kernel, _, cin = self.weights.shape
