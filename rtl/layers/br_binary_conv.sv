@@ -1,48 +1,50 @@
 // br_binary_conv: Kernel x Kernel binary convolution of an NHWC pixel stream.
-// Function       y[o] = 2*popcount(xnor(w[o], x)) - valid, over the taps inside the image; bit 1 means +1, bit 0 means -1
+// Function       y[o] = 2*popcount(xnor(w[o], x)) - valid, over the taps inside the image; bit 1 means +1, bit 0 means
+//                -1
 // Stream in      beat = Simd channels of one pixel, lowest channel in bit 0; rows from the top, pixels from the left;
 //                tlast on the frame's last beat
 // Stream out     beat = Pe signed sums of AccWidth bits, lowest output channel in the low bits; tlast likewise
-// Parameters     Simd divides InChannels, Pe divides OutChannels, 2*Pad < Kernel (checked); AccWidth holds every sum, which is at most the
-//                number of taps inside the image (checked); WeightFile: docs/architecture.md, section 4
-// Latency        C*(N + Kernel*Kernel) + 3 cycles from first input beat to first output beat, C = InChannels/Simd,
-//                N = min(Height*Width, (Kernel-1-Pad)*Width + Kernel-Pad)
-// Throughput     a frame every max(Height*Width*C, OutHeight*OutWidth*(OutChannels/Pe)*K/Simd) cycles,
-//                K = Kernel*Kernel*InChannels, for Stride <= Kernel or Kernel = 1
+// Parameters     Simd divides InChannels, Pe divides OutChannels, 2*Pad < Kernel (checked); AccWidth holds every sum,
+//                which is at most the number of taps inside the image (checked); WeightFile: docs/architecture.md,
+//                section 4
+// Latency        C*(N + Kernel*Kernel) + 3 cycles from first input beat to first output beat, C = InChannels/Simd, N =
+//                min(Height*Width, (Kernel-1-Pad)*Width + Kernel-Pad)
+// Throughput     a frame every max(Height*Width*C, Ho*Wo*(OutChannels/Pe)*Kernel*Kernel*C) cycles, Ho and Wo the
+//                sides of the output image; for Stride <= Kernel or Kernel = 1
 // Back-pressure  no combinational path m_axis_tready -> s_axis_tready; holds the window buffer's Capacity pixels
 // Source         arXiv:1808.00278, section 3; golden in bireal_hw/ops/binary_conv.py
 `default_nettype none
 
 module br_binary_conv #(
-    parameter int unsigned Height      = 8,
-    parameter int unsigned Width       = 8,
-    parameter int unsigned InChannels  = 8,
-    parameter int unsigned OutChannels = 8,
-    parameter int unsigned Kernel      = 3,
-    parameter int unsigned Stride      = 1,
-    parameter int unsigned Pad         = 1,
-    parameter int unsigned Pe          = 2,
-    parameter int unsigned Simd        = 8,
-    parameter int unsigned AccWidth    = 8,
-    parameter              WeightFile  = ""
+  parameter int unsigned Height      = 8,
+  parameter int unsigned Width       = 8,
+  parameter int unsigned InChannels  = 8,
+  parameter int unsigned OutChannels = 8,
+  parameter int unsigned Kernel      = 3,
+  parameter int unsigned Stride      = 1,
+  parameter int unsigned Pad         = 1,
+  parameter int unsigned Pe          = 2,
+  parameter int unsigned Simd        = 8,
+  parameter int unsigned AccWidth    = 8,
+  parameter              WeightFile  = ""
 ) (
-    input  wire                    clk_i,
-    input  wire                    rst_ni,
-    input  wire  [       Simd-1:0] s_axis_tdata,
-    input  wire                    s_axis_tvalid,
-    output logic                   s_axis_tready,
-    input  wire                    s_axis_tlast,
-    output logic [Pe*AccWidth-1:0] m_axis_tdata,
-    output logic                   m_axis_tvalid,
-    input  wire                    m_axis_tready,
-    output logic                   m_axis_tlast
+  input  wire                    clk_i,
+  input  wire                    rst_ni,
+  input  wire  [       Simd-1:0] s_axis_tdata,
+  input  wire                    s_axis_tvalid,
+  output logic                   s_axis_tready,
+  input  wire                    s_axis_tlast,
+  output logic [Pe*AccWidth-1:0] m_axis_tdata,
+  output logic                   m_axis_tvalid,
+  input  wire                    m_axis_tready,
+  output logic                   m_axis_tlast
 );
 
   if (OutChannels % Pe != 0) begin : gen_check_pe
-    $error("OutChannels=%0d must be a multiple of Pe=%0d", OutChannels, Pe);
+    $error("br_binary_conv: OutChannels=%0d must be a multiple of Pe=%0d", OutChannels, Pe);
   end
   if (InChannels % Simd != 0) begin : gen_check_simd
-    $error("InChannels=%0d must be a multiple of Simd=%0d", InChannels, Simd);
+    $error("br_binary_conv: InChannels=%0d must be a multiple of Simd=%0d", InChannels, Simd);
   end
 
   localparam int unsigned Folds = OutChannels / Pe;
@@ -51,41 +53,42 @@ module br_binary_conv #(
 
   // A sum has as many terms as there are taps inside the image.
   localparam int unsigned MaxSum = br_pkg::min2(Kernel, Height) * br_pkg::min2(Kernel, Width) * InChannels;
+  localparam int unsigned MinWidth = br_pkg::cnt_width(MaxSum) + 1;
 
-  if (AccWidth < br_pkg::cnt_width(MaxSum) + 1) begin : gen_check_acc_width
-    $error("AccWidth=%0d must be at least %0d to hold +-%0d", AccWidth, br_pkg::cnt_width(MaxSum) + 1, MaxSum);
+  if (AccWidth < MinWidth) begin : gen_check_acc_width
+    $error("br_binary_conv: AccWidth=%0d must be at least %0d to hold +-%0d", AccWidth, MinWidth, MaxSum);
   end
 
   logic [Simd-1:0] window_tdata;
   logic window_tpad, window_tend, window_tvalid, window_tready, window_tlast;
 
   br_window #(
-      .Height   (Height),
-      .Width    (Width),
-      .Channels (InChannels),
-      .ElemWidth(1),
-      .Lanes    (Simd),
-      .KernelH  (Kernel),
-      .KernelW  (Kernel),
-      .StrideH  (Stride),
-      .StrideW  (Stride),
-      .PadH     (Pad),
-      .PadW     (Pad),
-      .Folds    (Folds),
-      .MaskPad  (1'b0)     // the matrix unit skips padded beats
+    .Height   (Height),
+    .Width    (Width),
+    .Channels (InChannels),
+    .ElemWidth(1),
+    .Lanes    (Simd),
+    .KernelH  (Kernel),
+    .KernelW  (Kernel),
+    .StrideH  (Stride),
+    .StrideW  (Stride),
+    .PadH     (Pad),
+    .PadW     (Pad),
+    .Folds    (Folds),
+    .MaskPad  (1'b0)     // the matrix unit skips padded beats
   ) i_window (
-      .clk_i,
-      .rst_ni,
-      .s_axis_tdata,
-      .s_axis_tvalid,
-      .s_axis_tready,
-      .s_axis_tlast,
-      .m_axis_tdata (window_tdata),
-      .m_axis_tpad  (window_tpad),
-      .m_axis_tend  (window_tend),
-      .m_axis_tvalid(window_tvalid),
-      .m_axis_tready(window_tready),
-      .m_axis_tlast (window_tlast)
+    .clk_i,
+    .rst_ni,
+    .s_axis_tdata,
+    .s_axis_tvalid,
+    .s_axis_tready,
+    .s_axis_tlast,
+    .m_axis_tdata (window_tdata),
+    .m_axis_tpad  (window_tpad),
+    .m_axis_tend  (window_tend),
+    .m_axis_tvalid(window_tvalid),
+    .m_axis_tready(window_tready),
+    .m_axis_tlast (window_tlast)
   );
 
   logic weights_en;
@@ -93,37 +96,37 @@ module br_binary_conv #(
   logic [Pe*Simd-1:0] weights_data;
 
   br_rom #(
-      .Width(Pe * Simd),
-      .Depth(WeightDepth),
-      .File (WeightFile)
+    .Width(Pe * Simd),
+    .Depth(WeightDepth),
+    .File (WeightFile)
   ) i_weights (
-      .clk_i,
-      .en_i  (weights_en),
-      .addr_i(weights_addr),
-      .data_o(weights_data)
+    .clk_i,
+    .en_i  (weights_en),
+    .addr_i(weights_addr),
+    .data_o(weights_data)
   );
 
   br_binary_mvu #(
-      .Pe      (Pe),
-      .Simd    (Simd),
-      .AccWidth(AccWidth),
-      .Depth   (WeightDepth)
+    .Pe      (Pe),
+    .Simd    (Simd),
+    .AccWidth(AccWidth),
+    .Depth   (WeightDepth)
   ) i_mvu (
-      .clk_i,
-      .rst_ni,
-      .weights_en_o  (weights_en),
-      .weights_addr_o(weights_addr),
-      .weights_data_i(weights_data),
-      .s_axis_tdata  (window_tdata),
-      .s_axis_tpad   (window_tpad),
-      .s_axis_tend   (window_tend),
-      .s_axis_tvalid (window_tvalid),
-      .s_axis_tready (window_tready),
-      .s_axis_tlast  (window_tlast),
-      .m_axis_tdata,
-      .m_axis_tvalid,
-      .m_axis_tready,
-      .m_axis_tlast
+    .clk_i,
+    .rst_ni,
+    .weights_en_o  (weights_en),
+    .weights_addr_o(weights_addr),
+    .weights_data_i(weights_data),
+    .s_axis_tdata  (window_tdata),
+    .s_axis_tpad   (window_tpad),
+    .s_axis_tend   (window_tend),
+    .s_axis_tvalid (window_tvalid),
+    .s_axis_tready (window_tready),
+    .s_axis_tlast  (window_tlast),
+    .m_axis_tdata,
+    .m_axis_tvalid,
+    .m_axis_tready,
+    .m_axis_tlast
   );
 
 endmodule

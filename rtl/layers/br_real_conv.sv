@@ -1,67 +1,70 @@
-// br_real_conv: Kernel x Kernel convolution of integers with 8-bit weights, then offset, shift and saturation per channel.
+// br_real_conv: Kernel x Kernel convolution of integers, 8-bit weights, then offset, shift, saturation per channel.
 // Function       y[o] = sat_OutWidth(((sum over taps of w[o]*x + H[o]) <<< LeftShift) >>> shift[o]); a tap outside the
 //                image is an ordinary 0. Also the 1x1 shortcut and, on a 1x1 image, the classifier.
-// Stream in      beat = InLanes elements of InWidth signed bits, lowest channel in the low bits; rows from the top, pixels
-//                from the left; InLanes = InChannels (a whole pixel) for Kernel > 1, Simd for Kernel = 1; tlast on the
-//                frame's last beat (not read for Kernel > 1)
-// Stream out     beat = OutLanes signed elements of OutWidth bits, lowest output channel in the low bits; tlast likewise
-// Parameters     Simd divides Kernel*InChannels (the row of a window is unfolded), Pe divides OutChannels, OutLanes divides
-//                Pe, 2*Pad < Kernel (checked); every sum and sum + H fit AccWidth bits (from the weights; not checked here);
-//                SWidth = 0: no shift field, every shift 0; WeightFile, ScaleFile: docs/architecture.md, section 4
+// Stream in      beat = InLanes elements of InWidth signed bits, lowest channel in the low bits; rows from the top,
+//                pixels from the left; InLanes = InChannels (a whole pixel) for Kernel > 1, Simd for Kernel = 1; tlast
+//                on the frame's last beat (not read for Kernel > 1)
+// Stream out     beat = OutLanes signed elements of OutWidth bits, lowest output channel in the low bits; tlast
+//                likewise
+// Parameters     Simd divides Kernel*InChannels (the row of a window is unfolded), Pe divides OutChannels, OutLanes
+//                divides Pe, 2*Pad < Kernel (checked); every sum and sum + H fit AccWidth bits (from the weights; not
+//                checked here); SWidth = 0: no shift field, every shift 0; WeightFile and ScaleFile as
+//                docs/architecture.md, section 4 says
 // Latency        L + Kernel*C + 8 + (1 if Pe > OutLanes) cycles from first input beat to first output beat, where
-//                C = Kernel*InChannels/Simd and L is the cycle of the last input the first window waits for:
+//                C = Kernel*InChannels/Simd and L is when the last input that the first window waits for is stored:
 //                Kernel = 1: L = C - 1;
-//                Kernel > 1: L = Kernel-1-Pad + r*((OutWidth-1)*max(Stride, C) + max(Width - (OutWidth-1)*Stride, C))
-//                + q*max(Stride, C) + (C if C > 1), with unfolded pixel (r, q) = (Kernel-1-Pad, 0), or
-//                (Height-1, OutWidth-1) if Height <= Kernel-1-Pad
-// Throughput     a frame every max(input beats, OutHeight*OutWidth*(OutChannels/Pe)*K/Simd, output beats) cycles,
-//                K = Kernel*Kernel*InChannels, for Stride <= Kernel or Kernel = 1 and Height + 2*Pad - Kernel < OutHeight*Stride
+//                Kernel > 1, Width > Pad: L = Kernel-1-Pad + r*((Wo-1)*S + max(Width - (Wo-1)*Stride, C)) + q*S
+//                + (C if C > 1), S = max(Stride, C), for the unfolded pixel in row r, column q that completes the
+//                window: (Kernel-1-Pad, 0), or (Height-1, Wo-1) if Height <= Kernel-1-Pad
+// Throughput     a frame every max(input beats, Ho*Wo*(OutChannels/Pe)*Kernel*C, output beats) cycles, Ho and Wo the
+//                sides of the output image; for Kernel = 1, or Stride <= Kernel and no row left over below the last
+//                window, Height + Pad <= (Ho-1)*Stride + Kernel
 // Back-pressure  no combinational path m_axis_tready -> s_axis_tready; for Kernel > 1 and Simd = Kernel*InChannels a
 //                combinational path s_axis_tvalid, s_axis_tdata -> write port of the window buffer
 // Source         arXiv:1808.00278, section 4 (real-valued layers); golden in bireal_hw/ops/real_conv.py
 `default_nettype none
 
 module br_real_conv #(
-    parameter int unsigned Height      = 8,
-    parameter int unsigned Width       = 8,
-    parameter int unsigned InChannels  = 3,
-    parameter int unsigned OutChannels = 8,
-    parameter int unsigned Kernel      = 3,
-    parameter int unsigned Stride      = 1,
-    parameter int unsigned Pad         = 1,
-    parameter int unsigned Pe          = 2,
-    parameter int unsigned Simd        = 3,
-    parameter int unsigned OutLanes    = 1,
-    parameter int unsigned InWidth     = 8,
-    parameter int unsigned AccWidth    = 24,
-    parameter int unsigned HWidth      = 16,
-    parameter int unsigned SWidth      = 4,
-    parameter int unsigned LeftShift   = 0,
-    parameter int unsigned OutWidth    = 16,
-    parameter              WeightFile  = "",
-    parameter              ScaleFile   = "",
-    localparam int unsigned InLanes = (Kernel > 1) ? InChannels : Simd
+  parameter int unsigned Height      = 8,
+  parameter int unsigned Width       = 8,
+  parameter int unsigned InChannels  = 3,
+  parameter int unsigned OutChannels = 8,
+  parameter int unsigned Kernel      = 3,
+  parameter int unsigned Stride      = 1,
+  parameter int unsigned Pad         = 1,
+  parameter int unsigned Pe          = 2,
+  parameter int unsigned Simd        = 3,
+  parameter int unsigned OutLanes    = 1,
+  parameter int unsigned InWidth     = 8,
+  parameter int unsigned AccWidth    = 24,
+  parameter int unsigned HWidth      = 16,
+  parameter int unsigned SWidth      = 4,
+  parameter int unsigned LeftShift   = 0,
+  parameter int unsigned OutWidth    = 16,
+  parameter              WeightFile  = "",
+  parameter              ScaleFile   = "",
+  localparam int unsigned InLanes = (Kernel > 1) ? InChannels : Simd
 ) (
-    input  wire                          clk_i,
-    input  wire                          rst_ni,
-    input  wire  [  InLanes*InWidth-1:0] s_axis_tdata,
-    input  wire                          s_axis_tvalid,
-    output logic                         s_axis_tready,
-    input  wire                          s_axis_tlast,
-    output logic [OutLanes*OutWidth-1:0] m_axis_tdata,
-    output logic                         m_axis_tvalid,
-    input  wire                          m_axis_tready,
-    output logic                         m_axis_tlast
+  input  wire                          clk_i,
+  input  wire                          rst_ni,
+  input  wire  [  InLanes*InWidth-1:0] s_axis_tdata,
+  input  wire                          s_axis_tvalid,
+  output logic                         s_axis_tready,
+  input  wire                          s_axis_tlast,
+  output logic [OutLanes*OutWidth-1:0] m_axis_tdata,
+  output logic                         m_axis_tvalid,
+  input  wire                          m_axis_tready,
+  output logic                         m_axis_tlast
 );
 
   if (OutChannels % Pe != 0) begin : gen_check_pe
-    $error("OutChannels=%0d must be a multiple of Pe=%0d", OutChannels, Pe);
+    $error("br_real_conv: OutChannels=%0d must be a multiple of Pe=%0d", OutChannels, Pe);
   end
   if ((Kernel * InChannels) % Simd != 0) begin : gen_check_simd
-    $error("Kernel*InChannels=%0d must be a multiple of Simd=%0d", Kernel * InChannels, Simd);
+    $error("br_real_conv: Kernel*InChannels=%0d must be a multiple of Simd=%0d", Kernel * InChannels, Simd);
   end
   if (Pe % OutLanes != 0) begin : gen_check_out_lanes
-    $error("Pe=%0d must be a multiple of OutLanes=%0d", Pe, OutLanes);
+    $error("br_real_conv: Pe=%0d must be a multiple of OutLanes=%0d", Pe, OutLanes);
   end
 
   localparam int unsigned RowChannels = Kernel * InChannels;
@@ -70,7 +73,7 @@ module br_real_conv #(
   localparam int unsigned WeightDepth = Folds * Kernel * (RowChannels / Simd);
   localparam int unsigned WeightAddrWidth = br_pkg::idx_width(WeightDepth);
 
-  // ---- Unfold: a pixel becomes the Kernel taps of one window row, which the window buffer then stacks ------------------
+  // ---- Unfold: a pixel becomes the Kernel taps of one window row, which the window buffer then stacks -------------
   logic [Simd*InWidth-1:0] row_tdata;
   logic row_tvalid, row_tready, row_tlast;
 
@@ -79,41 +82,41 @@ module br_real_conv #(
     logic wide_tvalid, wide_tready, wide_tlast;
 
     br_unfold #(
-        .Height   (Height),
-        .Width    (Width),
-        .Channels (InChannels),
-        .ElemWidth(InWidth),
-        .Kernel   (Kernel),
-        .Stride   (Stride),
-        .Pad      (Pad)
+      .Height   (Height),
+      .Width    (Width),
+      .Channels (InChannels),
+      .ElemWidth(InWidth),
+      .Kernel   (Kernel),
+      .Stride   (Stride),
+      .Pad      (Pad)
     ) i_unfold (
-        .clk_i,
-        .rst_ni,
-        .s_axis_tdata,
-        .s_axis_tvalid,
-        .s_axis_tready,
-        .s_axis_tlast,
-        .m_axis_tdata (wide_tdata),
-        .m_axis_tvalid(wide_tvalid),
-        .m_axis_tready(wide_tready),
-        .m_axis_tlast (wide_tlast)
+      .clk_i,
+      .rst_ni,
+      .s_axis_tdata,
+      .s_axis_tvalid,
+      .s_axis_tready,
+      .s_axis_tlast,
+      .m_axis_tdata (wide_tdata),
+      .m_axis_tvalid(wide_tvalid),
+      .m_axis_tready(wide_tready),
+      .m_axis_tlast (wide_tlast)
     );
 
     br_width_converter #(
-        .ElemWidth(InWidth),
-        .InLanes  (RowChannels),
-        .OutLanes (Simd)
+      .ElemWidth(InWidth),
+      .InLanes  (RowChannels),
+      .OutLanes (Simd)
     ) i_converter (
-        .clk_i,
-        .rst_ni,
-        .s_axis_tdata (wide_tdata),
-        .s_axis_tvalid(wide_tvalid),
-        .s_axis_tready(wide_tready),
-        .s_axis_tlast (wide_tlast),
-        .m_axis_tdata (row_tdata),
-        .m_axis_tvalid(row_tvalid),
-        .m_axis_tready(row_tready),
-        .m_axis_tlast (row_tlast)
+      .clk_i,
+      .rst_ni,
+      .s_axis_tdata (wide_tdata),
+      .s_axis_tvalid(wide_tvalid),
+      .s_axis_tready(wide_tready),
+      .s_axis_tlast (wide_tlast),
+      .m_axis_tdata (row_tdata),
+      .m_axis_tvalid(row_tvalid),
+      .m_axis_tready(row_tready),
+      .m_axis_tlast (row_tlast)
     );
   end else begin : gen_direct
     assign row_tdata     = s_axis_tdata;
@@ -122,42 +125,42 @@ module br_real_conv #(
     assign s_axis_tready = row_tready;
   end
 
-  // ---- Windows ----------------------------------------------------------------------------------------------------------
+  // ---- Windows ----------------------------------------------------------------------------------------------------
   logic [Simd*InWidth-1:0] window_tdata;
   logic window_tpad, window_tend, window_tvalid, window_tready, window_tlast;
 
   br_window #(
-      .Height   (Height),
-      .Width    (RowWidth),
-      .Channels (RowChannels),
-      .ElemWidth(InWidth),
-      .Lanes    (Simd),
-      .KernelH  (Kernel),
-      .KernelW  (1),
-      .StrideH  (Stride),
-      .StrideW  ((Kernel > 1) ? 1 : Stride),
-      .PadH     (Pad),
-      .PadW     (0),
-      .Folds    (Folds),
-      .MaskPad  (1'b1)
+    .Height   (Height),
+    .Width    (RowWidth),
+    .Channels (RowChannels),
+    .ElemWidth(InWidth),
+    .Lanes    (Simd),
+    .KernelH  (Kernel),
+    .KernelW  (1),
+    .StrideH  (Stride),
+    .StrideW  ((Kernel > 1) ? 1 : Stride),
+    .PadH     (Pad),
+    .PadW     (0),
+    .Folds    (Folds),
+    .MaskPad  (1'b1)
   ) i_window (
-      .clk_i,
-      .rst_ni,
-      .s_axis_tdata (row_tdata),
-      .s_axis_tvalid(row_tvalid),
-      .s_axis_tready(row_tready),
-      .s_axis_tlast (row_tlast),
-      .m_axis_tdata (window_tdata),
-      .m_axis_tpad  (window_tpad),
-      .m_axis_tend  (window_tend),
-      .m_axis_tvalid(window_tvalid),
-      .m_axis_tready(window_tready),
-      .m_axis_tlast (window_tlast)
+    .clk_i,
+    .rst_ni,
+    .s_axis_tdata (row_tdata),
+    .s_axis_tvalid(row_tvalid),
+    .s_axis_tready(row_tready),
+    .s_axis_tlast (row_tlast),
+    .m_axis_tdata (window_tdata),
+    .m_axis_tpad  (window_tpad),
+    .m_axis_tend  (window_tend),
+    .m_axis_tvalid(window_tvalid),
+    .m_axis_tready(window_tready),
+    .m_axis_tlast (window_tlast)
   );
 
   wire unused = &{1'b0, window_tpad};  // padding arrives as zeros
 
-  // ---- Matrix unit ------------------------------------------------------------------------------------------------------
+  // ---- Matrix unit ------------------------------------------------------------------------------------------------
   logic weights_en;
   logic [WeightAddrWidth-1:0] weights_addr;
   logic [Pe*Simd*8-1:0] weights_data;
@@ -165,80 +168,80 @@ module br_real_conv #(
   logic sums_tvalid, sums_tready, sums_tlast;
 
   br_rom #(
-      .Width(Pe * Simd * 8),
-      .Depth(WeightDepth),
-      .File (WeightFile)
+    .Width(Pe * Simd * 8),
+    .Depth(WeightDepth),
+    .File (WeightFile)
   ) i_weights (
-      .clk_i,
-      .en_i  (weights_en),
-      .addr_i(weights_addr),
-      .data_o(weights_data)
+    .clk_i,
+    .en_i  (weights_en),
+    .addr_i(weights_addr),
+    .data_o(weights_data)
   );
 
   br_real_mvu #(
-      .Pe      (Pe),
-      .Simd    (Simd),
-      .InWidth (InWidth),
-      .AccWidth(AccWidth),
-      .Depth   (WeightDepth)
+    .Pe      (Pe),
+    .Simd    (Simd),
+    .InWidth (InWidth),
+    .AccWidth(AccWidth),
+    .Depth   (WeightDepth)
   ) i_mvu (
-      .clk_i,
-      .rst_ni,
-      .weights_en_o  (weights_en),
-      .weights_addr_o(weights_addr),
-      .weights_data_i(weights_data),
-      .s_axis_tdata  (window_tdata),
-      .s_axis_tend   (window_tend),
-      .s_axis_tvalid (window_tvalid),
-      .s_axis_tready (window_tready),
-      .s_axis_tlast  (window_tlast),
-      .m_axis_tdata  (sums_tdata),
-      .m_axis_tvalid (sums_tvalid),
-      .m_axis_tready (sums_tready),
-      .m_axis_tlast  (sums_tlast)
+    .clk_i,
+    .rst_ni,
+    .weights_en_o  (weights_en),
+    .weights_addr_o(weights_addr),
+    .weights_data_i(weights_data),
+    .s_axis_tdata  (window_tdata),
+    .s_axis_tend   (window_tend),
+    .s_axis_tvalid (window_tvalid),
+    .s_axis_tready (window_tready),
+    .s_axis_tlast  (window_tlast),
+    .m_axis_tdata  (sums_tdata),
+    .m_axis_tvalid (sums_tvalid),
+    .m_axis_tready (sums_tready),
+    .m_axis_tlast  (sums_tlast)
   );
 
-  // ---- Offset, shift, saturation, shared over OutLanes lanes ------------------------------------------------------------
+  // ---- Offset, shift, saturation, shared over OutLanes lanes ------------------------------------------------------
   logic [OutLanes*AccWidth-1:0] lanes_tdata;
   logic lanes_tvalid, lanes_tready, lanes_tlast;
 
   br_width_converter #(
-      .ElemWidth(AccWidth),
-      .InLanes  (Pe),
-      .OutLanes (OutLanes)
+    .ElemWidth(AccWidth),
+    .InLanes  (Pe),
+    .OutLanes (OutLanes)
   ) i_lanes (
-      .clk_i,
-      .rst_ni,
-      .s_axis_tdata (sums_tdata),
-      .s_axis_tvalid(sums_tvalid),
-      .s_axis_tready(sums_tready),
-      .s_axis_tlast (sums_tlast),
-      .m_axis_tdata (lanes_tdata),
-      .m_axis_tvalid(lanes_tvalid),
-      .m_axis_tready(lanes_tready),
-      .m_axis_tlast (lanes_tlast)
+    .clk_i,
+    .rst_ni,
+    .s_axis_tdata (sums_tdata),
+    .s_axis_tvalid(sums_tvalid),
+    .s_axis_tready(sums_tready),
+    .s_axis_tlast (sums_tlast),
+    .m_axis_tdata (lanes_tdata),
+    .m_axis_tvalid(lanes_tvalid),
+    .m_axis_tready(lanes_tready),
+    .m_axis_tlast (lanes_tlast)
   );
 
   br_requantize #(
-      .Channels (OutChannels),
-      .Lanes    (OutLanes),
-      .AccWidth (AccWidth),
-      .HWidth   (HWidth),
-      .SWidth   (SWidth),
-      .LeftShift(LeftShift),
-      .OutWidth (OutWidth),
-      .ScaleFile(ScaleFile)
+    .Channels (OutChannels),
+    .Lanes    (OutLanes),
+    .AccWidth (AccWidth),
+    .HWidth   (HWidth),
+    .SWidth   (SWidth),
+    .LeftShift(LeftShift),
+    .OutWidth (OutWidth),
+    .ScaleFile(ScaleFile)
   ) i_requantize (
-      .clk_i,
-      .rst_ni,
-      .s_axis_tdata (lanes_tdata),
-      .s_axis_tvalid(lanes_tvalid),
-      .s_axis_tready(lanes_tready),
-      .s_axis_tlast (lanes_tlast),
-      .m_axis_tdata,
-      .m_axis_tvalid,
-      .m_axis_tready,
-      .m_axis_tlast
+    .clk_i,
+    .rst_ni,
+    .s_axis_tdata (lanes_tdata),
+    .s_axis_tvalid(lanes_tvalid),
+    .s_axis_tready(lanes_tready),
+    .s_axis_tlast (lanes_tlast),
+    .m_axis_tdata,
+    .m_axis_tvalid,
+    .m_axis_tready,
+    .m_axis_tlast
   );
 
 endmodule

@@ -1,10 +1,11 @@
 // br_binary_mvu: XNOR-popcount matrix unit, Pe dot products of +-1 vectors at a time.
-// Function       per output lane p, over the beats of one pass (up to tend): y[p] = sum of (tpad ? 0 : sum_j w[p][j]*x[j]),
-//                w, x in {-1, +1} stored as {0, 1}: sum_j w*x = 2*popcount(xnor(w, x)) - Simd
-// Stream in      beat = Simd bits of one tap; tpad = the tap lies outside the image, tend = last beat of a pass,
-//                tlast = last beat of the frame (stands with tend)
-// Weights        word = Pe*Simd bits, lane p at [p*Simd +: Simd]; weights_addr_o counts 0 .. Depth-1 and around, one word
-//                a beat; weights_data_i is read in the cycle after weights_en_i and must hold until the next weights_en_i
+// Function       per output lane p, over the beats of one pass (up to tend): y[p] = sum of (tpad ? 0 : sum_j
+//                w[p][j]*x[j]), w, x in {-1, +1} stored as {0, 1}: sum_j w*x = 2*popcount(xnor(w, x)) - Simd
+// Stream in      beat = Simd bits of one tap; tpad = the tap lies outside the image, tend = last beat of a pass, tlast
+//                = last beat of the frame (stands with tend)
+// Weights        word = Pe*Simd bits, lane p at [p*Simd +: Simd]; weights_addr_o counts 0 .. Depth-1 and around, one
+//                word a beat; weights_data_i is read in the cycle after weights_en_i and must hold until the next
+//                weights_en_i
 // Stream out     beat = Pe signed sums of AccWidth bits, lane 0 in the low bits
 // Parameters     Depth = number of weight words; AccWidth holds +-(beats of a pass)*Simd (checked by the generator)
 // Latency        3 cycles from the last beat of a pass to its sums
@@ -14,43 +15,44 @@
 `default_nettype none
 
 module br_binary_mvu #(
-    parameter int unsigned Pe       = 2,
-    parameter int unsigned Simd     = 8,
-    parameter int unsigned AccWidth = 8,
-    parameter int unsigned Depth    = 4,
-    localparam int unsigned AddrWidth = br_pkg::idx_width(Depth)
+  parameter int unsigned Pe       = 2,
+  parameter int unsigned Simd     = 8,
+  parameter int unsigned AccWidth = 8,
+  parameter int unsigned Depth    = 4,
+  localparam int unsigned AddrWidth = br_pkg::idx_width(Depth)
 ) (
-    input  wire                    clk_i,
-    input  wire                    rst_ni,
-    output logic                   weights_en_o,
-    output logic [  AddrWidth-1:0] weights_addr_o,
-    input  wire  [    Pe*Simd-1:0] weights_data_i,
-    input  wire  [       Simd-1:0] s_axis_tdata,
-    input  wire                    s_axis_tpad,
-    input  wire                    s_axis_tend,
-    input  wire                    s_axis_tvalid,
-    output logic                   s_axis_tready,
-    input  wire                    s_axis_tlast,
-    output logic [Pe*AccWidth-1:0] m_axis_tdata,
-    output logic                   m_axis_tvalid,
-    input  wire                    m_axis_tready,
-    output logic                   m_axis_tlast
+  input  wire                    clk_i,
+  input  wire                    rst_ni,
+  output logic                   weights_en_o,
+  output logic [  AddrWidth-1:0] weights_addr_o,
+  input  wire  [    Pe*Simd-1:0] weights_data_i,
+  input  wire  [       Simd-1:0] s_axis_tdata,
+  input  wire                    s_axis_tpad,
+  input  wire                    s_axis_tend,
+  input  wire                    s_axis_tvalid,
+  output logic                   s_axis_tready,
+  input  wire                    s_axis_tlast,
+  output logic [Pe*AccWidth-1:0] m_axis_tdata,
+  output logic                   m_axis_tvalid,
+  input  wire                    m_axis_tready,
+  output logic                   m_axis_tlast
 );
 
+  localparam int unsigned CountWidth = br_pkg::cnt_width(Simd);
+
   if (Pe < 1 || Simd < 1) begin : gen_check_lanes
-    $error("Pe=%0d and Simd=%0d must be at least 1", Pe, Simd);
+    $error("br_binary_mvu: Pe=%0d and Simd=%0d must be at least 1", Pe, Simd);
   end
-  if (AccWidth < br_pkg::cnt_width(Simd) + 1) begin : gen_check_acc_width
-    $error("AccWidth=%0d must be at least %0d to hold +-Simd=%0d", AccWidth, br_pkg::cnt_width(Simd) + 1, Simd);
+  if (AccWidth < CountWidth + 1) begin : gen_check_acc_width
+    $error("br_binary_mvu: AccWidth=%0d must be at least %0d to hold +-Simd=%0d", AccWidth, CountWidth + 1, Simd);
   end
 
   // For an even Simd all sums are even: half of them is accumulated and the low bit is a constant 0.
   localparam int unsigned Halved = (Simd % 2 == 0) ? 1 : 0;
-  localparam int unsigned CountWidth = br_pkg::cnt_width(Simd);
   localparam int unsigned PartWidth = CountWidth + 1 - Halved;
   localparam int unsigned SumWidth = AccWidth - Halved;
 
-  // The pipeline moves as a whole: 1 weights and x, 2 popcounts, 3 sums (the output register is the accumulator itself).
+  // The pipeline moves as a whole: 1 weights and x, 2 popcounts, 3 sums (the accumulator is the output register).
   logic advance, valid1_q, valid2_q, valid3_q;
   logic end1_q, end2_q, last1_q, last2_q, last3_q, pad1_q, first_q;
   logic [Simd-1:0] x_q;

@@ -1,9 +1,10 @@
 // br_real_mvu: integer matrix unit, Pe dot products of InWidth-bit elements and 8-bit weights at a time.
 // Function       per output lane p, over the beats of one pass (up to tend): y[p] = sum of w[p][j]*x[j], all signed
-// Stream in      beat = Simd elements of InWidth bits; tend = last beat of a pass, tlast = last beat of the frame (stands
-//                with tend)
-// Weights        word = Pe*Simd*8 bits, lane p at [p*Simd*8 +: Simd*8]; weights_addr_o counts 0 .. Depth-1 and around, one
-//                word a beat; weights_data_i is read in the cycle after weights_en_i and must hold until the next one
+// Stream in      beat = Simd elements of InWidth bits; tend = last beat of a pass, tlast = last beat of the frame
+//                (stands with tend)
+// Weights        word = Pe*Simd*8 bits, lane p at [p*Simd*8 +: Simd*8]; weights_addr_o counts 0 .. Depth-1 and around,
+//                one word a beat; weights_data_i is read in the cycle after weights_en_i and must hold until the next
+//                one
 // Stream out     beat = Pe signed sums of AccWidth bits, lane 0 in the low bits
 // Parameters     Depth = number of weight words; AccWidth holds every sum (from the weights' range; not checked here)
 // Latency        4 cycles from the last beat of a pass to its sums
@@ -13,42 +14,42 @@
 `default_nettype none
 
 module br_real_mvu #(
-    parameter int unsigned Pe       = 2,
-    parameter int unsigned Simd     = 3,
-    parameter int unsigned InWidth  = 8,
-    parameter int unsigned AccWidth = 24,
-    parameter int unsigned Depth    = 4,
-    localparam int unsigned WeightWidth = 8,
-    localparam int unsigned AddrWidth = br_pkg::idx_width(Depth)
+  parameter int unsigned Pe       = 2,
+  parameter int unsigned Simd     = 3,
+  parameter int unsigned InWidth  = 8,
+  parameter int unsigned AccWidth = 24,
+  parameter int unsigned Depth    = 4,
+  localparam int unsigned WeightWidth = 8,
+  localparam int unsigned AddrWidth = br_pkg::idx_width(Depth)
 ) (
-    input  wire                            clk_i,
-    input  wire                            rst_ni,
-    output logic                           weights_en_o,
-    output logic [          AddrWidth-1:0] weights_addr_o,
-    input  wire  [Pe*Simd*WeightWidth-1:0] weights_data_i,
-    input  wire  [       Simd*InWidth-1:0] s_axis_tdata,
-    input  wire                            s_axis_tend,
-    input  wire                            s_axis_tvalid,
-    output logic                           s_axis_tready,
-    input  wire                            s_axis_tlast,
-    output logic [        Pe*AccWidth-1:0] m_axis_tdata,
-    output logic                           m_axis_tvalid,
-    input  wire                            m_axis_tready,
-    output logic                           m_axis_tlast
+  input  wire                            clk_i,
+  input  wire                            rst_ni,
+  output logic                           weights_en_o,
+  output logic [          AddrWidth-1:0] weights_addr_o,
+  input  wire  [Pe*Simd*WeightWidth-1:0] weights_data_i,
+  input  wire  [       Simd*InWidth-1:0] s_axis_tdata,
+  input  wire                            s_axis_tend,
+  input  wire                            s_axis_tvalid,
+  output logic                           s_axis_tready,
+  input  wire                            s_axis_tlast,
+  output logic [        Pe*AccWidth-1:0] m_axis_tdata,
+  output logic                           m_axis_tvalid,
+  input  wire                            m_axis_tready,
+  output logic                           m_axis_tlast
 );
 
   if (Pe < 1 || Simd < 1) begin : gen_check_lanes
-    $error("Pe=%0d and Simd=%0d must be at least 1", Pe, Simd);
+    $error("br_real_mvu: Pe=%0d and Simd=%0d must be at least 1", Pe, Simd);
   end
   if (InWidth < 2) begin : gen_check_in_width
-    $error("InWidth=%0d must be at least 2", InWidth);
+    $error("br_real_mvu: InWidth=%0d must be at least 2", InWidth);
   end
 
   localparam int unsigned ProductWidth = InWidth + WeightWidth;
   localparam int unsigned PartWidth = br_pkg::min2(AccWidth, ProductWidth + $unsigned($clog2(Simd)));
 
-  // The pipeline moves as a whole: 1 weights and x, 2 products, 3 their sum, 4 sums over the pass (the output register is
-  // the accumulator itself).
+  // The pipeline moves as a whole: 1 weights and x, 2 products, 3 their sum, 4 sums over the pass (the accumulator is
+  // the output register).
   localparam int unsigned Stages = 3;
 
   logic advance, out_valid_q, out_last_q, first_q;

@@ -12,35 +12,32 @@
 `default_nettype none
 
 module br_requantize #(
-    parameter int unsigned Channels  = 8,
-    parameter int unsigned Lanes     = 2,
-    parameter int unsigned AccWidth  = 24,
-    parameter int unsigned HWidth    = 16,
-    parameter int unsigned SWidth    = 4,
-    parameter int unsigned LeftShift = 0,
-    parameter int unsigned OutWidth  = 16,
-    parameter              ScaleFile = ""
+  parameter int unsigned Channels  = 8,
+  parameter int unsigned Lanes     = 2,
+  parameter int unsigned AccWidth  = 24,
+  parameter int unsigned HWidth    = 16,
+  parameter int unsigned SWidth    = 4,
+  parameter int unsigned LeftShift = 0,
+  parameter int unsigned OutWidth  = 16,
+  parameter              ScaleFile = ""
 ) (
-    input  wire                       clk_i,
-    input  wire                       rst_ni,
-    input  wire  [Lanes*AccWidth-1:0] s_axis_tdata,
-    input  wire                       s_axis_tvalid,
-    output logic                      s_axis_tready,
-    input  wire                       s_axis_tlast,
-    output logic [Lanes*OutWidth-1:0] m_axis_tdata,
-    output logic                      m_axis_tvalid,
-    input  wire                       m_axis_tready,
-    output logic                      m_axis_tlast
+  input  wire                       clk_i,
+  input  wire                       rst_ni,
+  input  wire  [Lanes*AccWidth-1:0] s_axis_tdata,
+  input  wire                       s_axis_tvalid,
+  output logic                      s_axis_tready,
+  input  wire                       s_axis_tlast,
+  output logic [Lanes*OutWidth-1:0] m_axis_tdata,
+  output logic                      m_axis_tvalid,
+  input  wire                       m_axis_tready,
+  output logic                      m_axis_tlast
 );
 
   if (Channels % Lanes != 0) begin : gen_check_lanes
-    $error("Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
+    $error("br_requantize: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
   end
   if (HWidth < 1) begin : gen_check_h_width
-    $error("HWidth=%0d must be at least 1", HWidth);
-  end
-  if (OutWidth < 2) begin : gen_check_out_width
-    $error("OutWidth=%0d must be at least 2", OutWidth);
+    $error("br_requantize: HWidth=%0d must be at least 1", HWidth);
   end
 
   localparam int unsigned Depth = Channels / Lanes;
@@ -62,14 +59,14 @@ module br_requantize #(
   assign m_axis_tlast  = last_q[3];
 
   br_rom #(
-      .Width(Lanes * ScaleWidth),
-      .Depth(Depth),
-      .File (ScaleFile)
+    .Width(Lanes * ScaleWidth),
+    .Depth(Depth),
+    .File (ScaleFile)
   ) i_scales (
-      .clk_i,
-      .en_i  (advance && s_axis_tvalid),
-      .addr_i(addr_q),
-      .data_o(scale)
+    .clk_i,
+    .en_i  (advance && s_axis_tvalid),
+    .addr_i(addr_q),
+    .data_o(scale)
   );
 
   always_ff @(posedge clk_i) begin
@@ -113,13 +110,16 @@ module br_requantize #(
         if (advance) m_axis_tdata[l*OutWidth+:OutWidth] <= OutWidth'(full);
       end
     end else begin : gen_saturate
-      logic negative, overflow;
-      assign negative = full[FullWidth-1];
-      assign overflow = full[FullWidth-1:OutWidth-1] != {(FullWidth - OutWidth + 1){negative}};
+      logic signed [OutWidth-1:0] clipped;
+      br_saturate #(
+        .InWidth (FullWidth),
+        .OutWidth(OutWidth)
+      ) i_saturate (
+        .in_i (full),
+        .out_o(clipped)
+      );
       always_ff @(posedge clk_i) begin
-        if (advance) begin
-          m_axis_tdata[l*OutWidth+:OutWidth] <= overflow ? {negative, {(OutWidth - 1){!negative}}} : full[OutWidth-1:0];
-        end
+        if (advance) m_axis_tdata[l*OutWidth+:OutWidth] <= clipped;
       end
     end
   end

@@ -10,22 +10,22 @@
 `default_nettype none
 
 module br_rom #(
-    parameter int unsigned Width = 8,
-    parameter int unsigned Depth = 16,
-    parameter              File  = "",
-    localparam int unsigned AddrWidth = br_pkg::idx_width(Depth)
+  parameter int unsigned Width = 8,
+  parameter int unsigned Depth = 16,
+  parameter              File  = "",
+  localparam int unsigned AddrWidth = br_pkg::idx_width(Depth)
 ) (
-    input  wire                  clk_i,
-    input  wire                  en_i,
-    input  wire  [AddrWidth-1:0] addr_i,
-    output logic [    Width-1:0] data_o
+  input  wire                  clk_i,
+  input  wire                  en_i,
+  input  wire  [AddrWidth-1:0] addr_i,
+  output logic [    Width-1:0] data_o
 );
 
   if (Width < 1) begin : gen_check_width
-    $error("Width=%0d must be at least 1", Width);
+    $error("br_rom: Width=%0d must be at least 1", Width);
   end
   if (Depth < 1) begin : gen_check_depth
-    $error("Depth=%0d must be at least 1", Depth);
+    $error("br_rom: Depth=%0d must be at least 1", Depth);
   end
 
   /* verilator lint_off UNDRIVEN */  // without a file

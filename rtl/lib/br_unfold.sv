@@ -1,6 +1,6 @@
 // br_unfold: puts Kernel horizontally neighbouring pixels side by side, so that a narrow image fills wide lanes.
-// Function       for every row, OutWidth beats; beat ox holds the pixels at columns ox*Stride - Pad + kx, kx = 0 .. Kernel-1;
-//                pixels outside the row are 0
+// Function       for every row, OutWidth beats; beat ox holds the pixels at columns ox*Stride - Pad + kx, kx = 0 ..
+//                Kernel-1; pixels outside the row are 0
 // Stream in      beat = one whole pixel, Channels elements of ElemWidth bits, lowest channel in the low bits
 // Stream out     beat = Kernel*Channels elements in order (kx, channel), channel fastest; all Height rows are sent;
 //                tlast on the frame's last beat (counted: the input's tlast is not read)
@@ -8,48 +8,48 @@
 // Latency        Kernel - 1 - Pad cycles (the last tap passes straight through)
 // Throughput     a row every Width cycles: beats that reach beyond a row leave while the next row enters. Only where
 //                Width <= Right, the number of padding columns right of the last beat: Width + Right - 1 cycles
-// Back-pressure  combinational paths s_axis_tvalid, s_axis_tdata -> m_axis and m_axis_tready -> s_axis_tready; a row (and the
-//                frame) drains without a successor
+// Back-pressure  combinational paths s_axis_tvalid, s_axis_tdata -> m_axis and m_axis_tready -> s_axis_tready; a row
+//                (and the frame) drains without a successor
 // Source         first convolution of the network, docs/architecture.md, section 5
 `default_nettype none
 
 module br_unfold #(
-    parameter int unsigned Height    = 4,
-    parameter int unsigned Width     = 8,
-    parameter int unsigned Channels  = 3,
-    parameter int unsigned ElemWidth = 8,
-    parameter int unsigned Kernel    = 3,
-    parameter int unsigned Stride    = 1,
-    parameter int unsigned Pad       = 1
+  parameter int unsigned Height    = 4,
+  parameter int unsigned Width     = 8,
+  parameter int unsigned Channels  = 3,
+  parameter int unsigned ElemWidth = 8,
+  parameter int unsigned Kernel    = 3,
+  parameter int unsigned Stride    = 1,
+  parameter int unsigned Pad       = 1
 ) (
-    input  wire                                  clk_i,
-    input  wire                                  rst_ni,
-    input  wire  [       Channels*ElemWidth-1:0] s_axis_tdata,
-    input  wire                                  s_axis_tvalid,
-    output logic                                 s_axis_tready,
-    input  wire                                  s_axis_tlast,
-    output logic [Kernel*Channels*ElemWidth-1:0] m_axis_tdata,
-    output logic                                 m_axis_tvalid,
-    input  wire                                  m_axis_tready,
-    output logic                                 m_axis_tlast
+  input  wire                                  clk_i,
+  input  wire                                  rst_ni,
+  input  wire  [       Channels*ElemWidth-1:0] s_axis_tdata,
+  input  wire                                  s_axis_tvalid,
+  output logic                                 s_axis_tready,
+  input  wire                                  s_axis_tlast,
+  output logic [Kernel*Channels*ElemWidth-1:0] m_axis_tdata,
+  output logic                                 m_axis_tvalid,
+  input  wire                                  m_axis_tready,
+  output logic                                 m_axis_tlast
 );
 
   if (Kernel < 2) begin : gen_check_kernel
-    $error("Kernel=%0d must be at least 2", Kernel);
+    $error("br_unfold: Kernel=%0d must be at least 2", Kernel);
   end
   if (2 * Pad >= Kernel) begin : gen_check_pad
-    $error("Pad=%0d must be less than half of Kernel=%0d", Pad, Kernel);
+    $error("br_unfold: Pad=%0d must be less than half of Kernel=%0d", Pad, Kernel);
   end
   if (Width + 2 * Pad < Kernel) begin : gen_check_width
-    $error("Width=%0d plus 2*Pad=%0d is less than Kernel=%0d", Width, Pad, Kernel);
+    $error("br_unfold: Width=%0d plus 2*Pad=%0d is less than Kernel=%0d", Width, Pad, Kernel);
   end
   if (Stride < 1) begin : gen_check_stride
-    $error("Stride=%0d must be at least 1", Stride);
+    $error("br_unfold: Stride=%0d must be at least 1", Stride);
   end
 
-  // Coordinates: a step shifts one pixel in. The beat that ends at column v (its tap kx is column v - (Kernel-1) + kx) is
-  // sent at the step of column v, for v = Lead, Lead + Stride, ...; the Right steps beyond column Width-1 ("flush") need no
-  // input, and the first columns of the next row, which send nothing before column Lead, may enter at the same time.
+  // A step shifts one pixel in. The beat that ends at column v (its tap kx is column v - (Kernel-1) + kx) is sent at
+  // the step of column v, for v = Lead, Lead + Stride, ...; the Right steps beyond column Width-1 ("flush") need no input,
+  // and the first columns of the next row, which send nothing before column Lead, may enter at the same time.
   localparam int unsigned OutWidth = br_pkg::out_size(Width, Kernel, Stride, Pad);
   localparam int unsigned Lead = Kernel - 1 - Pad;
   localparam int unsigned LastEnd = (OutWidth - 1) * Stride + Lead;

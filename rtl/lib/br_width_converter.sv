@@ -1,7 +1,8 @@
 // br_width_converter: changes the number of elements a beat carries.
 // Function       splits a beat into InLanes/OutLanes beats, or joins OutLanes/InLanes beats into one; order is kept
 // Stream in      beat = InLanes elements of ElemWidth bits, first element in the low bits
-// Stream out     beat = OutLanes elements, first element in the low bits; tlast on the beat that ends with the last element
+// Stream out     beat = OutLanes elements, first element in the low bits; tlast on the beat that ends with the last
+//                element
 // Parameters     InLanes divides OutLanes or OutLanes divides InLanes (checked); when joining, tlast may only stand on
 //                every (OutLanes/InLanes)-th beat
 // Latency        splitting: 1 cycle; joining: OutLanes/InLanes cycles; equal lanes: 0 (wires)
@@ -12,33 +13,33 @@
 `default_nettype none
 
 module br_width_converter #(
-    parameter int unsigned ElemWidth = 8,
-    parameter int unsigned InLanes   = 4,
-    parameter int unsigned OutLanes  = 2
+  parameter int unsigned ElemWidth = 8,
+  parameter int unsigned InLanes   = 4,
+  parameter int unsigned OutLanes  = 2
 ) (
-    input  wire                           clk_i,
-    input  wire                           rst_ni,
-    input  wire  [ InLanes*ElemWidth-1:0] s_axis_tdata,
-    input  wire                           s_axis_tvalid,
-    output logic                          s_axis_tready,
-    input  wire                           s_axis_tlast,
-    output logic [OutLanes*ElemWidth-1:0] m_axis_tdata,
-    output logic                          m_axis_tvalid,
-    input  wire                           m_axis_tready,
-    output logic                          m_axis_tlast
+  input  wire                           clk_i,
+  input  wire                           rst_ni,
+  input  wire  [ InLanes*ElemWidth-1:0] s_axis_tdata,
+  input  wire                           s_axis_tvalid,
+  output logic                          s_axis_tready,
+  input  wire                           s_axis_tlast,
+  output logic [OutLanes*ElemWidth-1:0] m_axis_tdata,
+  output logic                          m_axis_tvalid,
+  input  wire                           m_axis_tready,
+  output logic                          m_axis_tlast
 );
 
   localparam int unsigned InBits = InLanes * ElemWidth;
   localparam int unsigned OutBits = OutLanes * ElemWidth;
 
   if (ElemWidth < 1) begin : gen_check_elem_width
-    $error("ElemWidth=%0d must be at least 1", ElemWidth);
+    $error("br_width_converter: ElemWidth=%0d must be at least 1", ElemWidth);
   end
   if (InLanes < 1 || OutLanes < 1) begin : gen_check_lanes
-    $error("InLanes=%0d and OutLanes=%0d must be at least 1", InLanes, OutLanes);
+    $error("br_width_converter: InLanes=%0d and OutLanes=%0d must be at least 1", InLanes, OutLanes);
   end
   if (InLanes % OutLanes != 0 && OutLanes % InLanes != 0) begin : gen_check_ratio
-    $error("InLanes=%0d and OutLanes=%0d: one must be a multiple of the other", InLanes, OutLanes);
+    $error("br_width_converter: InLanes=%0d and OutLanes=%0d: one must be a multiple of the other", InLanes, OutLanes);
   end
 
   if (InLanes == OutLanes) begin : gen_wires

@@ -1,10 +1,10 @@
 // br_window: sliding window over an NHWC stream, each window read out Folds times.
-// Function       for every output pixel (oy, ox) in raster order, Folds times: the KernelH*KernelW taps in order (ky, kx),
-//                each as Channels/Lanes beats, lowest channels first; tap (ky, kx) is pixel
-//                (oy*StrideH - PadH + ky, ox*StrideW - PadW + kx), or padding where that lies outside the image
+// Function       for every output pixel (oy, ox) in raster order, Folds times: the KernelH*KernelW taps in order (ky,
+//                kx), each as Channels/Lanes beats, lowest channels first; tap (ky, kx) is pixel (oy*StrideH - PadH +
+//                ky, ox*StrideW - PadW + kx), or padding where that lies outside the image
 // Stream in      beat = Lanes elements of one pixel, lowest channel in the low bits; tlast on the frame's last beat
-// Stream out     beat = Lanes elements of one tap; tpad marks padding (its data is 0 if MaskPad, else undefined),
-//                tend marks the last beat of one pass over a window, tlast the last beat of the frame
+// Stream out     beat = Lanes elements of one tap; tpad marks padding (its data is 0 if MaskPad, else undefined), tend
+//                marks the last beat of one pass over a window, tlast the last beat of the frame
 // Parameters     Lanes divides Channels; 2*Pad < Kernel; the padded image is at least one kernel large (checked)
 // Latency        N*Channels/Lanes + 1 cycles, N = min(Height*Width, (KernelH-1-PadH)*Width + KernelW-PadW) pixels
 // Throughput     frames follow each other every max(Height*Width*Channels/Lanes,
@@ -14,62 +14,62 @@
 `default_nettype none
 
 module br_window #(
-    parameter int unsigned Height    = 8,
-    parameter int unsigned Width     = 8,
-    parameter int unsigned Channels  = 4,
-    parameter int unsigned ElemWidth = 1,
-    parameter int unsigned Lanes     = 4,
-    parameter int unsigned KernelH   = 3,
-    parameter int unsigned KernelW   = 3,
-    parameter int unsigned StrideH   = 1,
-    parameter int unsigned StrideW   = 1,
-    parameter int unsigned PadH      = 1,
-    parameter int unsigned PadW      = 1,
-    parameter int unsigned Folds     = 1,
-    parameter bit          MaskPad   = 1'b1
+  parameter int unsigned Height    = 8,
+  parameter int unsigned Width     = 8,
+  parameter int unsigned Channels  = 4,
+  parameter int unsigned ElemWidth = 1,
+  parameter int unsigned Lanes     = 4,
+  parameter int unsigned KernelH   = 3,
+  parameter int unsigned KernelW   = 3,
+  parameter int unsigned StrideH   = 1,
+  parameter int unsigned StrideW   = 1,
+  parameter int unsigned PadH      = 1,
+  parameter int unsigned PadW      = 1,
+  parameter int unsigned Folds     = 1,
+  parameter bit          MaskPad   = 1'b1
 ) (
-    input  wire                        clk_i,
-    input  wire                        rst_ni,
-    input  wire  [Lanes*ElemWidth-1:0] s_axis_tdata,
-    input  wire                        s_axis_tvalid,
-    output logic                       s_axis_tready,
-    input  wire                        s_axis_tlast,
-    output logic [Lanes*ElemWidth-1:0] m_axis_tdata,
-    output logic                       m_axis_tpad,
-    output logic                       m_axis_tend,
-    output logic                       m_axis_tvalid,
-    input  wire                        m_axis_tready,
-    output logic                       m_axis_tlast
+  input  wire                        clk_i,
+  input  wire                        rst_ni,
+  input  wire  [Lanes*ElemWidth-1:0] s_axis_tdata,
+  input  wire                        s_axis_tvalid,
+  output logic                       s_axis_tready,
+  input  wire                        s_axis_tlast,
+  output logic [Lanes*ElemWidth-1:0] m_axis_tdata,
+  output logic                       m_axis_tpad,
+  output logic                       m_axis_tend,
+  output logic                       m_axis_tvalid,
+  input  wire                        m_axis_tready,
+  output logic                       m_axis_tlast
 );
 
   if (Channels % Lanes != 0) begin : gen_check_lanes
-    $error("Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
+    $error("br_window: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
   end
   if (2 * PadH >= KernelH) begin : gen_check_pad_h
-    $error("PadH=%0d must be less than half of KernelH=%0d", PadH, KernelH);
+    $error("br_window: PadH=%0d must be less than half of KernelH=%0d", PadH, KernelH);
   end
   if (2 * PadW >= KernelW) begin : gen_check_pad_w
-    $error("PadW=%0d must be less than half of KernelW=%0d", PadW, KernelW);
+    $error("br_window: PadW=%0d must be less than half of KernelW=%0d", PadW, KernelW);
   end
   if (Height + 2 * PadH < KernelH) begin : gen_check_height
-    $error("Height=%0d plus 2*PadH=%0d is less than KernelH=%0d", Height, PadH, KernelH);
+    $error("br_window: Height=%0d plus 2*PadH=%0d is less than KernelH=%0d", Height, PadH, KernelH);
   end
   if (Width + 2 * PadW < KernelW) begin : gen_check_width
-    $error("Width=%0d plus 2*PadW=%0d is less than KernelW=%0d", Width, PadW, KernelW);
+    $error("br_window: Width=%0d plus 2*PadW=%0d is less than KernelW=%0d", Width, PadW, KernelW);
   end
   if (StrideH < 1 || StrideW < 1) begin : gen_check_stride
-    $error("StrideH=%0d and StrideW=%0d must be at least 1", StrideH, StrideW);
+    $error("br_window: StrideH=%0d and StrideW=%0d must be at least 1", StrideH, StrideW);
   end
   if (Folds < 1) begin : gen_check_folds
-    $error("Folds=%0d must be at least 1", Folds);
+    $error("br_window: Folds=%0d must be at least 1", Folds);
   end
 
   localparam int unsigned Chunks = Channels / Lanes;  // beats a pixel
   localparam int unsigned OutHeight = br_pkg::out_size(Height, KernelH, StrideH, PadH);
   localparam int unsigned OutWidth = br_pkg::out_size(Width, KernelW, StrideW, PadW);
 
-  // All positions are linear: pixel (y, x) of the frame is y*Width + x, also for taps outside the image. A window is its
-  // origin (top left tap, possibly negative) and reaches Span pixels; the origin moves by one of three constant steps.
+  // All positions are linear: pixel (y, x) of the frame is y*Width + x, also for taps outside the image. A window is
+  // its origin (top left tap, possibly negative) and reaches Span pixels; the origin moves by one of three constants.
   localparam int unsigned Span = (KernelH - 1) * Width + KernelW;
   localparam int unsigned StepCol = StrideW;
   localparam int unsigned StepRow = StrideH * Width - (OutWidth - 1) * StrideW;
@@ -84,7 +84,7 @@ module br_window #(
   localparam int unsigned AddrWidth = br_pkg::idx_width(Capacity * Chunks);
   localparam int unsigned DataWidth = Lanes * ElemWidth;
 
-  // ---- Fill level -----------------------------------------------------------------------------------------------------
+  // ---- Fill level -------------------------------------------------------------------------------------------------
   // surplus_q = pixels written beyond the last tap of the current window, negative while some are missing.
   // frames_q  = frames written completely minus frames read completely, minus 1: not negative once the current frame is
   //             in; then taps beyond the frame's end (all of them padding) are not waited for.
@@ -108,7 +108,7 @@ module br_window #(
     end
   end
 
-  // ---- Write side -----------------------------------------------------------------------------------------------------
+  // ---- Write side -------------------------------------------------------------------------------------------------
   localparam int unsigned ChunkWidth = br_pkg::idx_width(Chunks);
 
   logic [ AddrWidth-1:0] write_addr_q;
@@ -128,7 +128,7 @@ module br_window #(
     end
   end
 
-  // ---- Read side: position of the current beat --------------------------------------------------------------------------
+  // ---- Read side: position of the current beat --------------------------------------------------------------------
   localparam int unsigned KxWidth = br_pkg::idx_width(KernelW);
   localparam int unsigned KyWidth = br_pkg::idx_width(KernelH);
   localparam int unsigned FoldWidth = br_pkg::idx_width(Folds);
@@ -216,7 +216,7 @@ module br_window #(
 
   assign pad = (PadW != 0 && 32'(col_q) >= Width) || (PadH != 0 && 32'(row_q) >= Height);
 
-  // ---- Memory -----------------------------------------------------------------------------------------------------------
+  // ---- Memory -----------------------------------------------------------------------------------------------------
   // A word is read only after it was written and written only after its last read; padding may read anything.
   (* no_rw_check *) logic [DataWidth-1:0] mem [2**AddrWidth];
   logic [DataWidth-1:0] data_q;
