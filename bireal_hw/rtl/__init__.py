@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import jinja2
 
 from bireal_hw import __version__
 from bireal_hw.assets import asset
+from bireal_hw.errors import unknown
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Memory
 from bireal_hw.passes.dataflow import Dataflow, Instance, elaborate
@@ -45,8 +47,11 @@ def generate(graph: Graph, folding: Folding, out_dir: Path) -> Dataflow:
             for parameter, memory in instance.binding.memories.items():
                 (temporary / memory_file(instance, parameter)).write_text(memory_text(memory))
         (temporary / "br_top.sv").write_text(top_text(flow))
-        sources = copy_library(temporary / "lib", {instance.binding.module for instance in flow.instances})
-        (temporary / FILE_LIST).write_text("".join(f"lib/{name}\n" for name in sources) + "br_top.sv\n")
+        (temporary / "lib").mkdir()
+        sources = closure({instance.binding.module for instance in flow.instances})
+        for path in sources:
+            shutil.copyfile(path, temporary / "lib" / path.name)
+        (temporary / FILE_LIST).write_text("".join(f"lib/{path.name}\n" for path in sources) + "br_top.sv\n")
         (temporary / "dataflow.json").write_text(json.dumps(describe(flow, folding), indent=1) + "\n")
         shutil.rmtree(out_dir, ignore_errors=True)
         temporary.replace(out_dir)
@@ -110,20 +115,22 @@ def library_sources() -> list[Path]:
     return [*sorted(root.glob("pkg/*.sv")), *sorted(root.glob("lib/*.sv")), *sorted(root.glob("layers/*.sv"))]
 
 
-def copy_library(folder: Path, modules: set[str]) -> list[str]:
-    """Copy the given modules and all that they instantiate; return the file names in compile order."""
-    texts = {path.stem: path.read_text() for path in library_sources()}
-    needed: set[str] = {name for name in texts if name.endswith("_pkg")}
-    pending = set(modules)
+def closure(modules: set[str]) -> list[Path]:
+    """Library files that the given modules need: all packages, themselves and what they instantiate, in compile order.
+
+    Raises:
+        BirealError: a module is not in the library.
+    """
+    paths = {path.stem: path for path in library_sources()}
+    needed, pending = {name for name, path in paths.items() if path.parent.name == "pkg"}, set(modules)
     while pending:
         name = pending.pop()
+        if name not in paths:
+            raise unknown("module", name, paths)
         needed.add(name)
-        pending |= {other for other in texts if other not in needed and f"  {other} " in texts[name]}
-    folder.mkdir()
-    names = [f"{stem}.sv" for stem in texts if stem in needed]
-    for name in names:
-        (folder / name).write_text(texts[name.removesuffix(".sv")])
-    return names
+        used = re.findall(r"^\s*(br_\w+)\s+(?:#\(|\w+\s*\()", paths[name].read_text(), re.MULTILINE)
+        pending |= {other for other in used if other in paths} - needed
+    return [path for name, path in paths.items() if name in needed]
 
 
 def describe(flow: Dataflow, folding: Folding) -> dict[str, object]:

@@ -59,7 +59,7 @@ def test_a_failure_leaves_the_earlier_folder(tmp_path: Path, monkeypatch: pytest
     graph = tiny()
     generate(graph, fold(graph, 2_000), tmp_path / "rtl")
     before = (tmp_path / "rtl" / "br_top.sv").read_text()
-    monkeypatch.setattr("bireal_hw.rtl.copy_library", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("bireal_hw.rtl.closure", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         generate(tiny(seed=1), fold(graph, 2_000), tmp_path / "rtl")
     assert (tmp_path / "rtl" / "br_top.sv").read_text() == before
