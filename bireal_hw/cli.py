@@ -4,6 +4,7 @@ Annotations are evaluated here, unlike elsewhere: typer reads them, and that of 
 """
 
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status; errors go to stderr as one line."""
+    warnings.filterwarnings("ignore", module=r"brevitas\..*")  # advice on optional packages that nothing here uses
     try:
         verb = next((word for word in arguments if not word.startswith("-")), None)
         if verb is not None and verb not in VERBS:

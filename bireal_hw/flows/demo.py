@@ -40,12 +40,9 @@ def demo(build: Build) -> list[Check]:
 
     P is the deploy model in PyTorch, Q the QONNX file run by qonnx, G the golden model, R the simulated hardware.
     """
-    if build.origin != "trained":
-        raise BirealError(
-            f"demo is about a trained network, but run '{build.path.name}' is {build.origin}: choose another"
-        )
     if (build.config.images or DEFAULT_IMAGES) < SIMULATED:
         raise BirealError(f"images={build.config.images} is out of range: demo simulates at least {SIMULATED}")
+    bring(build, "train")
     bring(build, "lower", asked=False)
     checks = check_numbers(build)
     bring(build, "sim")

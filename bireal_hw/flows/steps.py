@@ -22,7 +22,7 @@ from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.config import BuildConfig
 from bireal_hw.flows.images import images_for
-from bireal_hw.flows.network import BUILD, Values, spec
+from bireal_hw.flows.network import BUILD, OTHER, Values, spec
 from bireal_hw.flows.picture import svg
 from bireal_hw.flows.rundir import RunDir, content_hash, write_json
 from bireal_hw.ir.graph import Graph, load, save
@@ -113,6 +113,7 @@ class Step:
         reads, makes: files or folders in the run's folder; `{board}` stands for the board's name.
         settings: values outside the files that its result depends on.
         code: parts of the program that its result depends on: subpackages, or root folders such as `rtl/`.
+        origins: the runs it applies to.
         work: makes the files in the folder it is given and returns the headline figures.
         once: whether a result that is there stays, whatever it was made from.
     """
@@ -124,6 +125,7 @@ class Step:
     settings: Callable[[Build], dict[str, Any]]
     code: tuple[str, ...]
     work: Callable[[Build, Path], Figures]
+    origins: tuple[str, ...] = ("trained", "untrained", "file")
     once: bool = False
 
     def paths(self, build: Build, templates: tuple[str, ...]) -> list[str]:
@@ -153,6 +155,9 @@ def bring(build: Build, name: str, asked: bool = True) -> None:
         BirealError: whatever the step has to say about its input.
     """
     step = STEPS[name]
+    if build.origin not in step.origins:
+        how = "has random weights" if build.origin == "untrained" else f"was brought as {build.values['file']}"
+        raise BirealError(f"run '{build.path.name}' {how}, so there is nothing to {name}: {OTHER}")
     if need := step.needs(build):
         bring(build, need, asked=False)
     outputs, entry, record = step.paths(build, step.makes), step.entry(build), step.record(build)
@@ -301,6 +306,7 @@ STEPS = {
             settings=lambda build: {},
             code=(),
             work=_train,
+            origins=("trained",),
             once=True,
         ),
         Step(
@@ -311,6 +317,7 @@ STEPS = {
             settings=lambda build: {},
             code=(),
             work=_import,
+            origins=("file",),
         ),
         Step(
             name="export",
@@ -320,6 +327,7 @@ STEPS = {
             settings=lambda build: build.marks,
             code=("models", "export"),
             work=_export,
+            origins=("trained", "untrained"),
         ),
         Step(
             name="lower",

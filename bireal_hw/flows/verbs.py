@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bireal_hw.errors import BirealError
+from bireal_hw.flows.bench import bench
 from bireal_hw.flows.config import SPEC, UsageError, parse_words
 from bireal_hw.flows.demo import demo
-from bireal_hw.flows.network import resolve, run_dir, show
-from bireal_hw.flows.rundir import read_json
+from bireal_hw.flows.network import BUILD, resolve, run_dir, show
+from bireal_hw.flows.rundir import read_json, write_json
 from bireal_hw.flows.steps import Build, bring
 from bireal_hw.models.info import info
 from bireal_hw.models.spec import ModelSpec
@@ -125,13 +126,36 @@ def _demo(words: list[str]) -> int:
     return _work("demo", words, False, task)
 
 
-def _info(words: list[str]) -> int:
+def _bench(words: list[str]) -> int:
+    spec = _spec("bench", words, width=0.25, image=(16, 16), channels=1)
+    figures = bench(spec)
+    path = BUILD / "bench" / "bench.json"
+    try:
+        write_json(path, figures)
+    except OSError as error:
+        raise BirealError(f"cannot write {path}: {error.strerror}") from None
+    table = Table(show_edge=False, title_justify="left", title=str(path))
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in figures.items():
+        if not isinstance(value, dict):
+            table.add_row(name, f"{value:,}")
+    CONSOLE.print(table)
+    return 0
+
+
+def _spec(verb: str, words: list[str], **defaults: Any) -> ModelSpec:
+    """Read the words of a command about a network that needs no run; the first may be the bare name of a model."""
     words = [f"model={word}" if "=" not in word and index == 0 else word for index, word in enumerate(words)]
     given = parse_words(words).given()
     foreign = next((key for key in given if key not in SPEC), None)
     if foreign:
-        raise UsageError(f"info does not use {show(foreign, given[foreign])}: it takes {', '.join(SPEC)}")
-    spec = ModelSpec(**({"image": (224, 224), "classes": 1000} | given))
+        raise UsageError(f"{verb} does not use {show(foreign, given[foreign])}: it takes {', '.join(SPEC)}")
+    return ModelSpec(**(defaults | given))
+
+
+def _info(words: list[str]) -> int:
+    spec = _spec("info", words, image=(224, 224), classes=1000)
     counted = info(spec)
     table = Table(show_edge=False, title_justify="left", title=f"{spec.model}, width {spec.width:g}, {spec.image_text}")
     for heading in ("layer", "weights", "kernel", "stride", "output"):
@@ -182,6 +206,7 @@ VERBS = {
         _not_there("synth", "resources of the SystemVerilog by Yosys"),
         _not_there("report", "one page with graph, layers, resources and accuracy"),
         _not_there("all", "demo, hls, synth and report in one; use demo"),
+        Verb("bench", "measure the golden model and the training beside their yardsticks", VALUES, _bench),
         Verb("info", "print layers, parameters and operations of a network", "[MODEL] [KEY=VALUE]...", _info),
     )
 }

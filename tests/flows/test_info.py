@@ -1,0 +1,58 @@
+import pytest
+
+from bireal_hw.models.info import info
+from bireal_hw.models.spec import ModelSpec
+
+# Recount of the published topology at 224x224, RGB, 1000 classes: binary and real parameters, memory in Mbit (as it is,
+# and with 32 bits each), binary and real multiply-accumulates, operations (64 binary = 1 real), their ratio.
+RECOUNT = {
+    "bireal18": (10_985_472, 704_040, "33.51", "374.1", "1.676e+09", "1.378e+08", "1.640e+08", "11.06"),
+    "bireal34": (21_086_208, 711_464, "43.85", "697.5", "3.526e+09", "1.378e+08", "1.929e+08", "18.99"),
+}
+
+
+@pytest.mark.parametrize("model", RECOUNT)
+def test_counts_equal_the_published_topology(model: str) -> None:
+    counted = info(ModelSpec(model, image=(224, 224), classes=1000))
+    assert (
+        counted.binary_params,
+        counted.real_params,
+        f"{counted.memory_mbit:.2f}",
+        f"{counted.full_memory_mbit:.1f}",
+        f"{counted.binary_macs:.3e}",
+        f"{counted.real_macs:.3e}",
+        f"{counted.operations:.3e}",
+        f"{counted.speedup:.2f}",
+    ) == RECOUNT[model]
+
+
+@pytest.mark.parametrize("model", RECOUNT)
+@pytest.mark.parametrize("image", [(16, 16), (48, 64), (224, 224), (96, 64)])
+@pytest.mark.parametrize("width", [0.125, 0.3, 1.0])
+def test_parameters_agree_with_the_specification(model: str, image: tuple[int, int], width: float) -> None:
+    spec = ModelSpec(model, width=width, image=image, channels=1, classes=7)
+    counted = info(spec)
+    assert (counted.binary_params, counted.real_params) == spec.parameters()
+
+
+@pytest.mark.torch
+def test_parameters_are_those_of_the_network() -> None:
+    from bireal_hw.models.bireal import build_model
+
+    spec = ModelSpec("bireal34", width=0.25, image=(48, 64), channels=1, classes=7)
+    real = {
+        name: parameter.numel()
+        for name, parameter in build_model(spec).named_parameters()
+        if "binary_conv" not in name and parameter.requires_grad
+    }
+    assert sum(real.values()) == info(spec).real_params
+
+
+def test_macs_of_a_small_network_by_hand() -> None:
+    spec = ModelSpec("bireal18", width=0.125, image=(16, 8), channels=1, classes=3)
+    counted = info(spec)  # stages of 8, 16, 32, 64 channels on 16x8, 8x4, 4x2, 2x1 pixels
+    binary = 9 * (4 * 8 * 8 * 128 + (8 + 3 * 16) * 16 * 32 + (16 + 3 * 32) * 32 * 8 + (32 + 3 * 64) * 64 * 2)
+    real = 9 * 8 * 128 + 8 * 16 * 32 + 16 * 32 * 8 + 32 * 64 * 2 + 64 * 3
+    assert (counted.binary_macs, counted.real_macs) == (binary, real)
+    assert [layer.name for layer in counted.layers[:2]] == ["conv1", "layer1.0.binary_conv"]
+    assert len(counted.layers) == 1 + 16 + 3 + 1
