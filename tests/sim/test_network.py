@@ -1,0 +1,88 @@
+"""Whole networks in the simulator: exact under stalls, in the predicted cycles, and a fault is traced to its layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bireal_hw.errors import BirealError
+from bireal_hw.ir.graph import Graph
+from bireal_hw.passes.folding import Folding, fold
+from bireal_hw.rtl import generate
+from bireal_hw.sim.network import simulate_network
+from bireal_hw.sim.runner import FREE, StallMode
+from tests.conformance import BUILDS
+from tests.networks import random_images, tiny
+
+pytestmark = pytest.mark.rtl
+
+STALLS = (FREE, StallMode(source=0.3, sink=0.4, seed=21), StallMode(source=0.8, seed=22), StallMode(sink=0.9, seed=23))
+
+
+def built(graph: Graph, target: int, folder: Path) -> tuple[Folding, Path]:
+    folding = fold(graph, target)
+    generate(graph, folding, folder / "rtl")
+    return folding, folder / "rtl"
+
+
+@pytest.mark.parametrize(
+    ("graph", "target"),
+    [
+        (tiny(), 2_000),
+        (tiny(16, 8, 3, 6, seed=1), 700),
+        (tiny(64, 32, 3, 8, max_pool=True, seed=2), 20_000),
+    ],
+    ids=["gray", "not square, six channels", "max pool"],
+)
+def test_logits_and_cycles_are_exact_under_any_stall(graph: Graph, target: int, tmp_path: Path) -> None:
+    folding, rtl = built(graph, target, tmp_path)
+    result = simulate_network(graph, folding, rtl, random_images(graph, 5), STALLS, BUILDS)
+    assert result["mismatches"] == 0
+    assert result["first_mismatch"] is None
+    assert result["outputs_compared"] == len(STALLS) * 5 * 5
+    assert result["cycles_per_frame"] == result["cycles_predicted"]
+
+
+def test_wrong_weights_are_traced_to_their_layer(tmp_path: Path) -> None:
+    graph = tiny()
+    folding, rtl = built(graph, 2_000, tmp_path)
+    (memory,) = (rtl / "mem").glob("conv2_weight_*.mem")
+    memory.write_text("".join(f"{int(word, 16) ^ 1:x}\n" for word in memory.read_text().split()))
+    result = simulate_network(graph, folding, rtl, random_images(graph, 2), (FREE,), BUILDS, dump=tmp_path / "dump")
+    assert result["mismatches"] > 0
+    first = result["first_mismatch"]
+    assert first["layer"] == "conv2"
+    want = np.load(tmp_path / "dump" / "conv2_want.npy")
+    got = np.load(tmp_path / "dump" / "conv2_got.npy").reshape(want.shape)
+    index = tuple(first["index"])
+    assert (int(want[index]), int(got[index])) == (first["want"], first["got"])
+    assert first["want"] != first["got"]
+    np.testing.assert_array_equal(
+        got.reshape(-1)[: np.ravel_multi_index(index, want.shape)],
+        want.reshape(-1)[: np.ravel_multi_index(index, want.shape)],
+    )
+
+
+def test_a_shortcut_fifo_that_is_too_small_is_caught(tmp_path: Path) -> None:
+    graph = tiny()
+    folding, rtl = built(graph, 2_000, tmp_path)
+    top = rtl / "br_top.sv"
+    text = top.read_text()
+    at = text.index("br_fifo #(", text.index("conv1_tready"))
+    depth = text.index(".Depth(", at)
+    top.write_text(text[:depth] + ".Depth(4)" + text[text.index(")", depth) + 1 :])
+    with pytest.raises(BirealError, match=r"br_top, StallMode.*: deadlock: no transfer for"):
+        simulate_network(graph, folding, rtl, random_images(graph, 1), (FREE,), BUILDS)
+
+
+def test_bad_requests_are_one_line(tmp_path: Path) -> None:
+    graph = tiny()
+    folding = fold(graph, 2_000)
+    with pytest.raises(BirealError) as error:
+        simulate_network(graph, folding, tmp_path / "none", random_images(graph, 1), builds=BUILDS)
+    assert str(error.value) == f"{tmp_path / 'none'} holds no generated network: No such file or directory"
+    with pytest.raises(BirealError) as error:
+        simulate_network(graph, folding, tmp_path, random_images(graph, 0), builds=BUILDS)
+    assert str(error.value) == "images=0 is out of range: simulate 1 or more"
