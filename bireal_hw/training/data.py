@@ -54,7 +54,7 @@ class DatasetDefaults:
 _PHOTO = Augment(shift=0.125, zoom=(0.6, 1.1), flip=True)
 
 DATASETS: dict[str, DatasetDefaults] = {
-    "digits": DatasetDefaults(0.25, (16, 16), 1, 10, 40, 64, Augment(shift=0.1, zoom=(0.9, 1.1), rotate=10.0)),
+    "digits": DatasetDefaults(0.25, (16, 16), 1, 10, 30, 64, Augment(shift=0.1, zoom=(0.9, 1.1), rotate=10.0)),
     "cifar10": DatasetDefaults(
         1.0, (32, 32), 3, 10, 100, 128, Augment(shift=0.125, whole=True, flip=True), "uoft-cs/cifar10"
     ),

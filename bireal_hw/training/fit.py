@@ -273,7 +273,7 @@ class _Fitting(pl.LightningModule):
         for name, parameter in self.model.named_parameters():
             (free if parameter.dim() == 1 or "binary_conv" in name else decayed).append(parameter)
         groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": self.config.weight_decay}, {"params": free}]
-        optimizer = torch.optim.Adam(groups, lr=self.config.learning_rate)
+        optimizer = torch.optim.Adam(groups, lr=self.config.learning_rate, fused=True)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, _falling(self.config.epochs * len(self.order)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

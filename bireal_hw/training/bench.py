@@ -1,0 +1,101 @@
+"""Measure throughput fairly: the contenders take turns in one process, same batch and threads, medians reported."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bireal_hw.models.bireal import build_model
+from bireal_hw.models.randomise import random_images
+from bireal_hw.models.reference import ReferenceBiReal
+from bireal_hw.models.spec import ModelSpec
+from bireal_hw.training.evaluate import predict
+
+
+def alternate(contenders: Mapping[str, Callable[[], object]], rounds: int = 9) -> dict[str, float]:
+    """Return the median seconds of each contender over `rounds`, in which all take turns, after one unmeasured round.
+
+    Taking turns lets a slow moment of the machine fall on all of them.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds + 1):
+        for name, contender in contenders.items():
+            started = time.perf_counter()
+            contender()
+            if number:
+                seconds[name].append(time.perf_counter() - started)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+BENCH_SPEC = ModelSpec("bireal18", width=0.25, image=(32, 32))
+"""Narrow enough that what is measured is not the convolutions alone, which both networks take from PyTorch."""
+
+
+def training_throughput(
+    spec: ModelSpec = BENCH_SPEC, batch: int = 64, rounds: int = 9, steps: int = 2
+) -> dict[str, Any]:
+    """Measure training steps (forward, loss, backward, Adam) of our network and of the plain PyTorch reference.
+
+    Args:
+        spec: the network; both have its shapes.
+        batch: images per step.
+        rounds: measured turns of each.
+        steps: training steps per turn.
+
+    Returns:
+        train_images_per_second, train_reference_images_per_second, train_speedup (their quotient), and the conditions.
+    """
+    images = random_images(spec, batch, seed=0).float()
+    labels = torch.randint(spec.classes, (batch,), generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        ours, reference = build_model(spec), ReferenceBiReal(spec)
+    median = alternate(
+        {"ours": _steps(ours, images, labels, steps), "reference": _steps(reference, images, labels, steps)}, rounds
+    )
+    return {
+        "train_images_per_second": round(batch * steps / median["ours"], 1),
+        "train_reference_images_per_second": round(batch * steps / median["reference"], 1),
+        "train_speedup": round(median["reference"] / median["ours"], 3),
+        "train_conditions": _conditions(spec, batch),
+    }
+
+
+def evaluation_throughput(model: nn.Module, spec: ModelSpec, images: Tensor, rounds: int = 9) -> dict[str, Any]:
+    """Measure a network in eval mode, all of `images` (uint8 (N, C, H, W)) in one batch: torch_images_per_second."""
+    median = alternate({"torch": lambda: predict(model, images, batch=len(images))}, rounds)
+    return {
+        "torch_images_per_second": round(len(images) / median["torch"], 1),
+        "torch_conditions": _conditions(spec, len(images)),
+    }
+
+
+def _steps(model: nn.Module, images: Tensor, labels: Tensor, steps: int) -> Callable[[], None]:
+    """Return a function that trains for some steps."""
+    model.train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+
+    def run() -> None:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            F.cross_entropy(model(images), labels).backward()
+            optimizer.step()
+
+    return run
+
+
+def _conditions(spec: ModelSpec, batch: int) -> dict[str, Any]:
+    return {
+        "model": spec.model,
+        "width": spec.width,
+        "image": spec.image_text,
+        "batch": batch,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,75 @@
+"""Throughput measurements: turns are fair, what is measured is what is said, and nothing else changes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+from bireal_hw.models.bireal import build_model
+from bireal_hw.models.randomise import random_images
+from bireal_hw.models.spec import ModelSpec
+from bireal_hw.training import bench
+from bireal_hw.training.bench import alternate, evaluation_throughput, training_throughput
+
+pytestmark = pytest.mark.torch
+
+SPEC = ModelSpec("bireal18", 0.125, (8, 8), 1, 10)
+
+
+def test_contenders_take_turns_and_the_first_round_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+    calls: list[str] = []
+
+    def work(name: str, seconds: list[float]) -> None:
+        nonlocal clock
+        clock += seconds[calls.count(name)]
+        calls.append(name)
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock)
+    median = alternate({"a": lambda: work("a", [100, 1, 9, 2]), "b": lambda: work("b", [0, 5, 6, 7])}, rounds=3)
+    assert median == {"a": 2, "b": 6}
+    assert calls == ["a", "b"] * 4
+
+
+def test_training_throughput_names_both_figures_and_leaves_the_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "alternate", lambda contenders, rounds: {"ours": 0.5, "reference": 1.0})
+    before = torch.get_rng_state()
+    found = training_throughput(SPEC, batch=4, steps=2)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert found["train_images_per_second"] == 16.0
+    assert found["train_reference_images_per_second"] == 8.0
+    assert found["train_speedup"] == 2.0
+    assert found["train_conditions"]["image"] == "8x8"
+    assert found["train_conditions"]["batch"] == 4
+
+
+def test_each_contender_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both really change their weights, and by the same number of steps."""
+    steps: list[int] = []
+    original = torch.optim.Adam.step
+
+    def step(self: torch.optim.Adam, closure: None = None) -> None:
+        parameter = self.param_groups[0]["params"][0]
+        before = parameter.detach().clone()
+        original(self, closure)
+        assert not torch.equal(parameter, before)
+        steps.append(id(self))
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    training_throughput(SPEC, batch=4, rounds=1, steps=3)
+    assert len(steps) == 12
+    assert steps[:6] == [steps[0]] * 3 + [steps[3]] * 3
+    assert len(set(steps)) == 2
+
+
+def test_evaluation_throughput() -> None:
+    found = evaluation_throughput(build_model(SPEC), SPEC, random_images(SPEC, 4, 0), rounds=1)
+    assert found["torch_images_per_second"] > 0
+    assert found["torch_conditions"]["batch"] == 4
+
+
+@pytest.mark.slow
+def test_training_is_half_again_as_fast_as_the_plain_version() -> None:
+    assert training_throughput()["train_speedup"] >= 1.5
