@@ -116,10 +116,11 @@ class RealConv(Op):
         out, ((source,), sink) = self.infer(x), self.rtl_ports(fold, x)
         chunks = self.k // fold.simd
         cycles = max(x.beats(source.lanes), out.beats(fold.pe) * chunks, out.beats(sink.lanes))
-        return Cost(cycles, latency=self._first_row_cycles(fold, x, out) + LATENCY + (fold.pe > sink.lanes))
+        unfolding, first_window = self._unfolding(fold, x, out)
+        return Cost(max(cycles, unfolding), latency=first_window + LATENCY + (fold.pe > sink.lanes))
 
-    def _first_row_cycles(self, fold: Fold, x: TensorType, out: TensorType) -> int:
-        """Cycles until the first window is read: until its last pixel is stored, and its own beats.
+    def _unfolding(self, fold: Fold, x: TensorType, out: TensorType) -> tuple[int, int]:
+        """Cycles to unfold a frame, and cycles until the first window is stored and read.
 
         For kernel > 1 the buffer holds unfolded pixels of kernel * Cin elements, which arrive at most one per stride
         and one per `chunks` cycles; the image must be wider than its padding.
@@ -127,13 +128,13 @@ class RealConv(Op):
         _, kernel, _, cin = self.weights.shape
         chunks = kernel * cin // fold.simd
         if kernel == 1:
-            return 2 * chunks
+            return 0, 2 * chunks
         lead = kernel - 1 - self.pad
-        row, column = (lead, 0) if x.height > lead else (x.height - 1, out.width - 1)
-        within = max(self.stride, chunks)
-        between = max(x.width - (out.width - 1) * self.stride, chunks)
-        stored = lead + row * ((out.width - 1) * within + between) + column * within + (chunks if chunks > 1 else 0)
-        return stored + 1 + kernel * chunks
+        last_row, last_column = (lead, 0) if x.height > lead else (x.height - 1, out.width - 1)
+        pixel = max(self.stride, chunks)
+        row = (out.width - 1) * pixel + max(x.width - (out.width - 1) * self.stride, chunks)
+        stored = lead + last_row * row + last_column * pixel + (chunks if chunks > 1 else 0)
+        return x.height * row, stored + 1 + kernel * chunks
 
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
         cout, kernel, _, cin = self.weights.shape

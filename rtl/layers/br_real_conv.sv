@@ -13,12 +13,12 @@
 // Latency        L + Kernel*C + 8 + (1 if Pe > OutLanes) cycles from first input beat to first output beat, where
 //                C = Kernel*InChannels/Simd and L is when the last input that the first window waits for is stored:
 //                Kernel = 1: L = C - 1;
-//                Kernel > 1, Width > Pad: L = Kernel-1-Pad + r*((Wo-1)*S + max(Width - (Wo-1)*Stride, C)) + q*S
-//                + (C if C > 1), S = max(Stride, C), for the unfolded pixel in row r, column q that completes the
-//                window: (Kernel-1-Pad, 0), or (Height-1, Wo-1) if Height <= Kernel-1-Pad
-// Throughput     a frame every max(input beats, Ho*Wo*(OutChannels/Pe)*Kernel*C, output beats) cycles, Ho and Wo the
-//                sides of the output image; for Kernel = 1, or Stride <= Kernel and no row left over below the last
-//                window, Height + Pad <= (Ho-1)*Stride + Kernel
+//                Kernel > 1, Width > Pad: L = Kernel-1-Pad + r*R + q*S + (C if C > 1), for the unfolded pixel in row r,
+//                column q that completes the window, (Kernel-1-Pad, 0) or, if Height <= Kernel-1-Pad, (Height-1, Wo-1);
+//                pixels are unfolded every S = max(Stride, C) cycles, rows every R = (Wo-1)*S + max(Width -
+//                (Wo-1)*Stride, C); the output image is Ho x Wo
+// Throughput     a frame every max(input beats, Ho*Wo*(OutChannels/Pe)*Kernel*C, output beats) cycles; for Kernel > 1
+//                also at least Height*R, which is more only where windows are few: no padding, rows left over below
 // Back-pressure  no combinational path m_axis_tready -> s_axis_tready; for Kernel > 1 and Simd = Kernel*InChannels a
 //                combinational path s_axis_tvalid, s_axis_tdata -> write port of the window buffer
 // Source         arXiv:1808.00278, section 4 (real-valued layers); golden in bireal_hw/ops/real_conv.py
