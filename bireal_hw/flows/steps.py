@@ -32,6 +32,8 @@ from bireal_hw.rtl import generate
 from bireal_hw.sim.network import simulate_network
 from bireal_hw.sim.runner import FREE, StallMode
 
+PARTIAL = "partial.ckpt"
+"""State of an unfinished training."""
 PACKAGE = Path(__file__).parent.parent
 DEFAULT_BOARD = "pynq-z2"
 DEFAULT_IMAGES = 4
@@ -170,6 +172,8 @@ def bring(build: Build, name: str, asked: bool = True) -> None:
     content: dict[str, Any] = {"record": record}
     with build.run.publish(entry, outputs, content) as folder:
         figures = content["figures"] = step.work(build, folder)
+    if name == "train":
+        (build.path / PARTIAL).unlink(missing_ok=True)  # only now is the checkpoint where it belongs
     build.made.append(Made(name, _existing(build, outputs), figures, time.monotonic() - start))
 
 
@@ -201,7 +205,7 @@ def _train(build: Build, folder: Path) -> Figures:
     config = default_config(spec(values), values["dataset"], values["epochs"], values["seed"])
     values["epochs"] = config.epochs
     build.record_values()
-    result = train(config, data, folder, partial=build.path / "partial.ckpt")
+    result = train(config, data, folder, partial=build.path / PARTIAL)
     write_json(folder / "train.json", result | build.marks)
     return {
         "float": f"{result['top1_float']:.2f} %",

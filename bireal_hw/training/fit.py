@@ -100,8 +100,9 @@ def train(
         config: the run; the same config and data give the same files (but for times), interrupted or not.
         data: images and labels; must have the spec's image size, channels and classes.
         out: folder that exists.
-        partial: file that holds the state after every epoch (out/partial.ckpt if None). If it exists the training goes
-            on from there; it is removed at the end.
+        partial: file that holds the state after every epoch. If it exists the training goes on from there. A file
+            named here stays for the caller to remove once the results are where they belong; None takes
+            out/partial.ckpt, which is removed at the end.
         progress: show a progress bar, or lines where the output is no terminal.
 
     Returns:
@@ -112,12 +113,12 @@ def train(
     """
     spec = config.spec
     _check(spec, data)
-    partial = partial or out / PARTIAL
-    resume = _resumable(partial, config)
+    state = partial or out / PARTIAL
+    resume = _resumable(state, config)
     torch.manual_seed(config.seed)
     bar = progress and Console().is_terminal
     fitting = _Fitting(config, data, out, say=progress and not bar)
-    callbacks: list[Callback] = [_SaveEveryEpoch(partial), *([_progress_bar()] if bar else [])]
+    callbacks: list[Callback] = [_SaveEveryEpoch(state), *([_progress_bar()] if bar else [])]
     with _exact_float32(), _quiet():
         trainer = pl.Trainer(
             max_epochs=config.epochs,
@@ -137,7 +138,8 @@ def train(
     save_checkpoint(out / "checkpoint.ckpt", fitting.model, spec, result)
     with replacing(out / "train.json") as part:
         part.write_text(json.dumps(result, indent=2) + "\n")
-    partial.unlink(missing_ok=True)
+    if partial is None:
+        state.unlink(missing_ok=True)
     return result
 
 

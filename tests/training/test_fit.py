@@ -176,6 +176,27 @@ def test_ctrl_c_comes_out_as_keyboard_interrupt(tmp_path: Path, digits: Data, mo
     assert {path.name for path in tmp_path.iterdir()} == {"partial.ckpt", "metrics.csv", "curves.png"}
 
 
+def test_an_interruption_of_the_evaluation_costs_no_epoch(
+    finished: Path, tmp_path: Path, digits: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file the caller named stays until the caller removes it, and from there nothing is trained again."""
+    out = tmp_path / "out"
+    out.mkdir()
+    with monkeypatch.context() as patch:
+
+        def stop(*_: object) -> None:
+            raise Stopped
+
+        patch.setattr(fit, "to_deploy", stop)
+        with pytest.raises(Stopped):
+            train(CONFIG, digits, out, tmp_path / "state.ckpt", progress=False)
+    with monkeypatch.context() as patch:
+        interrupt(patch, 2, 0, Stopped())
+        train(CONFIG, digits, out, tmp_path / "state.ckpt", progress=False)
+    assert_same_run(out, finished)
+    assert (tmp_path / "state.ckpt").exists()
+
+
 KILLED = """
 import sys
 from pathlib import Path
