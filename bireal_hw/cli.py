@@ -3,9 +3,8 @@
 Annotations are evaluated here, unlike elsewhere: typer reads them, and that of a word's form belongs to its verb.
 """
 
-import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -17,47 +16,39 @@ from bireal_hw.errors import BirealError, unknown
 from bireal_hw.flows.config import UsageError, variables
 from bireal_hw.flows.verbs import VERBS, Verb
 
-USAGE, FAILED, INTERRUPTED = 2, 1, 130
+FAILED, USAGE = 1, 2
 
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and leave with its exit status.
-
-    0: done. 1: it could not be done, or a check did not hold; one line says why. 2: the command line is wrong.
-    130: Ctrl-C.
-    """
-    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+Chosen = tuple[Verb, list[str]]
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit status; errors go to stderr as one line."""
+    """Run one command and return its exit status; what goes wrong is one line on stderr.
+
+    0: done. 1: it could not be done, or a check did not hold. 2: the command line is wrong.
+    """
     warnings.filterwarnings("ignore", module=r"brevitas\..*")  # advice on optional packages that nothing here uses
     try:
-        verb = next((word for word in arguments if not word.startswith("-")), None)
-        if verb is not None and verb not in VERBS:
-            raise UsageError(unknown("command", verb, VERBS))
-        return _app()(args=arguments, prog_name="bireal-hw", standalone_mode=False) or 0
-    except UsageError as error:
-        _say("error", str(error))
-        return USAGE
+        name = next((word for word in arguments if not word.startswith("-")), None)
+        if name is not None and name not in VERBS:
+            raise UsageError(unknown("command", name, VERBS))
+        chosen = _app()(args=arguments, prog_name="bireal-hw", standalone_mode=False)
+        if not isinstance(chosen, tuple):
+            return 0  # help was shown
+        verb, words = chosen
+        return verb.run(words)
     except BirealError as error:
-        _say("error", str(error))
-        return FAILED
-    except KeyboardInterrupt:
-        _say("interrupted", "nothing was left half written; the same command goes on from the last finished step")
-        return INTERRUPTED
-
-
-def _say(kind: str, text: str) -> None:
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"{kind}: {' '.join(escape(text).split())}")
+        line = " ".join(escape(str(error)).split())
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {line}")
+        return USAGE if isinstance(error, UsageError) else FAILED
 
 
 def _app() -> typer.Typer:
+    """Return the parser and its help; a command returns its verb and words, to be run outside of it."""
     app = typer.Typer(
         add_completion=False,
         no_args_is_help=True,
-        pretty_exceptions_enable=False,  # an unexpected error is a bug: its plain traceback is what a report needs
         rich_markup_mode="rich",
+        pretty_exceptions_enable=False,  # an unexpected error is a bug: its plain traceback is what a report needs
         help="From a Bi-Real Net in PyTorch to streaming hardware that computes the same integers.",
         epilog=f"bireal_hw {__version__}",
     )
@@ -71,11 +62,11 @@ def _app() -> typer.Typer:
     return app
 
 
-def _command(verb: Verb) -> Callable[[list[str] | None], int]:
+def _command(verb: Verb) -> Callable[[list[str] | None], Chosen]:
     def command(
         words: Annotated[list[str] | None, typer.Argument(metavar=verb.words, help="the variables below")] = None,
-    ) -> int:
-        return verb.run(_joined(words or []))
+    ) -> Chosen:
+        return verb, _joined(words or [])
 
     return command
 
@@ -96,7 +87,3 @@ def _joined(words: list[str]) -> list[str]:
         else:
             joined.append(f"{word[2:]}={next(rest, '')}")
     return joined
-
-
-if __name__ == "__main__":
-    main()

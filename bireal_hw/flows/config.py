@@ -42,7 +42,8 @@ def _board(text: str) -> str:
     return boards.board(text).name
 
 
-def _run(text: str) -> str:
+def run_name(text: str) -> str:
+    """Return the name of a run, which is a folder in build/; raises BirealError unless it can be one."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", text):
         raise out_of_range("run", text, "letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'")
     if text in RESERVED:
@@ -124,7 +125,7 @@ class BuildConfig:
     images: int | None = _variable(_integer("images", 1, 10_000), "images to simulate (default 4)")
     clock: float | None = _variable(_number("clock", 1, 1000, " MHz"), "clock in MHz (default: the board's)")
     target_fps: float | str | None = _variable(_target_fps, "frames per second to reach, or max (default 1000)")
-    run: str | None = _variable(_run, "name of the folder in build/ (default <model>-<dataset>)")
+    run: str | None = _variable(run_name, "name of the folder in build/ (default <model>-<dataset>)")
     board: str | None = _variable(_board, f"{', '.join(boards.names())} (default pynq-z2)")
     untrained: bool | None = _variable(_flag("untrained"), "1: random weights and images, no data set")
     stalls: bool | None = _variable(_flag("stalls"), "1: sim runs a second time with random stalls at both ends")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,6 @@ from bireal_hw.errors import BirealError, out_of_range
 from bireal_hw.ir.graph import Graph
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from bireal_hw.flows.network import Values
     from bireal_hw.training.data import Data
 
@@ -48,8 +46,8 @@ def dataset_of(values: Values, graph: Graph, limit: int | None = None) -> Data:
     return load_data(values["dataset"], folder, (height, width), channels, limit=limit)
 
 
-def to_pixels(images: Tensor) -> NDArray[np.uint8]:
-    """Turn training's images (N, C, H, W) into the hardware's (N, H, W, C)."""
+def to_pixels(images: Any) -> NDArray[np.uint8]:
+    """Turn training's images, a uint8 tensor (N, C, H, W) of torch, into the hardware's (N, H, W, C)."""
     return np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
 
 

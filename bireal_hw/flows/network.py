@@ -6,25 +6,38 @@ from pathlib import Path
 from typing import Any
 
 from bireal_hw.errors import BirealError
-from bireal_hw.flows.config import SPEC, BuildConfig
+from bireal_hw.flows.config import SPEC, BuildConfig, run_name
 from bireal_hw.flows.rundir import RunDir
 from bireal_hw.models.spec import ModelSpec
 
 BUILD = Path("build")
 #: Variables that make a run's network; once it exists they are fixed.
 NETWORK = (*SPEC, "dataset", "epochs", "seed", "untrained")
+#: State of a training after its last finished epoch.
+PARTIAL = "partial.ckpt"
 #: Files whose presence means that a run has a network, or the beginning of one.
-EVIDENCE = ("checkpoint.ckpt", "partial.ckpt", "model.onnx")
+EVIDENCE = ("checkpoint.ckpt", PARTIAL, "model.onnx")
+
+#: Variables that choose the images for a network that was brought as a file.
+IMAGES_OF_FILE = ("dataset", "data", "seed")
+
+OTHER = "choose another run=NAME"
 
 Values = dict[str, Any]
 
 
 def run_dir(config: BuildConfig, file: Path | None = None) -> RunDir:
-    """Return the folder of the run a command is about: `run=`, else named after the file, else `<model>-<dataset>`."""
+    """Return the folder of the run a command is about: `run=`, else named after the file, else `<model>-<dataset>`.
+
+    A file called `model.onnx` gives the name of its folder.
+
+    Raises:
+        BirealError: the file's name cannot name a run.
+    """
     if config.run:
         name = config.run
     elif file:
-        name = file.resolve().parent.name if file.stem == "model" else file.stem
+        name = run_name(file.resolve().parent.name if file.stem == "model" else file.stem)
     else:
         name = f"{config.model or 'bireal18'}-{config.dataset or 'digits'}".replace("/", "-")
     return RunDir(BUILD / name)
@@ -40,20 +53,19 @@ def resolve(config: BuildConfig, run: RunDir, file: Path | None = None) -> Value
     """
     given = {key: value for key, value in config.given().items() if key in NETWORK}
     recorded = _recorded(run)
-    if file is None and recorded is None:
-        return _fresh(config, given)
     if file is not None:
         return _from_file(config, given, run, recorded, file)
-    assert recorded is not None
+    if recorded is None:
+        return _fresh(config, given)
+    if recorded["file"]:
+        _only_images(given, recorded["file"])
+        return recorded | {key: value for key, value in config.given().items() if key in IMAGES_OF_FILE}
     for key, value in given.items():
         if recorded.get(key) != value:
             raise BirealError(
                 f"run '{run.path.name}' has {show(key, recorded.get(key))}, not {show(key, value)}: {OTHER}"
             )
     return recorded | ({"data": config.data} if config.data else {})
-
-
-OTHER = "choose another run=NAME"
 
 
 def show(key: str, value: Any) -> str:
@@ -76,13 +88,26 @@ def spec(values: Values) -> ModelSpec:
 
 def _recorded(run: RunDir) -> Values | None:
     values = run.ledger()["values"]
-    if not values or not any((run.path / name).exists() for name in EVIDENCE):
+    if not any((run.path / name).exists() for name in EVIDENCE):
         return None
+    if not values:
+        return _from_checkpoint(run)
     missing = next((key for key in (*NETWORK, "data", "file") if key not in values), None)
     if missing:
         raise BirealError(f"{run.path / 'steps.json'} lacks '{missing}' under values: {OTHER}")
     image = values["image"]
     return values | {"image": tuple(image) if isinstance(image, list) else image}
+
+
+def _from_checkpoint(run: RunDir) -> Values | None:
+    """Return what a checkpoint says about itself, for a run whose ledger is gone; None if there is no checkpoint."""
+    if not (run.path / "checkpoint.ckpt").exists():
+        return None
+    from bireal_hw.training.checkpoint import load_checkpoint
+
+    _, found, info = load_checkpoint(run.path / "checkpoint.ckpt")
+    about = {key: info.get(key) for key in ("dataset", "epochs", "seed")}
+    return {key: getattr(found, key) for key in SPEC} | about | {"untrained": False, "data": None, "file": None}
 
 
 def _fresh(config: BuildConfig, given: Values) -> Values:
@@ -104,7 +129,11 @@ def _fresh(config: BuildConfig, given: Values) -> Values:
     }
     values |= given | {"data": config.data, "file": None}
     if values["untrained"]:
-        values |= {"classes": values["classes"] or 1000, "epochs": given.get("epochs", 0)}
+        if "epochs" in given:
+            raise BirealError(f"{show('epochs', given['epochs'])} does not go with untrained=1: nothing is trained")
+        if values["classes"] is None:
+            raise BirealError(f"classes= is needed: untrained=1 reads no data set, so '{name}' cannot bring its own")
+        values["epochs"] = None
     return values
 
 
@@ -113,9 +142,14 @@ def _from_file(config: BuildConfig, given: Values, run: RunDir, recorded: Values
         raise BirealError(f"{file} does not exist: give a QONNX file")
     if recorded and file.resolve() == (run.path / "model.onnx").resolve():
         return recorded
-    foreign = next((key for key in given if key not in ("dataset", "seed")), None)
-    if foreign:
-        raise BirealError(f"{show(foreign, given[foreign])} does not go with {file}: the file brings its network")
+    _only_images(given, file)
     if recorded and not recorded["file"]:
         raise BirealError(f"run '{run.path.name}' has a network of its own, not {file}: {OTHER}")
     return dict.fromkeys(NETWORK) | {"seed": 0, "untrained": False, "data": config.data, "file": str(file)} | given
+
+
+def _only_images(given: Values, file: Path | str) -> None:
+    """Refuse variables that describe a network where a file does."""
+    foreign = next((key for key in given if key not in IMAGES_OF_FILE), None)
+    if foreign:
+        raise BirealError(f"{show(foreign, given[foreign])} does not go with {file}: the file brings its network")

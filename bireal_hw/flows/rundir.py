@@ -163,10 +163,10 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"not JSON ({error})"
         raise BirealError(f"{path} cannot be read: {reason}; remove it to make it again") from None
-    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
-    if not isinstance(content, dict) or missing:
-        lack = f"lacks '{missing[0]}'" if missing else "is no JSON object"
-        raise BirealError(f"{path} {lack}: it is not a file of bireal-hw; remove it to make it again")
+    problem = "is no JSON object" if not isinstance(content, dict) else None
+    problem = problem or next((f"lacks '{key}'" for key in keys if key not in content), None)
+    if problem:
+        raise BirealError(f"{path} {problem}: it is not a file of bireal-hw; remove it to make it again")
     return content
 
 

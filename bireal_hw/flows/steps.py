@@ -22,7 +22,7 @@ from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.config import BuildConfig
 from bireal_hw.flows.images import images_for
-from bireal_hw.flows.network import BUILD, OTHER, Values, spec
+from bireal_hw.flows.network import BUILD, OTHER, PARTIAL, Values, spec
 from bireal_hw.flows.picture import svg
 from bireal_hw.flows.rundir import RunDir, content_hash, write_json
 from bireal_hw.ir.graph import Graph, load, save
@@ -32,8 +32,6 @@ from bireal_hw.rtl import generate
 from bireal_hw.sim.network import simulate_network
 from bireal_hw.sim.runner import FREE, StallMode
 
-PARTIAL = "partial.ckpt"
-"""State of an unfinished training."""
 PACKAGE = Path(__file__).parent.parent
 DEFAULT_BOARD = "pynq-z2"
 DEFAULT_IMAGES = 4
@@ -117,6 +115,7 @@ class Step:
         code: parts of the program that its result depends on: subpackages, or root folders such as `rtl/`.
         origins: the runs it applies to.
         work: makes the files in the folder it is given and returns the headline figures.
+        clears: files of the run that are of no use once it is done.
         once: whether a result that is there stays, whatever it was made from.
     """
 
@@ -128,6 +127,7 @@ class Step:
     code: tuple[str, ...]
     work: Callable[[Build, Path], Figures]
     origins: tuple[str, ...] = ("trained", "untrained", "file")
+    clears: tuple[str, ...] = ()
     once: bool = False
 
     def paths(self, build: Build, templates: tuple[str, ...]) -> list[str]:
@@ -172,9 +172,9 @@ def bring(build: Build, name: str, asked: bool = True) -> None:
     content: dict[str, Any] = {"record": record}
     with build.run.publish(entry, outputs, content) as folder:
         figures = content["figures"] = step.work(build, folder)
-    if name == "train":
-        (build.path / PARTIAL).unlink(missing_ok=True)  # only now is the checkpoint where it belongs
-    build.made.append(Made(name, _existing(build, outputs), figures, time.monotonic() - start))
+    for leftover in step.clears:
+        (build.path / leftover).unlink(missing_ok=True)  # only now are the results where they belong
+    build.made.append(Made(step.name, _existing(build, outputs), figures, time.monotonic() - start))
 
 
 def _existing(build: Build, outputs: list[str]) -> list[Path]:
@@ -311,6 +311,7 @@ STEPS = {
             code=(),
             work=_train,
             origins=("trained",),
+            clears=(PARTIAL,),
             once=True,
         ),
         Step(

@@ -6,11 +6,16 @@ import pytest
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.config import BuildConfig, UsageError, parse_words, variables
 
+NAMES = (
+    "model, dataset, data, width, image, classes, channels, shortcut_bits, epochs, seed, images, clock, target_fps, "
+    "run, board, untrained, stalls, waves"
+)
+
 
 def test_all_variables_are_read() -> None:
     words = (
-        "model=bireal34 dataset=uoft-cs/cifar10 data=. width=0.5 image=48x64 classes=7 channels=1 shortcut_bits=12 epochs=3 "
-        "seed=9 images=2 clock=150 target_fps=250.5 run=mine board=kv260 untrained=1 stalls=0 waves=yes"
+        "model=bireal34 dataset=uoft-cs/cifar10 data=. width=0.5 image=48x64 classes=7 channels=1 shortcut_bits=12 "
+        "epochs=3 seed=9 images=2 clock=150 target_fps=250.5 run=mine board=kv260 untrained=1 stalls=0 waves=yes"
     )
     assert parse_words(words.split()).given() == {
         "model": "bireal34",
@@ -54,9 +59,7 @@ BAD_VALUES = {
     "image=33": "image=33x33 is out of range: sides are multiples of 8; nearest is 32",
     "image=64x96x3": "image=64x96x3 is out of range: a side such as 32, or height x width such as 48x64",
     "image=-8": "image=-8 is out of range: a side such as 32, or height x width such as 48x64",
-    "image=40x72": (
-        "image=40x72 is out of range: sides are multiples of 32, as one side exceeds 64; nearest is 32"
-    ),
+    "image=40x72": ("image=40x72 is out of range: sides are multiples of 32, as one side exceeds 64; nearest is 32"),
     "classes=1": "classes=1 is out of range: an integer from 2 to 10000",
     "channels=2": "channels=2 is out of range: choose 1 (grey) or 3 (RGB)",
     "channels=4": "channels=4 is out of range: an integer from 1 to 3",
@@ -67,9 +70,7 @@ BAD_VALUES = {
     "images=0": "images=0 is out of range: an integer from 1 to 10000",
     "clock=0": "clock=0 is out of range: a number from 1 to 1000 MHz",
     "target_fps=fast": "target_fps=fast is out of range: a number from 0.001 to 1e+06 frames per second, or 'max'",
-    "run=../up": (
-        "run=../up is out of range: letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'"
-    ),
+    "run=../up": ("run=../up is out of range: letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'"),
     "run=sim": "run=sim is out of range: bench and sim are folders of build/ that belong to all runs",
     "untrained=maybe": "untrained=maybe is out of range: 0 or 1",
     "config=/nowhere.toml": "config=/nowhere.toml cannot be read: No such file or directory",
@@ -85,10 +86,7 @@ def test_impossible_values(word: str) -> None:
 
 
 BAD_WORDS = {
-    "modle=bireal18": (
-        "unknown variable 'modle': did you mean 'model'? choose from model, dataset, data, width, image, classes, channels, "
-        "shortcut_bits, epochs, seed, images, clock, target_fps, run, board, untrained, stalls, waves, config"
-    ),
+    "modle=bireal18": (f"unknown variable 'modle': did you mean 'model'? choose from {NAMES}, config"),
     "bireal18": "'bireal18' is not understood: write key=value, for example model=bireal18",
     "width=": "width= has no value: multiplies the channels of every stage: 0.125 to 1",
     "seed=1 seed=2": "seed is given twice: seed=1 and seed=2",
@@ -110,17 +108,11 @@ def test_the_command_line_wins_over_the_file(workdir: Path) -> None:
 
 
 BAD_FILES = {
-    'modle = "x"': (
-        "config=a.toml: unknown variable 'modle': did you mean 'model'? choose from model, dataset, data, width, image, "
-        "classes, channels, shortcut_bits, epochs, seed, images, clock, target_fps, run, board, untrained, stalls, waves"
-    ),
+    'modle = "x"': (f"config=a.toml: unknown variable 'modle': did you mean 'model'? choose from {NAMES}"),
     "image = [48, 64]": "config=a.toml: image is a list: write a string, a number or a boolean",
     "seed = 2.5": "seed=2.5 is out of range: an integer from 0 to 2147483647",
     "[model]": "config=a.toml: model is a dict: write a string, a number or a boolean",
-    'config = "b.toml"': (
-        "config=a.toml: unknown variable 'config': choose from model, dataset, data, width, image, classes, channels, "
-        "shortcut_bits, epochs, seed, images, clock, target_fps, run, board, untrained, stalls, waves"
-    ),
+    'config = "b.toml"': (f"config=a.toml: unknown variable 'config': choose from {NAMES}"),
 }
 
 
@@ -139,7 +131,9 @@ def test_files_that_are_no_toml(workdir: Path, content: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "flows").glob("*.toml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "flows").glob("*.toml")), ids=lambda path: path.name
+)
 def test_the_flows_that_ship_are_valid(path: Path) -> None:
     given = parse_words([f"config={path}"]).given()
     assert given["model"] == "bireal18"

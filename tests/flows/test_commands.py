@@ -1,0 +1,369 @@
+"""The commands with steps whose work is replaced by a few written bytes: order, staleness, refusals, interruptions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bireal_hw import cli
+from bireal_hw.__main__ import main
+from bireal_hw.errors import BirealError
+from bireal_hw.flows.steps import STEPS, Build, Figures
+from bireal_hw.flows.verbs import VERBS
+
+pytestmark = pytest.mark.torch
+
+RUN = Path("build/bireal18-digits")
+MADE = {
+    "train": ("checkpoint.ckpt", "train.json", "metrics.csv", "curves.png"),
+    "export": ("model.onnx", "export.json"),
+    "lower": ("graph.json", "graph.svg"),
+    "rtl": ("pynq-z2/rtl/top.sv",),
+    "sim": ("pynq-z2/sim.json",),
+}
+SIM: dict[str, object] = {"mismatches": 0, "outputs_compared": 40, "first_mismatch": None}
+
+
+class Bench:
+    """Runs commands and remembers which steps did their work."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+        self.worked: list[str] = []
+        self.problems: dict[str, BaseException] = {}
+        self.report = SIM
+
+    def work(self, name: str) -> Callable[[Build, Path], Figures]:
+        def work(build: Build, folder: Path) -> Figures:
+            self.worked.append(name)
+            if name in ("train", "export"):
+                build.record_values()
+            for made in MADE[name]:
+                (folder / made).parent.mkdir(parents=True, exist_ok=True)
+                sources = [build.path / read for read in STEPS[name].paths(build, STEPS[name].reads)]
+                texts = [source.read_text() for source in sources if source.is_file()]
+                (folder / made).write_text(f"{name}({','.join(texts)}) {build.values['width']}")
+                if made.endswith("sim.json"):
+                    (folder / made).write_text(json.dumps(self.report))
+                if name in self.problems:
+                    raise self.problems[name]
+            return {"files": str(len(MADE[name]))}
+
+        return work
+
+    def __call__(self, line: str, status: int = 0) -> str:
+        """Run a command, check its exit status, and return what it said: stderr if it failed."""
+        self.worked.clear()
+        assert cli.run(line.split()) == status
+        out, err = self.capsys.readouterr()
+        assert err.count("\n") == (1 if status else 0), err
+        return err.strip() if status else out
+
+
+@pytest.fixture
+def run(workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
+    bench = Bench(capsys)
+    for name in MADE:
+        monkeypatch.setitem(STEPS, name, dataclasses.replace(STEPS[name], work=bench.work(name)))
+    return bench
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_verb_runs_what_it_needs_and_no_more(run: Bench) -> None:
+    out = run("rtl")
+    assert run.worked == ["train", "export", "lower", "rtl"]
+    assert all(f"build/bireal18-digits/{name}" in out for name in ("checkpoint.ckpt", "model.onnx", "graph.json"))
+    out = run("sim")
+    assert run.worked == ["sim"]
+    assert out.count("up to date") == 4
+
+
+def test_the_verb_itself_always_runs_but_training_never_again(run: Bench) -> None:
+    run("lower")
+    run("lower")
+    assert run.worked == ["lower"]
+    run("train")
+    assert run.worked == []
+
+
+def test_a_changed_source_makes_the_next_step_run(run: Bench) -> None:
+    run("sim")
+    (RUN / "graph.json").write_text("changed")
+    run("sim")
+    assert run.worked == ["rtl", "sim"]
+    (RUN / "checkpoint.ckpt").write_text("changed")
+    run("sim")
+    assert run.worked == ["export", "lower", "rtl", "sim"]
+
+
+def test_a_new_date_alone_changes_nothing(run: Bench) -> None:
+    run("rtl")
+    (RUN / "checkpoint.ckpt").touch()
+    (RUN / "graph.json").touch()
+    run("sim")
+    assert run.worked == ["sim"]
+
+
+def test_a_missing_output_is_made_again(run: Bench) -> None:
+    run("rtl")
+    (RUN / "model.onnx").unlink()
+    run("rtl")
+    assert run.worked == ["export", "rtl"]  # the file came out as it was, so the graph made from it still holds
+
+
+def test_settings_of_a_step_count(run: Bench) -> None:
+    run("sim")
+    run("sim target_fps=500")
+    assert run.worked == ["rtl", "sim"]
+    run("sim target_fps=500 images=9")
+    assert run.worked == ["sim"]
+
+
+def test_a_changed_program_counts(run: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run("sim")
+    monkeypatch.setattr("bireal_hw.flows.steps.PACKAGE", tmp_path)  # no source of any part is found there
+    run("sim")
+    assert run.worked == ["export", "lower", "rtl", "sim"]
+
+
+def test_boards_are_built_beside_each_other(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("rtl")
+    monkeypatch.setitem(MADE, "rtl", ("kv260/rtl/top.sv",))
+    run("rtl board=kv260")
+    assert run.worked == ["rtl"]
+    assert (RUN / "pynq-z2/rtl/top.sv").exists()
+    assert (RUN / "kv260/rtl/top.sv").exists()
+
+
+def test_values_not_given_are_read_from_the_run(run: Bench) -> None:
+    run("export width=0.5 run=mine seed=3")
+    run("lower run=mine")
+    assert json.loads(Path("build/mine/steps.json").read_text())["values"]["width"] == 0.5
+    assert (Path("build/mine") / "graph.json").read_text().endswith(" 0.5")
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("width=0.5", "width=0.25, not width=0.5"),
+        ("image=48x64", "image=16x16, not image=48x64"),
+        ("shortcut_bits=8", "shortcut_bits=16, not shortcut_bits=8"),
+        ("seed=1", "seed=0, not seed=1"),
+        ("untrained=1", "untrained=0, not untrained=1"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["train", "sim"])
+def test_a_contradiction_stops(run: Bench, verb: str, given: str, text: str) -> None:
+    run("train")
+    before = contents(RUN)
+    assert run(f"{verb} {given}", status=1) == f"error: run 'bireal18-digits' has {text}: choose another run=NAME"
+    assert run.worked == []
+    assert contents(RUN) == before
+
+
+def test_the_length_of_the_training_is_fixed_too(run: Bench) -> None:
+    run("train epochs=7")
+    assert run("train epochs=3", status=1) == (
+        "error: run 'bireal18-digits' has epochs=7, not epochs=3: choose another run=NAME"
+    )
+
+
+def test_the_same_values_again_are_no_contradiction(run: Bench) -> None:
+    run("train width=0.5 image=32")
+    run("train image=32x32 model=bireal18 width=0.50")
+    assert run.worked == []
+
+
+def test_a_training_that_left_nothing_binds_nobody(run: Bench) -> None:
+    run.problems["train"] = BirealError("no images")
+    assert run("train width=0.5", status=1) == "error: no images"
+    run.problems.clear()
+    run("train width=1")
+    assert json.loads((RUN / "steps.json").read_text())["values"]["width"] == 1
+
+
+def test_untrained_networks_need_no_training(run: Bench) -> None:
+    out = run("sim untrained=1 width=0.125")
+    assert run.worked == ["export", "lower", "rtl", "sim"]
+    assert "untrained: random weights" in out
+    assert "untrained: random weights" in run("lower")
+    assert run("train", status=1) == (
+        "error: run 'bireal18-digits' has random weights, so there is nothing to train: choose another run=NAME"
+    )
+
+
+def test_untrained_does_not_go_with_everything(run: Bench) -> None:
+    assert run("export untrained=1 epochs=3", status=1) == (
+        "error: epochs=3 does not go with untrained=1: nothing is trained"
+    )
+    assert run("export untrained=1 dataset=folder", status=1) == (
+        "error: classes= is needed: untrained=1 reads no data set, so 'folder' cannot bring its own"
+    )
+    assert not (RUN / "model.onnx").exists()
+
+
+def test_a_file_starts_a_run_of_its_own(run: Bench) -> None:
+    Path("net.onnx").write_text("one")
+    run("rtl net.onnx")
+    assert run.worked == ["lower", "rtl"]
+    assert Path("build/net/model.onnx").read_text() == "one"
+    run("rtl net.onnx")
+    assert run.worked == ["rtl"]
+    Path("net.onnx").write_text("two")
+    run("rtl net.onnx")
+    assert run.worked == ["lower", "rtl"]
+    Path("net.onnx").unlink()
+    run("sim run=net")
+    assert run.worked == ["sim"]
+
+
+def test_the_file_of_a_run_is_that_run(run: Bench) -> None:
+    run("export")
+    run(f"lower {RUN / 'model.onnx'}")
+    assert run.worked == ["lower"]
+    assert (RUN / "graph.json").exists()
+
+
+def test_files_that_do_not_fit(run: Bench) -> None:
+    Path("net.onnx").write_text("one")
+    assert run("lower other.onnx", status=1) == "error: other.onnx does not exist: give a QONNX file"
+    assert run("lower net.onnx width=0.5", status=1) == (
+        "error: width=0.5 does not go with net.onnx: the file brings its network"
+    )
+    assert run("train net.onnx", status=2) == (
+        "error: train takes no file: it starts before net.onnx; the verbs after export take one"
+    )
+    run("lower net.onnx")
+    assert run("sim run=net width=0.5", status=1) == (
+        "error: width=0.5 does not go with net.onnx: the file brings its network"
+    )
+    assert run("export run=net", status=1) == (
+        "error: run 'net' was brought as net.onnx, so there is nothing to export: choose another run=NAME"
+    )
+    run("export")
+    assert run("lower net.onnx run=bireal18-digits", status=1) == (
+        "error: run 'bireal18-digits' has a network of its own, not net.onnx: choose another run=NAME"
+    )
+    Path("my net.onnx").write_text("one")
+    assert cli.run(["lower", "my net.onnx"]) == 1
+    assert run.capsys.readouterr().err == (
+        "error: run=my net is out of range: letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'\n"
+    )
+
+
+@pytest.mark.parametrize("verb", MADE)
+def test_ctrl_c_in_a_step_leaves_earlier_results(run: Bench, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("sim")
+    if verb == "train":
+        (RUN / "checkpoint.ckpt").unlink()
+    before = contents(RUN)
+    run.problems[verb] = KeyboardInterrupt()
+    monkeypatch.setattr("sys.argv", ["bireal-hw", verb])
+    with pytest.raises(SystemExit, match=r"^130$"):
+        main()
+    assert run.capsys.readouterr().err == (
+        "interrupted: earlier results are as they were; the same command goes on from there\n"
+    )
+    assert contents(RUN) == before
+
+
+@pytest.mark.parametrize("verb", MADE)
+def test_an_error_in_a_step_leaves_earlier_results(run: Bench, verb: str) -> None:
+    run.problems[verb] = BirealError("layer 3:\n  too wide")
+    assert run("sim", status=1) == "error: layer 3: too wide"
+    finished = list(MADE)[: list(MADE).index(verb)]
+    assert run.worked == [*finished, verb]
+    assert {name for step in finished for name in MADE[step]} | {"steps.json"} >= set(contents(RUN))
+    run.problems.clear()
+    run("sim")
+    assert run.worked == list(MADE)[len(finished) :]
+
+
+def test_an_unexpected_error_is_not_hidden(run: Bench) -> None:
+    run.problems["lower"] = ZeroDivisionError("a bug")
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        cli.run(["lower"])
+
+
+def test_a_mismatch_fails_and_names_the_place(run: Bench) -> None:
+    run.report = SIM | {
+        "mismatches": 2,
+        "first_mismatch": {"layer": "conv1", "index": [0, 1, 2, 3], "want": 4, "got": 5},
+    }
+    assert run("sim", status=1) == (
+        "error: 2 of 40 outputs differ from the golden model; first: layer conv1 at [0, 1, 2, 3]: wanted 4, got 5"
+    )
+    assert json.loads((RUN / "pynq-z2/sim.json").read_text())["mismatches"] == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"values": {}}', '{"values": {"model": "bireal18"}, "steps": {}}'])
+def test_a_broken_ledger_stops(run: Bench, text: str) -> None:
+    run("export")
+    (RUN / "steps.json").write_text(text)
+    before = contents(RUN)
+    assert run("lower", status=1).startswith("error: build/bireal18-digits/steps.json ")
+    assert contents(RUN) == before
+
+
+def test_an_unwritable_build_folder(run: Bench) -> None:
+    Path("build").write_text("")
+    assert run("train", status=1) == "error: cannot write to build/bireal18-digits: Not a directory"
+
+
+def test_what_is_not_there_says_so(run: Bench) -> None:
+    assert run("hls", status=1) == "error: hls is not there yet: C++ for Vitis HLS"
+    assert run("synth", status=1) == "error: synth is not there yet: resources of the SystemVerilog by Yosys"
+    assert run("report", status=1) == (
+        "error: report is not there yet: one page with graph, layers, resources and accuracy"
+    )
+    assert run("all", status=1) == "error: all is not there yet: demo, hls, synth and report in one; use demo"
+    assert run("rtl target_fps=max", status=1) == (
+        "error: target_fps=max is not there yet: give a number of frames per second"
+    )
+
+
+def test_wrong_command_lines(run: Bench) -> None:
+    assert (
+        run("trian", status=2)
+        == f"error: unknown command 'trian': did you mean 'train'? choose from {', '.join(VERBS)}"
+    )
+    assert run("train --modle=bireal18", status=2).startswith("error: unknown variable 'modle': did you mean 'model'?")
+    assert run("train bireal18", status=2) == (
+        "error: 'bireal18' is not understood: write key=value, for example model=bireal18"
+    )
+    assert run("train dataset=cifra10", status=1) == (
+        "error: unknown data set 'cifra10': did you mean 'cifar10'? "
+        "choose from digits, cifar10, mnist, folder, owner/name on the Hugging Face hub"
+    )
+    assert run("info bireal19", status=1) == (
+        "error: unknown model 'bireal19': did you mean 'bireal18'? choose from bireal18, bireal34"
+    )
+    assert run("info epochs=3", status=2) == (
+        "error: info does not use epochs=3: it takes model, width, image, channels, classes, shortcut_bits"
+    )
+    assert not Path("build").exists() or not list(Path("build").iterdir())
+
+
+def test_options_may_be_written_with_dashes(run: Bench) -> None:
+    run("train --width 0.5 --seed=3")
+    values = json.loads((RUN / "steps.json").read_text())["values"]
+    assert (values["width"], values["seed"]) == (0.5, 3)
+
+
+def test_info_prints_the_published_counts(run: Bench) -> None:
+    out = run("info bireal18")
+    assert "10,985,472 binary, 704,040 real; memory 33.51 Mbit instead of 374.1" in out
+    assert "1,676,279,808 binary, 137,793,536 real; 1.64e+08 operations (64 binary = 1), 11.06 times fewer" in out
+
+
+def test_help_names_every_command_and_variable(run: Bench) -> None:
+    assert all(f" {name} " in run("--help") for name in VERBS)
+    text = run("train --help")
+    assert all(f"{name}=" in text for name in ("model", "target_fps", "shortcut_bits", "config"))
