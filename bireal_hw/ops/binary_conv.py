@@ -75,7 +75,7 @@ class BinaryConv(Op):
         out = self.infer(x)
         kernel, chunks = self.weights.shape[1], self.k // fold.simd
         cycles = max(x.beats(fold.simd), out.beats(fold.pe) * chunks)
-        needed = min(x.height - 1, kernel - 1 - self.pad) * x.width + min(x.width - 1, kernel - 1 - self.pad) + 1
+        needed = min(x.height * x.width, (kernel - 1 - self.pad) * x.width + kernel - self.pad)  # pixels
         return Cost(cycles, latency=needed * (x.channels // fold.simd) + chunks + LATENCY)
 
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:

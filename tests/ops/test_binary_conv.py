@@ -47,6 +47,7 @@ CASES = {
     "1x1 at one pixel a cycle": ((4, 4, 8), 4, 1, 1, 0, Fold(4, 8)),
     "input is the bottleneck": ((8, 8, 16), 2, 3, 2, 1, Fold(2, 16)),
     "5x5": ((6, 6, 2), 3, 5, 1, 2, Fold(1, 2)),
+    "one column": ((5, 1, 4), 4, 3, 1, 1, Fold(2, 4)),
     "2x2 image": ((2, 2, 16), 16, 3, 1, 1, Fold(4, 8)),
 }
 
