@@ -18,6 +18,9 @@ from bireal_hw.flows.verbs import VERBS, Verb
 
 FAILED, USAGE = 1, 2
 
+TRAIN_PACKAGES = ("torch", "brevitas", "lightning", "qonnx", "datasets", "kornia", "sklearn", "matplotlib", "PIL")
+"""Packages of the train extra by the names they are imported by; the other commands work without them."""
+
 Chosen = tuple[Verb, list[str]]
 
 
@@ -28,18 +31,27 @@ def run(arguments: list[str]) -> int:
     """
     warnings.filterwarnings("ignore", module=r"brevitas\..*")  # advice on optional packages that nothing here uses
     try:
-        name = next((word for word in arguments if not word.startswith("-")), None)
-        if name is not None and name not in VERBS:
-            raise UsageError(unknown("command", name, VERBS))
-        chosen = _app()(args=arguments, prog_name="bireal-hw", standalone_mode=False)
-        if not isinstance(chosen, tuple):
-            return 0  # help was shown
-        verb, words = chosen
-        return verb.run(words)
+        return _run(arguments)
     except BirealError as error:
         line = " ".join(escape(str(error)).split())
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {line}")
         return USAGE if isinstance(error, UsageError) else FAILED
+
+
+def _run(arguments: list[str]) -> int:
+    name = next((word for word in arguments if not word.startswith("-")), None)
+    if name is not None and name not in VERBS:
+        raise UsageError(unknown("command", name, VERBS))
+    chosen = _app()(args=arguments, prog_name="bireal-hw", standalone_mode=False)
+    if not isinstance(chosen, tuple):
+        return 0  # help was shown
+    verb, words = chosen
+    try:
+        return verb.run(words)
+    except ModuleNotFoundError as error:
+        if error.name not in TRAIN_PACKAGES:
+            raise
+        raise BirealError(f"{verb.name} needs the package '{error.name}': install bireal-hw[train]") from None
 
 
 def _app() -> typer.Typer:

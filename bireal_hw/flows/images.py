@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bireal_hw.errors import BirealError, out_of_range
+from bireal_hw.errors import out_of_range
 from bireal_hw.ir.graph import Graph
 
 if TYPE_CHECKING:
@@ -37,10 +37,8 @@ def images_for(values: Values, graph: Graph, count: int) -> tuple[NDArray[np.uin
 
 def dataset_of(values: Values, graph: Graph, limit: int | None = None) -> Data:
     """Load the network's data set at the graph's image shape; with `limit` the same few images of each split."""
-    try:
-        from bireal_hw.training.data import load_data
-    except ModuleNotFoundError as error:
-        raise BirealError(f"dataset={values['dataset']} needs '{error.name}': install bireal-hw[train]") from None
+    from bireal_hw.training.data import load_data
+
     height, width, channels = graph.input.shape
     folder = Path(values["data"]) if values["data"] else None
     return load_data(values["dataset"], folder, (height, width), channels, limit=limit)
