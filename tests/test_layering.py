@@ -61,7 +61,7 @@ def violations(part: str, names: set[str]) -> set[str]:
     if part not in EVERYTHING:
         allowed = ALLOWED[part] | COMMON | {part}
         ours = {name for name in names if name.split(".")[0] == "bireal_hw"}
-        wrong |= {name for name in ours if (name.split(".") + [""])[1] not in allowed}
+        wrong |= {name for name in ours if [*name.split("."), ""][1] not in allowed}
     return wrong
 
 
