@@ -8,7 +8,6 @@ contents and stall patterns never cause a second build.
 from __future__ import annotations
 
 import contextlib
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bireal_hw.assets import asset
-from bireal_hw.errors import BirealError, unknown
+from bireal_hw.errors import BirealError
 from bireal_hw.ir.op import Array, Binding, Port
-from bireal_hw.rtl import library_sources, memory_text
+from bireal_hw.rtl import closure, memory_text
 from bireal_hw.sim import verilator
 from bireal_hw.sim.packing import hex_beats, parse_beats
 
@@ -239,7 +238,7 @@ def _session(
             f"stall mode; got frames {[len(x) for x in inputs]}, {len(stalls)} stall modes"
         )
     models = sorted(asset("sim").glob("*.sv"))
-    sources = (*(dut.sources or _closure(binding.module)), *models)
+    sources = (*(dut.sources or closure({binding.module})), *models)
     build_dir, seconds_build = verilator.build(
         binding.module, _bench_text(binding, probes), sources, builds, waves.suffix if waves else ""
     )
@@ -263,21 +262,6 @@ def _session(
         counters = verilator.run(build_dir, folder, runs, [*names, "cycle_o", "dropped_o", "changed_o"], waves)
         seconds = seconds_build, time.perf_counter() - started
         yield _Session(dut, folder, frames, stalls, timeout, totals, counters, seconds)
-
-
-def _closure(module: str) -> tuple[Path, ...]:
-    """Library files that a module needs: all packages, itself and what it instantiates, directly or not."""
-    texts = {path: path.read_text() for path in library_sources()}
-    by_name = {path.stem: path for path in texts}
-    if module not in by_name:
-        raise unknown("module", module, by_name)
-    needed, pending = {path for path in texts if path.parent.name == "pkg"}, [by_name[module]]
-    while pending:
-        path = pending.pop()
-        needed.add(path)
-        names = set(re.findall(r"^\s*(br_\w+)\s*(?:#\(|\w+\s*\()", texts[path], re.MULTILINE))
-        pending += [by_name[name] for name in names if name in by_name and by_name[name] not in needed]
-    return tuple(path for path in texts if path in needed)
 
 
 def _bench_text(binding: Binding, probes: Mapping[str, Port]) -> str:
