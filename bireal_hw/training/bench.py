@@ -15,7 +15,6 @@ from bireal_hw.models.bireal import build_model
 from bireal_hw.models.randomise import random_images
 from bireal_hw.models.reference import ReferenceBiReal
 from bireal_hw.models.spec import ModelSpec
-from bireal_hw.training.evaluate import predict
 
 
 def alternate(contenders: Mapping[str, Callable[[], object]], rounds: int = 9) -> dict[str, float]:
@@ -64,15 +63,6 @@ def training_throughput(
         "train_reference_images_per_second": round(batch * steps / median["reference"], 1),
         "train_speedup": round(median["reference"] / median["ours"], 3),
         "train_conditions": _conditions(spec, batch),
-    }
-
-
-def evaluation_throughput(model: nn.Module, spec: ModelSpec, images: Tensor, rounds: int = 9) -> dict[str, Any]:
-    """Measure a network in eval mode, all of `images` (uint8 (N, C, H, W)) in one batch: torch_images_per_second."""
-    median = alternate({"torch": lambda: predict(model, images, batch=len(images))}, rounds)
-    return {
-        "torch_images_per_second": round(len(images) / median["torch"], 1),
-        "torch_conditions": _conditions(spec, len(images)),
     }
 
 

@@ -122,7 +122,7 @@ def train(
     with _exact_float32(), _quiet():
         trainer = pl.Trainer(
             max_epochs=config.epochs,
-            accelerator="auto",
+            accelerator="cuda" if torch.cuda.is_available() else "cpu",
             devices=1,
             deterministic=torch.cuda.is_available(),  # CPU kernels are; on a GPU they must be chosen
             logger=False,

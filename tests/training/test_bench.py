@@ -7,11 +7,9 @@ import time
 import pytest
 import torch
 
-from bireal_hw.models.bireal import build_model
-from bireal_hw.models.randomise import random_images
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training import bench
-from bireal_hw.training.bench import alternate, evaluation_throughput, training_throughput
+from bireal_hw.training.bench import alternate, training_throughput
 
 pytestmark = pytest.mark.torch
 
@@ -62,12 +60,6 @@ def test_each_contender_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(steps) == 12
     assert steps[:6] == [steps[0]] * 3 + [steps[3]] * 3
     assert len(set(steps)) == 2
-
-
-def test_evaluation_throughput() -> None:
-    found = evaluation_throughput(build_model(SPEC), SPEC, random_images(SPEC, 4, 0), rounds=1)
-    assert found["torch_images_per_second"] > 0
-    assert found["torch_conditions"]["batch"] == 4
 
 
 @pytest.mark.slow
