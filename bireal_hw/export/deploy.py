@@ -18,6 +18,7 @@ from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
 from torch import Tensor, nn
 
 from bireal_hw.errors import BirealError
+from bireal_hw.ir.encoding import half, signed_width
 from bireal_hw.models.bireal import INPUT_FRAC, BiReal, Block
 from bireal_hw.models.quantizers import (
     BitWeight,
@@ -42,15 +43,6 @@ SHIFT_MAX = 23
 
 WEIGHT_MAX = 127
 PIXEL_MAX = 255
-
-
-def signed_width(least: int, most: int) -> int:
-    """Return the bits of the smallest two's complement type that holds least..most.
-
-    >>> signed_width(-128, 127), signed_width(0, 128), signed_width(0, 0)
-    (8, 9, 1)
-    """
-    return 1 + max((-least - 1).bit_length() if least < 0 else 0, most.bit_length() if most > 0 else 0)
 
 
 def _per_channel(values: Tensor) -> Tensor:
@@ -84,6 +76,7 @@ class RealConv(nn.Module):
         self, name: str, conv: QuantConv2d, bn: nn.BatchNorm2d, in_frac: int, in_peak: int, frac: int, bits: int | None
     ) -> None:
         super().__init__()
+        self.frac = frac
         factor = _fold64(bn)
         weights = conv.weight.detach().double() * factor.view(-1, 1, 1, 1)
         bias = _bias64(bn)
@@ -93,9 +86,9 @@ class RealConv(nn.Module):
         while True:
             self.shift = in_frac + exponent - frac
             left = torch.exp2((-self.shift).clamp(min=0).double())
-            half = torch.where(self.shift > 0, torch.exp2(self.shift.double() - 1), 0)
+            rounding = torch.tensor([half(shift) for shift in self.shift.tolist()])
             w = torch.round(torch.ldexp(weights, exponent.view(-1, 1, 1, 1)))
-            h = torch.round(torch.ldexp(bias, in_frac + exponent)) + half
+            h = torch.round(torch.ldexp(bias, in_frac + exponent)) + rounding
             span = w.abs().sum(dim=(1, 2, 3)) * in_peak
             reach = (span + h.abs()) * left
             coarser = (reach >= EXACT) & (self.shift > 0)
@@ -133,7 +126,7 @@ class Affine(nn.Module):
         for shift in range(SHIFT_MAX, -1, -1):
             unit = 2.0 ** (shift + frac)
             g = torch.round(gain * unit)
-            h = torch.round(bias * unit) + (2 ** (shift - 1) if shift else 0)
+            h = torch.round(bias * unit) + half(shift)
             span = g.abs() * reach
             most_g, peak = int(g.abs().max()), int((span + h.abs()).max())
             if most_g <= GAIN_MAX and peak < EXACT:
@@ -145,6 +138,7 @@ class Affine(nn.Module):
             )
         self.g, self.h = g.long(), h.long()
         self.shift = shift
+        self.frac = frac
         self.peak = peak
         self.range = (int((h - span).min()) >> shift, int((h + span).max()) >> shift)
         self.register_buffer("scale", _per_channel(self.g.double() / unit))
@@ -167,8 +161,7 @@ class Pool(nn.Module):
         self.frac = int(quant.frac)
         # A mean over 2x2 has two more fraction bits than what it averages; a sum has none.
         self.shift = in_frac + (0 if whole else 2) - self.frac
-        half = 2 ** (self.shift - 1) if self.shift > 0 else 0
-        peak = window * 2 ** (in_bits - 1) + half
+        peak = window * 2 ** (in_bits - 1) + half(self.shift)
         self.peak = _check(name, peak if self.shift >= 0 else peak << -self.shift)
         self.register_buffer("rounding", torch.tensor(2.0 ** -(self.frac + 1)))
         self.quant = QuantIdentity(act_quant=GridAct, bits=8, frac=self.frac)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from brevitas.export import export_qonnx as brevitas_export
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
@@ -25,6 +24,11 @@ from qonnx.transformation.infer_shapes import InferShapes
 from bireal_hw.errors import BirealError
 from bireal_hw.export.deploy import DeployNet
 from bireal_hw.models.spec import ModelSpec
+
+with warnings.catch_warnings():
+    # Brevitas warns of its own deprecated parts and of extras it could use.
+    warnings.simplefilter("ignore")
+    from brevitas.export import export_qonnx as brevitas_export
 
 QUANT_INPUTS = ("", "scale", "zero_point", "bit_width")
 """Names of the inputs of qonnx's Quant and BipolarQuant."""
