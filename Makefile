@@ -34,7 +34,7 @@ hls:      ## Vitis HLS project (not there yet)
 synth:    ## resources by Yosys (not there yet)
 report:   ## one page with everything (not there yet)
 demo:     ## train to sim on handwritten digits, then the verdict
-all:      ## demo, hls, synth, report
+all:      ## demo, hls, synth, report (not there yet)
 bench:    ## speed of the golden model and of training
 
 $(verbs): $(ready)
