@@ -205,29 +205,19 @@ from bireal_hw.training.data import load_data
 from bireal_hw.training.fit import TrainConfig, train
 spec = ModelSpec("bireal18", 0.125, (8, 8), 1, 10)
 data = load_data("digits", image=(8, 8), limit=160)
-train(TrainConfig(spec, "digits", epochs=3, batch=32, settle=0.5), data, Path(sys.argv[1]))
+train(TrainConfig(spec, "digits", epochs=3, batch=32, settle=0.5), data, Path(sys.argv[1]), progress=False)
 """
 
 
-def test_a_killed_run_goes_on_from_its_last_epoch(finished: Path, tmp_path: Path) -> None:
-    def start() -> subprocess.Popen[str]:
-        environment = os.environ | {"PYTHONPATH": str(Path(fit.__file__).parents[2])}
-        command = [sys.executable, "-c", KILLED, str(tmp_path)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-
-    with start() as process:
-        assert process.stdout
+def test_a_killed_run_goes_on_from_its_last_epoch(finished: Path, tmp_path: Path, digits: Data) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(fit.__file__).parents[2])}
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], env=environment) as process:
         while not (tmp_path / "partial.ckpt").exists():
             assert process.poll() is None
             time.sleep(0.005)
         process.kill()
-        process.wait()
     assert not (tmp_path / "checkpoint.ckpt").exists()
-    with start() as process:
-        assert process.stdout
-        said = process.stdout.read().splitlines()
-    assert process.returncode == 0
-    assert 1 <= len(said) < 3
+    train(CONFIG, digits, tmp_path, progress=False)
     assert_same_run(tmp_path, finished)
 
 
