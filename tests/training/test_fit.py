@@ -210,7 +210,10 @@ train(TrainConfig(spec, "digits", epochs=3, batch=32, settle=0.5), data, Path(sy
 
 
 def test_a_killed_run_goes_on_from_its_last_epoch(finished: Path, tmp_path: Path, digits: Data) -> None:
-    environment = os.environ | {"PYTHONPATH": str(Path(fit.__file__).parents[2])}
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(fit.__file__).parents[2]),
+        "OMP_NUM_THREADS": str(torch.get_num_threads()),  # float sums depend on it
+    }
     with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], env=environment) as process:
         while not (tmp_path / "partial.ckpt").exists():
             assert process.poll() is None
