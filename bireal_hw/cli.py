@@ -16,9 +16,9 @@ from bireal_hw.errors import BirealError, unknown
 from bireal_hw.flows.config import UsageError, variables
 from bireal_hw.flows.verbs import VERBS, Verb
 
-FAILED, USAGE = 1, 2
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
-TRAIN_PACKAGES = ("torch", "brevitas", "lightning", "qonnx", "datasets", "kornia", "sklearn", "matplotlib", "PIL")
+TRAIN_PACKAGES = ("torch", "brevitas", "lightning", "qonnx", "datasets", "sklearn", "matplotlib", "PIL")
 """Packages of the train extra by the names they are imported by; the other commands work without them."""
 
 Chosen = tuple[Verb, list[str]]
@@ -43,6 +43,8 @@ def _run(arguments: list[str]) -> int:
     if name is not None and name not in VERBS:
         raise UsageError(unknown("command", name, VERBS))
     chosen = _app()(args=arguments, prog_name="bireal-hw", standalone_mode=False)
+    if chosen == INTERRUPTED:
+        raise KeyboardInterrupt  # typer turns Ctrl-C into a status
     if not isinstance(chosen, tuple):
         return 0  # help was shown
     verb, words = chosen

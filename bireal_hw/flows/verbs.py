@@ -127,7 +127,7 @@ def _demo(words: list[str]) -> int:
 
 
 def _bench(words: list[str]) -> int:
-    spec = _spec("bench", words, width=0.25, image=(16, 16), channels=1)
+    spec = _spec("bench", words, width=0.25, image=(32, 32), channels=3)
     figures = bench(spec)
     path = BUILD / "bench" / "bench.json"
     try:
