@@ -274,6 +274,15 @@ def test_ctrl_c_in_a_step_leaves_earlier_results(run: Bench, verb: str, monkeypa
     assert contents(RUN) == before
 
 
+def test_ctrl_c_in_the_parser_counts(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def press(words: list[str]) -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_joined", press)
+    with pytest.raises(KeyboardInterrupt):
+        cli.run(["train"])
+
+
 @pytest.mark.parametrize("verb", MADE)
 def test_an_error_in_a_step_leaves_earlier_results(run: Bench, verb: str) -> None:
     run.problems[verb] = BirealError("layer 3:\n  too wide")

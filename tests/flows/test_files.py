@@ -1,0 +1,145 @@
+"""Real steps on real files: broken ones are refused in one line, and a network of random weights says what it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bireal_hw import cli
+from tests.networks import tiny
+from tests.qonnx_writer import write
+
+Fail = Callable[[str], str]
+
+
+@pytest.fixture
+def fail(workdir: Path, capsys: pytest.CaptureFixture[str]) -> Fail:
+    """Run a command that must fail and return its one line."""
+
+    def fail(line: str) -> str:
+        assert cli.run(line.split()) == 1
+        err = capsys.readouterr().err
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        return err.strip()
+
+    return fail
+
+
+@pytest.fixture
+def net(workdir: Path) -> Path:
+    """Lower and generate a small network; returns its run's folder."""
+    write(tiny(), workdir / "net.onnx")
+    assert cli.run(["rtl", "net.onnx"]) == 0
+    return Path("build/net")
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "truncated": truncate,
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("hello\n"),
+    "binary": lambda path: path.write_bytes(bytes(range(256)) * 9),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_qonnx_file(net: Path, fail: Fail, damage: str) -> None:
+    graph = (net / "graph.json").read_text()
+    DAMAGE[damage](Path("net.onnx"))
+    assert "net/model.onnx" in fail("lower net.onnx")
+    assert (net / "graph.json").read_text() == graph
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_graph(net: Path, fail: Fail, damage: str) -> None:
+    tops = sorted((net / "pynq-z2/rtl").rglob("*.sv"))
+    DAMAGE[damage](net / "graph.json")
+    assert "build/net/graph.json" in fail("rtl run=net")
+    assert sorted((net / "pynq-z2/rtl").rglob("*.sv")) == tops
+
+
+def test_a_foreign_json_file_as_graph(net: Path, fail: Fail) -> None:
+    (net / "graph.json").write_text('{"name": "something else"}')
+    assert fail("rtl run=net") == (
+        "error: build/net/graph.json is not a graph of this version: format is None, wanted 'bireal_hw graph 1'"
+    )
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_checkpoint(workdir: Path, fail: Fail, damage: str) -> None:
+    import torch
+
+    path = Path("build/mine/checkpoint.ckpt")
+    path.parent.mkdir(parents=True)
+    torch.save({"state_dict": {"weight": torch.zeros(9)}}, path)
+    assert fail("export run=mine") == (
+        "error: checkpoint build/mine/checkpoint.ckpt was not written by bireal-hw: "
+        "it lacks format='bireal-hw checkpoint'; train again"
+    )
+    DAMAGE[damage](path)
+    assert re.fullmatch(
+        r"error: checkpoint build/mine/checkpoint.ckpt is broken, truncated or not a checkpoint; train again",
+        fail("export run=mine"),
+    )
+
+
+@pytest.mark.torch
+def test_a_folder_without_images(workdir: Path, fail: Fail) -> None:
+    Path("empty").mkdir()
+    assert fail("train dataset=folder data=empty") == (
+        "error: data=empty holds no images; expected parquet files or one subfolder of images per class"
+    )
+    assert fail("train dataset=folder") == (
+        "error: data set 'folder' needs data=DIR, a folder with parquet files or one subfolder per class"
+    )
+    assert not Path("build").exists() or not list(Path("build").iterdir())
+
+
+@pytest.mark.torch
+def test_every_output_of_an_untrained_network_says_so(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["rtl", "untrained=1", "width=0.125", "image=8x16", "classes=3", "run=random"]) == 0
+    assert "untrained: random weights" in capsys.readouterr().out
+    run = Path("build/random")
+    for name in ("export.json", "pynq-z2/rtl/build.json"):
+        assert json.loads((run / name).read_text())["untrained"] is True, name
+    assert json.loads((run / "graph.json").read_text())["info"]["untrained"] is True
+    assert "random weights" in (run / "graph.svg").read_text()
+    assert json.loads((run / "export.json").read_text())["input_shape"] == [1, 1, 8, 16]
+    (Path("net.onnx")).write_bytes((run / "model.onnx").read_bytes())
+    assert cli.run(["rtl", "net.onnx"]) == 0
+    assert json.loads(Path("build/net/pynq-z2/rtl/build.json").read_text())["untrained"] is True
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("when", ["while it loads", "while it trains"])
+def test_ctrl_c_ends_the_program_with_one_line(workdir: Path, when: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "bireal_hw", "train", "width=1", "epochs=1000"]
+    run = Path("build/bireal18-digits")
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        for _ in range(1200):
+            if when == "while it loads" or (run / "steps.json").exists():
+                break
+            time.sleep(0.1)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    expected = "interrupted: earlier results are as they were; the same command goes on from there\n"
+    assert (process.returncode, err) == (130, expected)
+    assert not run.exists() or {path.name for path in run.iterdir()} <= {"steps.json", "partial.ckpt"}
