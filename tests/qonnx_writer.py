@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -29,8 +30,8 @@ class Writer:
         self.constants.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
         return name
 
-    def node(self, kind: str, name: str, inputs: list[str], **attributes: object) -> str:
-        domain = {"domain": QONNX} if kind in ("Quant", "BipolarQuant") else {}
+    def node(self, kind: str, name: str, inputs: list[str], **attributes: Any) -> str:
+        domain: dict[str, Any] = {"domain": QONNX} if kind in ("Quant", "BipolarQuant") else {}
         self.nodes.append(helper.make_node(kind, inputs, [f"{name}_out"], name=name, **domain, **attributes))
         return f"{name}_out"
 
@@ -109,8 +110,8 @@ class Writer:
             raw = self.constant(f"{name}_raw", weights[:, :, 0, 0].T)
             w = self.quant(f"{name}_weight", raw, 8, float(scales[0]), "ROUND", narrow=1)
             acc = self.node("MatMul", name, [x, w])
-            bias = op.bias * np.exp2(exponents)
-            return self.node("Add", f"{name}_add", [acc, self.constant(f"{name}_h", bias)])
+            bias = self.constant(f"{name}_h", op.bias * np.exp2(exponents))
+            return self.node("Add", f"{name}_add", [acc, bias])
         raw = self.constant(f"{name}_raw", weights)
         w = self.quant(f"{name}_weight", raw, 8, scales.reshape(-1, 1, 1, 1), "ROUND", narrow=1)
         acc = self.node("Conv", name, [x, w], strides=[op.stride] * 2, pads=[op.pad] * 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_wrong_shapes_name_the_node() -> None:
         verify(dataclasses.replace(graph, nodes=tuple(nodes)))
 
 
-def _document() -> dict[str, object]:
+def _document() -> dict[str, Any]:
     return json.loads(dumps(tiny()))
 
 
@@ -94,8 +95,8 @@ def test_foreign_and_broken_files_stop_with_one_line(tmp_path: Path) -> None:
 def test_bits_are_stored_as_bits() -> None:
     document = _document()
     kinds = {
-        node["name"]: node["attributes"]["weights"]["array"]  # type: ignore[index]
-        for node in document["nodes"]  # type: ignore[attr-defined]
+        node["name"]: node["attributes"]["weights"]["array"]
+        for node in document["nodes"]
         if "weights" in node["attributes"]
     }
     assert kinds == {"stem": "int32", "conv1": "bits", "conv2": "bits", "down_conv": "int32", "classifier": "int32"}
