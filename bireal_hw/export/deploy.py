@@ -291,6 +291,50 @@ def to_deploy(model: BiReal, spec: ModelSpec) -> DeployNet:
         return DeployNet(copy.deepcopy(model).cpu(), spec).requires_grad_(False)
 
 
+def snap_to_grid(model: BiReal, spec: ModelSpec) -> DeployNet:
+    """Move the BatchNorm factors and biases of a trained network onto the hardware's grid, in place; deploy it.
+
+    Afterwards the trained network in eval mode rounds as the deploy model does, but for float32 noise. Each moves by
+    half a unit of its grid at most, 16 bits or so; but a Bi-Real network answers to a single flipped sign with many
+    more, so that without this step the two differ in as many images as two runs of the same training would.
+    """
+    deploy = to_deploy(model, spec)
+    stages = model.stages()
+    blocks = [block for stage in stages for block in stage.blocks()]
+    deployed = [module for module in deploy.modules() if isinstance(module, DeployBlock)]
+    with torch.no_grad():
+        _snap_bias(model.bn1, deploy.conv1)
+        for block, snapped in zip(blocks, deployed, strict=True):
+            affine = snapped.affine
+            alpha = channel_mean(block.binary_conv.weight.double()).flatten()
+            gain = affine.g.to(alpha) * 2.0 ** -(affine.shift + affine.frac)
+            # A quarter of a unit keeps float32 noise from deciding a tie.
+            bias = (affine.h - half(affine.shift) + (0.25 if affine.shift > 0 else 0)) * 2.0 ** -(
+                affine.shift + affine.frac
+            )
+            factor = torch.where(alpha > 0, gain / alpha, 0)
+            assert block.bn1.running_var is not None
+            block.bn1.weight.copy_(factor * torch.sqrt(block.bn1.running_var.double() + block.bn1.eps))
+            _set_bias(block.bn1, bias.to(alpha))
+            if block.downsample is not None:
+                _snap_bias(block.downsample.bn, snapped.downsample)
+        assert model.fc.bias is not None
+        model.fc.bias.copy_(deploy.classifier.h * 2.0**-deploy.frac / spec.pixels)
+    return deploy
+
+
+def _snap_bias(bn: nn.BatchNorm2d, conv: RealConv) -> None:
+    """Put the bias of the BatchNorm behind a real convolution on the accumulator's grid."""
+    rounding = torch.tensor([half(shift) - (0.25 if shift > 0 else 0) for shift in conv.shift.tolist()])
+    _set_bias(bn, torch.ldexp(conv.h.double() - rounding.double(), -(conv.shift + conv.frac)).to(bn.weight.device))
+
+
+def _set_bias(bn: nn.BatchNorm2d, bias: Tensor) -> None:
+    """Choose beta such that the folded bias, beta - mean * gamma / sqrt(variance + eps), is `bias`."""
+    assert bn.running_mean is not None
+    bn.bias.copy_(bias + bn.running_mean.double() * _fold64(bn))
+
+
 def count_saturated(deploy: DeployNet, images: Tensor, batch: int = 64) -> dict[str, int]:
     """Count the values that saturate in each layer that may, for pixels (N, C, H, W) in 0..255."""
     counts: dict[str, int] = {}

@@ -42,9 +42,10 @@ class Downsample(nn.Sequential):
 
 
 class Block(nn.Module):
-    """Compute shortcut(r) + BN(conv(sign(r))), not yet rounded to the stream's grid.
+    """Compute stream(shortcut(r) + BN(conv(sign(r)))), where `stream` rounds to the grid of the stage.
 
-    stride 1: the shortcut is r itself. stride 2: AvgPool 2x2, 8 bits, real 1x1 convolution, BatchNorm.
+    stride 1: the shortcut is r itself. stride 2: AvgPool 2x2, 8 bits, real 1x1 convolution, BatchNorm, then rounded to
+    the same grid: both inputs of the sum are on it, as in hardware.
     """
 
     def __init__(self, cin: int, cout: int, stride: int) -> None:
@@ -54,10 +55,11 @@ class Block(nn.Module):
         self.bn1 = nn.BatchNorm2d(cout)
         self.downsample = None if stride == 1 else Downsample(cin, cout)
 
-    def forward(self, r: Tensor) -> Tensor:
-        """Map the stream (N, Cin, H, W) to the next one before rounding, (N, Cout, H/stride, W/stride)."""
+    def forward(self, r: Tensor, stream: TrainedAct) -> Tensor:
+        """Map the stream (N, Cin, H, W) to the next one, (N, Cout, H/stride, W/stride)."""
         t = self.bn1(self.binary_conv(self.sign(r)))
-        return (r if self.downsample is None else self.downsample(r)) + t
+        shortcut = r if self.downsample is None else stream(self.downsample(r))
+        return stream(shortcut + t)
 
 
 class Stage(nn.Module):
@@ -78,7 +80,7 @@ class Stage(nn.Module):
     def forward(self, r: Tensor) -> Tensor:
         """Map the stream of the stage before to this stage's."""
         for block in self.blocks():
-            r = self.stream(block(r))
+            r = block(r, self.stream)
         return r
 
 

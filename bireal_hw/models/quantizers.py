@@ -58,7 +58,7 @@ class MagnitudeSign(Function):
     @staticmethod
     def forward(ctx: Any, w: Tensor, alpha: Tensor) -> Tensor:
         ctx.save_for_backward(w, alpha)
-        return hard_sign(w).mul_(alpha)
+        return torch.ge(w, 0, out=torch.empty_like(w)).mul_(2 * alpha).sub_(alpha)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:

@@ -23,6 +23,7 @@ from bireal_hw.export.deploy import (
     RealConv,
     count_saturated,
     range_quant,
+    snap_to_grid,
     to_deploy,
 )
 from bireal_hw.models.bireal import conv_bn
@@ -152,7 +153,7 @@ def test_blocks_saturate_at_the_stream_width() -> None:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_each_layer_stays_within_two_units_of_the_trained_one(name: str) -> None:
-    """The cause of a difference: bias and gain on the integer grid, and two roundings where training has one."""
+    """The cause of a difference: gain and bias on the integer grid move a value over a rounding edge or two."""
     spec = SPECS[name]
     model = network(name)
     deploy = to_deploy(model, spec)
@@ -160,13 +161,13 @@ def test_each_layer_stays_within_two_units_of_the_trained_one(name: str) -> None
     x = (p - model.mean.view(1, -1, 1, 1)) / 128
     with torch.no_grad():
         r = deploy.conv1(deploy.center(p))
-        close(model.layer1.stream(conv_bn(model.conv1, model.bn1, x)), r, deploy.conv1.frac)
+        close(model.stages()[0].stream(conv_bn(model.conv1, model.bn1, x)), r, deploy.conv1.frac)
         if deploy.maxpool is not None:
             r = deploy.maxpool(r)
         trained = [(stage, layer) for stage in model.stages() for layer in stage.blocks()]
         for (stage, layer), deployed in zip(trained, blocks(deploy), strict=True):
             after = deployed(r)
-            close(stage.stream(layer(r)), after, deployed.affine.frac)
+            close(layer(r, stage.stream), after, deployed.affine.frac)
             r = after
         q = deploy.pool(r)
         torch.testing.assert_close(model.pool_quant(r.sum(dim=(2, 3))), q, rtol=0, atol=0)
@@ -178,6 +179,23 @@ def close(trained: Tensor, deployed: Tensor, frac: int) -> None:
     units = (trained - deployed).abs() * 2.0**frac
     assert units.max() <= 2
     assert units.mean() < 0.5
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_snapped_network_is_its_own_deploy_model(name: str) -> None:
+    """Random networks amplify every flipped sign, so equal logits mean that none flipped."""
+    spec = SPECS[name]
+    model = copy.deepcopy(network(name))
+    images = random_images(spec, 12, 31).float()
+    before = to_deploy(model, spec)(images)
+    with torch.no_grad():
+        assert (model(images) * spec.pixels - before).abs().max() > 0.1
+        deploy = snap_to_grid(model, spec)
+        trained = model(images)
+    assert torch.equal(deploy(images), before)
+    # what is left is float32 noise of the classifier
+    torch.testing.assert_close(trained * spec.pixels, before, rtol=0, atol=1e-3)
+    assert torch.equal(to_deploy(model, spec)(images), before), "snapping twice changes nothing"
 
 
 def test_model_is_left_as_it_was() -> None:
@@ -210,6 +228,7 @@ def test_batchnorm_beyond_the_grid_is_refused() -> None:
         model.stages()[1].blocks()[2].bn1.weight[:] = 0
         model.stages()[1].blocks()[2].bn1.weight[3] = 1e5
         block_ = model.stages()[1].blocks()[2]
+        assert block_.bn1.running_var is not None
         gain = float(1e5 * block_.binary_conv.weight[3].abs().mean() / (block_.bn1.running_var[3] + 1e-5) ** 0.5)
     with pytest.raises(BirealError) as caught:
         to_deploy(model, SPECS["small"])

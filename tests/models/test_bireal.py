@@ -12,7 +12,7 @@ from torch import nn
 
 from bireal_hw.export.deploy import range_quant
 from bireal_hw.models.bireal import Block, build_model, set_observing
-from bireal_hw.models.layers import TrainedAct, TrainedConv
+from bireal_hw.models.layers import TrainedAct, TrainedConv, stream_act
 from bireal_hw.models.randomise import random_images, randomise
 from bireal_hw.models.reference import ReferenceBiReal, ReferenceSign
 from bireal_hw.models.spec import ModelSpec
@@ -62,9 +62,11 @@ def test_block_is_the_formula_of_the_paper(stride: int) -> None:
     block = Block(8, 8 * stride, stride)
     r = torch.randn(5, 8, 6, 4)
     r[0, 0, 0, :2] = torch.tensor([0.0, -0.0])
-    block(r)  # find the grid of the pooled shortcut
+    stream = stream_act(24)  # a grid so fine that its rounding does not show
+    block(r, stream)  # find the grids
     block.eval()
-    got = block(r)
+    stream.eval()
+    got = block(r, stream)
     weight = block.binary_conv.weight
     alpha = weight.abs().mean(dim=(1, 2, 3), keepdim=True)
     bits = torch.where(r >= 0, 1.0, -1.0)
@@ -92,7 +94,7 @@ def test_stream_of_a_stage_lies_on_one_grid() -> None:
         stage.stream.register_forward_hook(keep)
     with torch.no_grad():
         model(random_images(spec, 4, 1).float())
-    assert len(seen) == 1 + 16
+    assert len(seen) == 1 + 16 + 3  # stem, blocks, and the shortcuts of stride 2
     for index, r in seen:
         units = r * 2.0 ** int(range_quant(model.stages()[index].stream).frac)
         assert torch.equal(units, units.round())
@@ -144,7 +146,7 @@ def test_frozen_grids_hold_still() -> None:
     set_observing(model, False)
     with torch.no_grad():
         for block in model.stages()[0].blocks():
-            block.bn1.weight *= 50
+            block.bn1.weight.mul_(50)
     model(images)
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in before.items())
     set_observing(model, True)
