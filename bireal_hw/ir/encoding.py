@@ -18,7 +18,7 @@ def sign(x: ArrayLike) -> NDArray[np.int8]:
     >>> sign([-1, 0, 1]).tolist()
     [-1, 1, 1]
     """
-    return np.where(np.asarray(x) >= 0, np.int8(1), np.int8(-1))
+    return (np.atleast_1d(x) >= 0).view(np.int8).reshape(np.shape(x)) * np.int8(2) - np.int8(1)
 
 
 def bit(x: ArrayLike) -> NDArray[np.uint8]:
@@ -99,6 +99,15 @@ def weight_words(weights: NDArray[np.integer], pe: int, simd: int, width: int) -
     flat = weights.reshape(cout // pe, pe, -1, simd)
     words = flat.transpose(0, 2, 1, 3).reshape(-1, pe * simd)
     return pack_words(bit(words) if width == 1 else words, width)
+
+
+def limb_width(width: int) -> int:
+    """Bits of the widest part, at most 64, into which `width` bits can be cut evenly.
+
+    >>> [limb_width(48), limb_width(96), limb_width(512)]
+    [48, 48, 64]
+    """
+    return max(part for part in range(1, min(width, 64) + 1) if width % part == 0)
 
 
 def field_words(fields: list[tuple[NDArray[np.integer], int]], lanes: int) -> list[int]:

@@ -1,15 +1,15 @@
 """What every layer type tells about itself; each file of `bireal_hw/ops` holds one layer type.
 
-A layer is a frozen dataclass with its constants (weights and thresholds as numpy arrays) and four answers:
-`infer` (shape and exact integer range), `golden` (what it computes), `cost` (cycles) and `rtl` (module, parameters,
-memories). Ops import no emitter: `rtl` is data.
+A layer is a frozen dataclass with its constants (weights and thresholds as numpy arrays) and five answers:
+`infer` (shape and exact integer range), `golden` (what it computes), `cost` (cycles), `rtl` and `hls` (module or C++
+kernel, parameters, memories). Ops import no emitter: `rtl` and `hls` are data.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -65,19 +65,27 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Contents of a read-only memory: words of `width` bits, in address order."""
+    """Contents of a read-only memory, in address order.
+
+    Attributes:
+        width: bits of a word.
+        words: the words.
+        entry: bits of one entry, 1 to 64, where a program holds a word as an array of entries, the first in the low
+            bits; divides the width.
+    """
 
     width: int
     words: list[int]
+    entry: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One instance of a hardware module.
+    """One instance of a hardware module, in SystemVerilog or as a C++ kernel.
 
     Attributes:
-        module: SystemVerilog module.
-        parameters: integer parameters by their SystemVerilog name.
+        module: SystemVerilog module, or kernel in the namespace `bireal`.
+        parameters: integer parameters by name, the same in both languages.
         memories: by the name of the parameter that takes the file.
         inputs, output: stream ports.
     """
@@ -121,6 +129,10 @@ class Op(ABC):
     def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
         """Module, parameters and memories under a folding."""
 
+    def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
+        """The C++ kernel under a folding: `rtl` under the layer's own name, which is also the header's stem."""
+        return replace(self.rtl(fold, *inputs), module=self.kind)
+
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
         """Raise BirealError if the folding is not legal for this layer."""
         require_divides(self.kind, "lanes", fold.lanes, "channels", inputs[0].channels)
@@ -156,6 +168,11 @@ def require_divides(kind: str, factor: str, value: int, total: str, number: int)
         raise BirealError(
             f"{kind}: {total}={number} is not a multiple of {factor}={value}; choose {factor} from {legal}"
         )
+
+
+def with_beats(binding: Binding, tensor: TensorType) -> Binding:
+    """Add the parameter Beats: beats of a frame on the first input, which a C++ kernel counts and a module need not."""
+    return replace(binding, parameters={"Beats": tensor.beats(binding.inputs[0].lanes), **binding.parameters})
 
 
 def shared_lanes(pe: int, simd: int, k: int) -> int:

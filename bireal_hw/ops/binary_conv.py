@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from bireal_hw.ir.encoding import weight_words
+from bireal_hw.ir.encoding import limb_width, weight_words
 from bireal_hw.ir.op import (
     Array,
     Binding,
@@ -104,7 +104,13 @@ class BinaryConv(Op):
                 "AccWidth": out.dtype.width,
             },
             *self.rtl_ports(fold, x),
-            {"WeightFile": Memory(fold.pe * fold.simd, weight_words(self.weights, fold.pe, fold.simd, 1))},
+            {
+                "WeightFile": Memory(
+                    fold.pe * fold.simd,
+                    weight_words(self.weights, fold.pe, fold.simd, 1),
+                    entry=limb_width(fold.simd),
+                )
+            },
         )
 
 

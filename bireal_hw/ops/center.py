@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from bireal_hw.ir.encoding import field_words, signed_width
-from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port, require
+from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port, require, with_beats
 from bireal_hw.ir.types import DataType, TensorType
 
 OFFSET_WIDTH = 9
@@ -56,5 +56,8 @@ class Center(Op):
             "br_center",
             {"Channels": x.channels, "Lanes": fold.lanes, "OutWidth": out.dtype.width},
             *self.rtl_ports(fold, x),
-            {"OffsetFile": Memory(fold.lanes * OFFSET_WIDTH, words)},
+            {"OffsetFile": Memory(fold.lanes * OFFSET_WIDTH, words, OFFSET_WIDTH)},
         )
+
+    def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
+        return with_beats(super().hls(fold, *inputs), inputs[0])

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit, prange
 
 from bireal_hw.ir.encoding import field_words, signed_width
-from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port, require
+from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port, require, with_beats
 from bireal_hw.ir.types import DataType, TensorType
 
 
@@ -81,6 +81,7 @@ class Merge(Op):
         gain_width = signed_width(int(self.gain.min()), int(self.gain.max()))
         bias_width = signed_width(int(self.bias.min()), int(self.bias.max()))
         words = field_words([(self.gain, gain_width), (self.bias, bias_width)], fold.lanes)
+        entry = gain_width + bias_width
         return Binding(
             "br_merge",
             {
@@ -94,8 +95,11 @@ class Merge(Op):
                 "OutWidth": self.dtype.width,
             },
             *self.rtl_ports(fold, r, dot),
-            {"AffineFile": Memory(fold.lanes * (gain_width + bias_width), words)},
+            {"AffineFile": Memory(fold.lanes * entry, words, entry)},
         )
+
+    def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
+        return with_beats(super().hls(fold, *inputs), inputs[0])
 
 
 @njit(parallel=True, cache=True)

@@ -181,8 +181,10 @@ class RealConv(Op):
             *self.rtl_ports(fold, x),
             {
                 "WeightFile": Memory(
-                    fold.pe * fold.simd * WEIGHT_WIDTH, weight_words(self.weights, fold.pe, fold.simd, WEIGHT_WIDTH)
+                    fold.pe * fold.simd * WEIGHT_WIDTH,
+                    weight_words(self.weights, fold.pe, fold.simd, WEIGHT_WIDTH),
+                    entry=WEIGHT_WIDTH,
                 ),
-                "ScaleFile": Memory(lanes * (shift_width + bias_width), scale),
+                "ScaleFile": Memory(lanes * (shift_width + bias_width), scale, entry=shift_width + bias_width),
             },
         )

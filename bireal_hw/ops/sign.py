@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bireal_hw.ir import encoding
-from bireal_hw.ir.op import Array, Binding, Cost, Fold, Op, Port
+from bireal_hw.ir.op import Array, Binding, Cost, Fold, Op, Port, with_beats
 from bireal_hw.ir.types import BIPOLAR, TensorType
 
 
@@ -35,3 +35,6 @@ class Sign(Op):
             {"Lanes": fold.lanes, "InWidth": x.dtype.width},
             *self.rtl_ports(fold, x),
         )
+
+    def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
+        return with_beats(super().hls(fold, *inputs), inputs[0])

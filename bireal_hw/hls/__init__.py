@@ -1,0 +1,1 @@
+"""Writes the HLS C++ project of a network and simulates it."""

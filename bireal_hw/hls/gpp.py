@@ -1,0 +1,104 @@
+"""g++ with the open `ap_int` headers: where they are, and one compilation that is done once."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bireal_hw.errors import BirealError
+
+STANDARD = "-std=c++14"
+"""The oldest standard that the library is written for, and the one that Vitis HLS compiles with."""
+OPTIMISED = ("-O2",)
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
+HEADERS_OWN = ("-Wno-uninitialized", "-Wno-maybe-uninitialized")
+"""An ap_int that is declared without a value reads itself in its constructor; once that is inlined, the optimiser reports
+it as ours. Without optimisation the library compiles under all warnings, which a test does."""
+_PRELUDE = "#include <ap_int.h>\n#include <hls_stream.h>\n#include <fstream>\n#include <string>\n#include <vector>\n"
+
+
+def headers() -> Path:
+    """Return the folder of `ap_int.h` and `hls_stream.h` inside the installed hls4ml package.
+
+    Raises:
+        BirealError: the package is missing or has no such folder.
+    """
+    spec = importlib.util.find_spec("hls4ml")
+    if spec is None or spec.origin is None:
+        raise BirealError("C simulation needs the Python package hls4ml for its ap_int.h: pip install 'bireal-hw[hls]'")
+    folder = Path(spec.origin).parent / "templates" / "vivado" / "ap_types"
+    if not (folder / "ap_int.h").is_file():
+        raise BirealError(f"hls4ml is installed without {folder / 'ap_int.h'}: install the version in constraints.txt")
+    return folder
+
+
+def build(
+    name: str, source: Path | str, include: Path, builds: Path, flags: Sequence[str] = OPTIMISED, program: str = "g++"
+) -> Path:
+    """Compile one source file, unless the same text, headers and flags were compiled before; return the executable.
+
+    Args:
+        name: begins the name of the build's folder.
+        source: C++ text, or a file whose folder is on the include path.
+        include: folder of `bireal/*.hpp`.
+        builds: folder that keeps builds.
+        flags: of the compiler, beside the standard and the include paths.
+        program: the compiler.
+
+    Raises:
+        BirealError: there is no compiler, or the source does not compile; with the compiler's first error.
+    """
+    if shutil.which(program) is None:
+        raise BirealError("C simulation needs g++ on the PATH: install it with the system's packages")
+    open_headers = headers()
+    digest = hashlib.sha256(repr((tuple(flags), str(open_headers))).encode())
+    folder = source.parent if isinstance(source, Path) else None
+    for path in sorted([*include.rglob("*.hpp"), *(folder.rglob("*.[ch]pp") if folder else ())]):
+        digest.update(path.read_bytes())
+    digest.update(source.encode() if isinstance(source, str) else source.name.encode())
+    target = builds / f"hls-{name}-{digest.hexdigest()[:16]}"
+    if target.exists():
+        return target
+    builds.mkdir(parents=True, exist_ok=True)
+    prelude = _prelude(open_headers, builds, flags, program)
+    with tempfile.TemporaryDirectory(prefix=".hls-", dir=builds) as stage:
+        path = source if isinstance(source, Path) else Path(stage) / f"{name}.cpp"
+        if isinstance(source, str):
+            path.write_text(source)
+        command = [program, STANDARD, *flags, *WARNINGS, *HEADERS_OWN, "-include", str(prelude)]
+        command += ["-isystem", str(open_headers), "-I", str(include), str(path), "-o", f"{stage}/program"]
+        _compile(command, name)
+        Path(stage, "program").replace(target)
+    return target
+
+
+def _prelude(open_headers: Path, builds: Path, flags: Sequence[str], program: str) -> Path:
+    """Compile the open headers once for these flags: half of a kernel's compile time goes into them."""
+    version = subprocess.run([program, "-dumpfullversion"], capture_output=True, text=True, check=True).stdout
+    key = repr((STANDARD, tuple(flags), str(open_headers), version, _PRELUDE))
+    folder = builds / f"hls-headers-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    folder.mkdir(exist_ok=True)
+    header, compiled = folder / "prelude.hpp", folder / "prelude.hpp.gch"
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not compiled.exists():
+            header.write_text(_PRELUDE)
+            command = [program, STANDARD, *flags, "-isystem", str(open_headers), "-x", "c++-header", str(header)]
+            _compile([*command, "-o", f"{compiled}.tmp"], "the open headers")
+            Path(f"{compiled}.tmp").replace(compiled)
+    return header
+
+
+def _compile(command: list[str], what: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = (
+            [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines() or ["no message"]
+        )
+        raise BirealError(f"{what} does not compile: {' '.join(lines[0].split())}")

@@ -1,0 +1,100 @@
+// binary_conv: Kernel x Kernel binary convolution of an NHWC pixel stream.
+// Function       y[o] = 2*popcount(xnor(w[o], x)) - valid, over the taps inside the image; bit 1 means +1, bit 0 means
+//                -1
+// Stream in      beat = Simd channels of one pixel, lowest channel in bit 0; rows from the top, pixels from the left
+// Stream out     beat = Pe signed sums of AccWidth bits, lowest output channel in the low bits
+// Parameters     Simd divides InChannels, Pe divides OutChannels, 2*Pad < Kernel; AccWidth holds every sum
+// Memory         weights[(OutChannels/Pe)*(K/Simd)][Pe*Simd/Limb], K = Kernel*Kernel*InChannels: docs/architecture.md,
+//                section 4; a lane's Simd bits lie in entries of Limb bits, Limb = limb_width(Simd)
+// Throughput     a frame every max(Height*Width*C, Ho*Wo*(OutChannels/Pe)*Kernel*Kernel*C) iterations, C =
+//                InChannels/Simd, Ho and Wo the sides of the output image, for Stride <= Kernel or Kernel = 1; the first
+//                one takes C*N more at most, N = min(Height*Width, (Kernel-1-Pad)*Width + Kernel-Pad). An iteration
+//                waits only for input that the current window needs
+// Source         arXiv:1808.00278, section 3; golden in bireal_hw/ops/binary_conv.py
+#ifndef BIREAL_BINARY_CONV_HPP
+#define BIREAL_BINARY_CONV_HPP
+
+#include "common.hpp"
+#include "window.hpp"
+
+namespace bireal {
+
+template <class Config>
+struct BinaryWindow {
+  static constexpr int Height = Config::Height, Width = Config::Width;
+  static constexpr int Chunks = Config::InChannels / Config::Simd;
+  static constexpr int KernelH = Config::Kernel, KernelW = Config::Kernel;
+  static constexpr int StrideH = Config::Stride, StrideW = Config::Stride;
+  static constexpr int PadH = Config::Pad, PadW = Config::Pad;
+  static constexpr int Folds = Config::OutChannels / Config::Pe;
+  // Words of the weight memory.
+  static constexpr int Depth = Folds * KernelH * KernelW * Chunks;
+  static constexpr int Limb = limb_width(Config::Simd), Limbs = Config::Simd / Limb;
+};
+
+template <class Config>
+void binary_conv(hls::stream<ap_uint<Config::Simd>>& in,
+                 hls::stream<ap_uint<Config::Pe * Config::AccWidth>>& out,
+                 const Entry<BinaryWindow<Config>::Limb> (
+                     &weights)[BinaryWindow<Config>::Depth][Config::Pe * BinaryWindow<Config>::Limbs],
+                 int frames) {
+  static_assert(Config::OutChannels % Config::Pe == 0, "binary_conv: OutChannels must be a multiple of Pe");
+  static_assert(Config::InChannels % Config::Simd == 0, "binary_conv: InChannels must be a multiple of Simd");
+  typedef BinaryWindow<Config> Shape;
+  constexpr int Limb = Shape::Limb, Limbs = Shape::Limbs;
+
+  Window<Shape> window;
+  Entry<Limb> pixels[Window<Shape>::Words][Limbs];
+  BIREAL_HLS(ARRAY_RESHAPE variable=pixels complete dim=2)
+  ap_int<Config::AccWidth> sums[Config::Pe];
+  BIREAL_HLS(ARRAY_PARTITION variable=sums complete)
+  for (int p = 0; p < Config::Pe; ++p) {
+    BIREAL_HLS(UNROLL)
+    sums[p] = 0;
+  }
+
+  long left = frames * Window<Shape>::Beats, iterations = 0;
+  int word = 0;  // of the weights
+  while (left > 0) {
+    BIREAL_HLS(PIPELINE II=1 style=flp)
+    const bool ready = window.ready();
+    if (!ready && in.empty()) starved("binary_conv");
+    if (window.room() && !in.empty()) {
+      const ap_uint<Config::Simd> beat = in.read();
+      const int at = window.push();
+      for (int i = 0; i < Limbs; ++i) {
+        BIREAL_HLS(UNROLL)
+        pixels[at][i] = ap_uint<Limb>(beat.range((i + 1) * Limb - 1, i * Limb));
+      }
+    }
+    if (ready) {
+      const int at = window.address();
+      const bool first = window.first(), inside = window.inside(), last = window.last();
+      ap_uint<Config::Pe * Config::AccWidth> beat;
+      for (int p = 0; p < Config::Pe; ++p) {
+        BIREAL_HLS(UNROLL)
+        ap_int<Config::AccWidth> sum = first ? ap_int<Config::AccWidth>(0) : sums[p];
+        if (inside) {
+          int different = 0;
+          for (int i = 0; i < Limbs; ++i) {
+            BIREAL_HLS(UNROLL)
+            different += popcount<Limb>(weights[word][p * Limbs + i] ^ pixels[at][i]);
+          }
+          sum += Config::Simd - 2 * different;
+        }
+        sums[p] = sum;
+        if (last) set_element(beat, p, sum);
+      }
+      if (last) out.write(beat);
+      word = word == Shape::Depth - 1 ? 0 : word + 1;
+      window.next();
+      --left;
+    }
+    ++iterations;
+  }
+  ran(iterations);
+}
+
+}  // namespace bireal
+
+#endif

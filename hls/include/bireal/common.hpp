@@ -1,0 +1,148 @@
+// common.hpp: what every kernel shares: pragmas, elements of a beat, words of a memory, saturation, popcount.
+// A kernel is `void kernel<Config>(inputs, output, memories, frames)`. Config is a struct of `static constexpr int`s with
+// the names of the SystemVerilog parameters; there are no default sizes: a missing one does not compile. Every kernel
+// handles `frames` images in one call, and the images follow each other without a gap.
+// A kernel's loops report their iterations to `ran`, which costs nothing in hardware: C simulation counts cycles so.
+#ifndef BIREAL_COMMON_HPP
+#define BIREAL_COMMON_HPP
+
+#include <ap_int.h>
+#include <hls_stream.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+
+// BIREAL_AS_SYNTHESISED makes g++ take the few paths that differ in hardware, for a test that both give the same.
+#if defined(__SYNTHESIS__) || defined(BIREAL_AS_SYNTHESISED)
+#define BIREAL_SYNTHESIS
+#endif
+
+// BIREAL_HLS(PIPELINE II=1) is `#pragma HLS PIPELINE II=1` in synthesis; other compilers, which know no such pragma, see
+// nothing.
+#ifdef __SYNTHESIS__
+#define BIREAL_PRAGMA(text) _Pragma(#text)
+#define BIREAL_HLS(...) BIREAL_PRAGMA(HLS __VA_ARGS__)
+#else
+#define BIREAL_HLS(...)
+#endif
+
+namespace bireal {
+
+constexpr int max(int a, int b) { return a > b ? a : b; }
+constexpr int min(int a, int b) { return a < b ? a : b; }
+
+// Smallest power of two that is at least n.
+constexpr int power_of_two(int n) { return n <= 1 ? 1 : 2 * power_of_two((n + 1) / 2); }
+
+// Bits of the widest part, at most 64, into which `width` bits can be cut evenly.
+constexpr int limb_width(int width, int parts = 1) {
+  return width % parts == 0 && width / parts <= 64 ? width / parts : limb_width(width, parts + 1);
+}
+
+// An entry of a memory, Width bits, 1 to 64. A memory word is an array of entries, the first in the low bits. Synthesis
+// wants the exact width; g++ reads a table of plain integers a thousand times faster than one of ap_uint constants.
+#ifdef BIREAL_SYNTHESIS
+template <int Width>
+using Entry = ap_uint<Width>;
+#else
+template <int Bits>
+struct Plain : Plain<Bits - 1> {
+  static_assert(Bits <= 64, "an entry of a memory must have at most 64 bits");
+};
+template <>
+struct Plain<1> { typedef std::uint8_t type; };
+template <>
+struct Plain<9> { typedef std::uint16_t type; };
+template <>
+struct Plain<17> { typedef std::uint32_t type; };
+template <>
+struct Plain<33> { typedef std::uint64_t type; };
+
+template <int Width>
+using Entry = typename Plain<Width>::type;
+#endif
+
+// Bits At .. At+Width-1 of an entry as a signed number.
+template <int Width, int At, int Bits>
+ap_int<Width> field(const Entry<Bits>& entry) {
+  BIREAL_HLS(INLINE)
+  static_assert(At + Width <= Bits, "field: it must lie inside the entry");
+  return ap_int<Width>(ap_uint<Bits>(entry) >> At);
+}
+
+// Element `index` of a beat as a signed number of Width bits.
+template <int Width, int Bits>
+ap_int<Width> element(const ap_uint<Bits>& beat, int index) {
+  BIREAL_HLS(INLINE)
+  return ap_int<Width>(ap_uint<Width>(beat.range((index + 1) * Width - 1, index * Width)));
+}
+
+// Write element `index` of a beat.
+template <int Width, int Bits>
+void set_element(ap_uint<Bits>& beat, int index, const ap_int<Width>& value) {
+  BIREAL_HLS(INLINE)
+  beat.range((index + 1) * Width - 1, index * Width) = ap_uint<Width>(value);
+}
+
+// x clipped to the range of a signed number of Out bits.
+template <int Out, int In>
+ap_int<Out> saturate(const ap_int<In>& x) {
+  BIREAL_HLS(INLINE)
+  const ap_int<Out> kept = x;
+  if (kept == x) return kept;
+  const ap_int<Out> low = ap_int<Out>(1) << (Out - 1);
+  return x < 0 ? low : ap_int<Out>(~low);
+}
+
+// Ones of an entry, as hardware counts them.
+template <int Width>
+int popcount_by_bits(const ap_uint<Width>& x) {
+  BIREAL_HLS(INLINE)
+  ap_uint<8> count = 0;
+  for (int i = 0; i < Width; ++i) {
+    BIREAL_HLS(UNROLL)
+    count += x[i];
+  }
+  return count;
+}
+
+// Ones of an entry.
+template <int Width>
+int popcount(const Entry<Width>& x) {
+  BIREAL_HLS(INLINE)
+#ifdef BIREAL_SYNTHESIS
+  return popcount_by_bits<Width>(x);
+#else
+  return __builtin_popcountll(x);
+#endif
+}
+
+#ifdef __SYNTHESIS__
+inline void ran(long) {}
+inline void starved(const char*) {}
+#else
+// Iterations of the longest loop since the last call of `take_cycles`.
+inline long& longest_loop() {
+  static thread_local long iterations = 0;
+  return iterations;
+}
+// A loop's last statement to the world: how many iterations it took, which are cycles at an initiation interval of 1.
+inline void ran(long iterations) {
+  if (iterations > longest_loop()) longest_loop() = iterations;
+}
+// End a simulation whose kernel waits for input that nobody will send.
+inline void starved(const char* kernel) {
+  std::fprintf(stderr, "%s: its input ended before its windows\n", kernel);
+  std::exit(3);
+}
+inline long take_cycles() {
+  const long iterations = longest_loop();
+  longest_loop() = 0;
+  return iterations;
+}
+#endif
+
+}  // namespace bireal
+
+#endif

@@ -1,0 +1,36 @@
+// sign: fixed-point stream to bits.
+// Function       bit = 1 (meaning +1) where x >= 0, else 0 (meaning -1)
+// Stream in      beat = Lanes signed numbers of InWidth bits, lowest channel in the low bits
+// Stream out     beat = Lanes bits, lowest channel in bit 0
+// Parameters     Beats of a frame, Lanes >= 1, InWidth >= 1
+// Throughput     frames * Beats iterations: a frame every Beats cycles
+// Source         arXiv:1808.00278, section 3.1; golden in bireal_hw/ops/sign.py
+#ifndef BIREAL_SIGN_HPP
+#define BIREAL_SIGN_HPP
+
+#include "common.hpp"
+
+namespace bireal {
+
+template <class Config>
+void sign(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in, hls::stream<ap_uint<Config::Lanes>>& out,
+          int frames) {
+  static_assert(Config::Beats >= 1 && Config::Lanes >= 1, "sign: Beats and Lanes must be at least 1");
+  for (int frame = 0; frame < frames; ++frame) {
+    for (int i = 0; i < Config::Beats; ++i) {
+      BIREAL_HLS(PIPELINE II=1 style=flp)
+      const ap_uint<Config::Lanes * Config::InWidth> beat = in.read();
+      ap_uint<Config::Lanes> bits;
+      for (int l = 0; l < Config::Lanes; ++l) {
+        BIREAL_HLS(UNROLL)
+        bits[l] = !beat[(l + 1) * Config::InWidth - 1];
+      }
+      out.write(bits);
+    }
+  }
+  ran(static_cast<long>(frames) * Config::Beats);
+}
+
+}  // namespace bireal
+
+#endif

@@ -1,0 +1,132 @@
+// window: positions of a sliding window over an NHWC stream, each window read out Folds times.
+// Function       for every output pixel (oy, ox) in raster order, Folds times: the KernelH*KernelW taps in order (ky,
+//                kx), each as Chunks beats, lowest channels first; tap (ky, kx) is pixel (oy*StrideH - PadH + ky,
+//                ox*StrideW - PadW + kx), or padding where that lies outside the image
+// Use            the kernel owns the memory of Words beats; each iteration of its loop first asks ready() (the window's
+//                next beat has arrived), then may write a beat that arrives at push(), if room(), and if ready, reads the
+//                current beat at address() unless it is not inside(), and goes on with next()
+// Parameters     Shape: Height, Width, Chunks beats a pixel, KernelH, KernelW, StrideH, StrideW, PadH, PadW, Folds;
+//                2*PadH < KernelH, 2*PadW < KernelW
+// Throughput     a beat in and a beat out an iteration; while a window is read, all pixels of the next one can arrive, so
+//                a frame takes max(input beats, window beats) iterations where StrideH <= KernelH and StrideW <= KernelW
+// Source         the same state as rtl/lib/br_window.sv, step by step
+#ifndef BIREAL_WINDOW_HPP
+#define BIREAL_WINDOW_HPP
+
+#include "common.hpp"
+
+namespace bireal {
+
+template <class Shape>
+class Window {
+  static_assert(2 * Shape::PadH < Shape::KernelH, "window: PadH must be less than half of KernelH");
+  static_assert(2 * Shape::PadW < Shape::KernelW, "window: PadW must be less than half of KernelW");
+  static_assert(Shape::Height + 2 * Shape::PadH >= Shape::KernelH, "window: the image must be as high as the kernel");
+  static_assert(Shape::Width + 2 * Shape::PadW >= Shape::KernelW, "window: the image must be as wide as the kernel");
+  static_assert(Shape::StrideH >= 1 && Shape::StrideW >= 1, "window: strides must be at least 1");
+
+ public:
+  static constexpr int OutHeight = (Shape::Height + 2 * Shape::PadH - Shape::KernelH) / Shape::StrideH + 1;
+  static constexpr int OutWidth = (Shape::Width + 2 * Shape::PadW - Shape::KernelW) / Shape::StrideW + 1;
+  // Beats of all windows of a frame.
+  static constexpr long Beats = static_cast<long>(OutHeight) * OutWidth * Shape::Folds * Shape::KernelH *
+                                Shape::KernelW * Shape::Chunks;
+
+ private:
+  // All positions are linear: pixel (y, x) of the frame is y*Width + x, also for taps outside the image. A window is its
+  // origin (top left tap, possibly negative) and reaches Span pixels; the origin moves by one of three constants.
+  static constexpr int Span = (Shape::KernelH - 1) * Shape::Width + Shape::KernelW;
+  static constexpr int StepColumn = Shape::StrideW;
+  static constexpr int StepRow = Shape::StrideH * Shape::Width - (OutWidth - 1) * Shape::StrideW;
+  static constexpr int StepFrame = Shape::Height * Shape::Width - (OutHeight - 1) * Shape::StrideH * Shape::Width -
+                                   (OutWidth - 1) * Shape::StrideW;
+  static constexpr int MaxStep =
+      max(OutWidth > 1 ? StepColumn : 0, max(OutHeight > 1 ? StepRow : 0, StepFrame));
+
+ public:
+  // Beats of the memory: the window, what the next one adds, and one pixel more that absorbs a late start; rounded up
+  // to a power of two, so that addresses wrap by themselves.
+  static constexpr int Words = power_of_two((Span + MaxStep + 1) * Shape::Chunks);
+
+  bool ready() const { return surplus_ >= 0 || frames_ > 0; }
+  bool room() const { return surplus_ <= MaxStep; }
+  bool inside() const {
+    return row_ >= 0 && row_ < Shape::Height && column_ >= 0 && column_ < Shape::Width;
+  }
+  bool first() const { return chunk_ == 0 && kx_ == 0 && ky_ == 0; }
+  bool last() const { return chunk_ == Shape::Chunks - 1 && kx_ == Shape::KernelW - 1 && ky_ == Shape::KernelH - 1; }
+  int address() const { return read_; }
+
+  // Take the place of the next beat that arrives.
+  int push() {
+    BIREAL_HLS(INLINE)
+    const int at = write_;
+    write_ = wrap(write_ + 1);
+    if (++write_chunk_ == Shape::Chunks) {
+      write_chunk_ = 0;
+      ++surplus_;
+      if (++write_pixel_ == Shape::Height * Shape::Width) {
+        write_pixel_ = 0;
+        ++frames_;
+      }
+    }
+    return at;
+  }
+
+  // Go on to the next beat of the windows.
+  void next() {
+    BIREAL_HLS(INLINE)
+    const bool chunk_end = chunk_ == Shape::Chunks - 1, kx_end = kx_ == Shape::KernelW - 1;
+    const bool ky_end = ky_ == Shape::KernelH - 1, fold_end = fold_ == Shape::Folds - 1;
+    int step = 1;  // of the address, in beats
+    chunk_ = chunk_end ? 0 : chunk_ + 1;
+    if (chunk_end) {
+      kx_ = kx_end ? 0 : kx_ + 1;
+      ++column_;
+    }
+    if (chunk_end && kx_end) {
+      ky_ = ky_end ? 0 : ky_ + 1;
+      column_ -= Shape::KernelW;
+      ++row_;
+      step += (Shape::Width - Shape::KernelW) * Shape::Chunks;
+    }
+    if (chunk_end && kx_end && ky_end) {  // a pass is over: back to the window's origin, or on to the next window's
+      fold_ = fold_end ? 0 : fold_ + 1;
+      row_ -= Shape::KernelH;
+      int pixels = 0;
+      if (fold_end) pixels = next_window();
+      step = 1 + (pixels - Span) * Shape::Chunks;
+    }
+    read_ = wrap(read_ + step);
+  }
+
+ private:
+  static int wrap(int address) { return address & (Words - 1); }
+
+  // Move the origin; returns by how many pixels.
+  int next_window() {
+    BIREAL_HLS(INLINE)
+    const bool row_end = out_x_ == OutWidth - 1, frame_end = row_end && out_y_ == OutHeight - 1;
+    const int pixels = frame_end ? StepFrame : row_end ? StepRow : StepColumn;
+    out_x_ = row_end ? 0 : out_x_ + 1;
+    column_ = row_end ? -Shape::PadW : column_ + Shape::StrideW;
+    if (row_end) {
+      out_y_ = frame_end ? 0 : out_y_ + 1;
+      row_ = frame_end ? -Shape::PadH : row_ + Shape::StrideH;
+    }
+    if (frame_end) --frames_;
+    surplus_ -= pixels;
+    return pixels;
+  }
+
+  int surplus_ = Shape::PadH * Shape::Width + Shape::PadW - Span;  // pixels in beyond the window's last tap
+  int frames_ = 0;  // frames in completely minus frames read: above 0 nothing of the window is still to come
+  int write_ = 0, write_chunk_ = 0, write_pixel_ = 0;
+  int read_ = wrap(-(Shape::PadH * Shape::Width + Shape::PadW) * Shape::Chunks);
+  int chunk_ = 0, kx_ = 0, ky_ = 0, fold_ = 0, out_x_ = 0, out_y_ = 0;
+  int column_ = -Shape::PadW, row_ = -Shape::PadH;  // of the tap
+};
+
+}  // namespace bireal
+
+#endif
