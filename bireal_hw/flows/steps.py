@@ -31,12 +31,13 @@ from bireal_hw.passes.folding import TARGET_CYCLES, Folding, fold
 from bireal_hw.rtl import generate
 from bireal_hw.sim.network import simulate_network
 from bireal_hw.sim.runner import FREE, StallMode
+from bireal_hw.sim.verilator import waves_format
 
 PACKAGE = Path(__file__).parent.parent
 DEFAULT_BOARD = "pynq-z2"
 DEFAULT_IMAGES = 4
 STALLED = StallMode(source=0.3, sink=0.3, seed=1)
-"""The second run of `stalls=1`: either side holds the stream up in three cycles of ten."""
+"""The second run, unless `stalls=0`: either side holds the stream up in three cycles of ten."""
 
 Figures = dict[str, str]
 
@@ -285,9 +286,9 @@ def _sim(build: Build, folder: Path) -> Figures:
     images, origin = images_for(build.values, graph, build.config.images or DEFAULT_IMAGES)
     target = folder / build.board.name
     target.mkdir()
-    waves = target / "waves.fst" if build.config.waves else None
+    waves = target / f"waves{waves_format()}" if build.config.waves else None
     rtl = build.path / build.board.name / "rtl"
-    stalls = (FREE, STALLED) if build.config.stalls else (FREE,)
+    stalls = (FREE,) if build.config.stalls is False else (FREE, STALLED)
     dump = target / "mismatch"
     result = simulate_network(graph, folding, rtl, images, stalls, BUILD / "sim", waves, dump)
     about = {"board": build.board.name, "images_from": origin, **marks(build, graph)}
@@ -356,7 +357,7 @@ STEPS = {
             name="sim",
             needs=lambda build: "rtl",
             reads=("graph.json", "{board}/rtl"),
-            makes=("{board}/sim.json", "{board}/waves.fst", "{board}/mismatch"),
+            makes=("{board}/sim.json", "{board}/waves.fst", "{board}/waves.vcd", "{board}/mismatch"),
             settings=lambda build: {"images": build.config.images or DEFAULT_IMAGES},
             code=("golden", "sim", "sim/"),
             work=_sim,
