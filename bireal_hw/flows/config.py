@@ -128,8 +128,8 @@ class BuildConfig:
     run: str | None = _variable(run_name, "name of the folder in build/ (default <model>-<dataset>)")
     board: str | None = _variable(_board, f"{', '.join(boards.names())} (default pynq-z2)")
     untrained: bool | None = _variable(_flag("untrained"), "1: random weights and images, no data set")
-    stalls: bool | None = _variable(_flag("stalls"), "0: sim leaves out its second run, with random stalls at both ends")
-    waves: bool | None = _variable(_flag("waves"), "1: sim also writes waves.fst, or waves.vcd without the headers of lz4 and zlib")
+    stalls: bool | None = _variable(_flag("stalls"), "0: sim leaves out its second run, the one with random stalls")
+    waves: bool | None = _variable(_flag("waves"), "1: sim also writes waves.fst (.vcd where lz4 or zlib is missing)")
 
     def given(self) -> dict[str, Any]:
         """Return the variables that were given a value, by name."""
