@@ -23,6 +23,7 @@ ALLOWED = {
     "passes": {"ir", "ops"},
     "golden": {"ir", "ops"},
     "rtl": {"ir", "ops", "passes", "assets"},
+    "hls": {"golden", "sim", "passes", "ir", "ops", "assets"},
     "sim": {"golden", "rtl", "passes", "ir", "ops", "assets"},
 }
 EVERYTHING = {"flows", "cli", "__main__", "__init__"}

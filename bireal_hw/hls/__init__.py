@@ -1,1 +1,266 @@
-"""Writes the HLS C++ project of a network and simulates it."""
+"""Writes the HLS C++ project of a network: kernel calls joined by streams, memories, a test bench, a script.
+
+The kernels are the hand-written headers in `hls/include/bireal`; this emitter only sets parameters, writes memories as
+tables and wires streams, from the same dataflow as the SystemVerilog. The output depends on nothing but the graph, the
+folding, the part, the clock and the version: the same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from bireal_hw import __version__
+from bireal_hw.assets import asset
+from bireal_hw.errors import BirealError
+from bireal_hw.hls.tables import table, table_name
+from bireal_hw.ir.graph import Graph, dumps
+from bireal_hw.ir.op import Binding, Memory
+from bireal_hw.passes.dataflow import Dataflow, Instance, elaborate
+from bireal_hw.passes.folding import Folding
+
+TOP = "bireal_top"
+PROJECT = "project.json"
+WEIGHTS = "weights"
+VECTORS = "vectors"
+"""Folder of the test bench's images and logits."""
+SCRIPT = "run_hls.tcl"
+STREAM_DEPTH = 2
+"""Depth of a stream between two kernels: what a register slice holds."""
+LUT_WORDS = 64
+"""Memories of at most so many words go into LUTs: a block RAM holds 512 words or more."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A stream of the top function."""
+
+    name: str
+    width: int
+    depth: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A memory of the top function."""
+
+    name: str
+    memory: Memory
+
+    @property
+    def storage(self) -> str:
+        """Where it goes."""
+        return "bram" if len(self.memory.words) > LUT_WORDS else "lutram"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One kernel call.
+
+    Attributes:
+        name: of the layer, or of what stands between layers.
+        kernel: function of the namespace `bireal`.
+        parameters: of its Config.
+        inputs, outputs: names of streams.
+        tables: memories in the order of the kernel's arguments.
+    """
+
+    name: str
+    kernel: str
+    parameters: dict[str, int]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    tables: tuple[Table, ...] = ()
+
+    @property
+    def arguments(self) -> str:
+        """Arguments of the call; a fork has its outputs last, since their number is open."""
+        tables = (table.name for table in self.tables)
+        if self.kernel == "fork":
+            return ", ".join((*self.inputs, "frames", *self.outputs))
+        return ", ".join((*self.inputs, *self.outputs, *tables, "frames"))
+
+
+@dataclass(frozen=True)
+class Design:
+    """A network as C++: its kernel calls in dataflow order, its streams, and the dataflow that it was made from."""
+
+    flow: Dataflow
+    processes: tuple[Process, ...]
+    channels: tuple[Channel, ...]
+
+    @property
+    def headers(self) -> list[str]:
+        """Library headers that the top includes."""
+        kernels = {process.kernel for process in self.processes}
+        return sorted({HEADERS.get(kernel, kernel) for kernel in kernels})
+
+    @property
+    def tables(self) -> list[Table]:
+        """All memories."""
+        return [table for process in self.processes for table in process.tables]
+
+
+HEADERS = {"fork": "streams", "width_converter": "streams", "take_pixels": "axis", "give_logits": "axis"}
+"""Headers of the kernels that are no layers; a layer's header has its name."""
+
+
+def design(graph: Graph, folding: Folding) -> Design:
+    """Turn a graph and its folding into kernel calls and streams.
+
+    A register slice or a FIFO is no process here: it is the depth of the stream that passes through it.
+    """
+    flow = elaborate(graph, folding)
+    layers = {node.name: node.op.hls(folding[node.name], *graph.inputs_of(node)) for node in graph}
+    channels: dict[str, Channel] = {}
+    source: dict[str, str] = {}  # stream of the dataflow -> channel
+
+    def channel(stream: str, width: int) -> str:
+        name = source[stream] = f"{stream}_out"
+        channels[name] = Channel(name, width, STREAM_DEPTH)
+        return name
+
+    pixels, logits = flow.input, flow.output
+    ends = {"Beats": graph.input.pixels, "Lanes": pixels.lanes}
+    processes = [Process("image", "take_pixels", ends, ("s_axis",), (channel(pixels.name, pixels.width),))]
+    beats = {pixels.name: graph.input.pixels}
+    for instance in flow.instances:
+        module, binding = instance.binding.module, instance.binding
+        if module in ("br_reg_slice", "br_fifo"):
+            name = source[instance.outputs[0].name] = source[instance.inputs[0].name]
+            depth = max(channels[name].depth, binding.parameters.get("Depth", STREAM_DEPTH))
+            channels[name] = Channel(name, channels[name].width, depth)
+            beats[instance.outputs[0].name] = beats[instance.inputs[0].name]
+            continue
+        inputs = tuple(source[stream.name] for stream in instance.inputs)
+        outputs = tuple(channel(stream.name, stream.width) for stream in instance.outputs)
+        if instance.name in layers:
+            kernel, made = layers[instance.name], graph.types[instance.name].beats(binding.output.lanes)
+        else:
+            kernel, made = _between(instance, beats[instance.inputs[0].name])
+        beats.update({stream.name: made for stream in instance.outputs})
+        tables = tuple(
+            Table(f"{instance.name}_{table_name(parameter)}", memory) for parameter, memory in kernel.memories.items()
+        )
+        processes.append(Process(instance.name, kernel.module, kernel.parameters, inputs, outputs, tables))
+    ends = {"Beats": beats[logits.name], "Lanes": logits.lanes, "Width": logits.dtype.width}
+    processes.append(Process("logits", "give_logits", ends, (source[logits.name],), ("m_axis",)))
+    return Design(flow, tuple(processes), tuple(channels.values()))
+
+
+def _between(instance: Instance, beats: int) -> tuple[Binding, int]:
+    """The kernel of what stands between two layers, and the beats of a frame that it gives."""
+    binding = instance.binding
+    module = binding.module.removeprefix("br_")
+    if module == "fork":
+        parameters = {"Beats": beats, "Width": binding.parameters["Width"]}
+        return Binding(module, parameters, binding.inputs, binding.output), beats
+    if module == "width_converter":
+        made = beats * binding.inputs[0].lanes // binding.output.lanes
+        parameters = {"Beats": max(beats, made), **binding.parameters}
+        return Binding(module, parameters, binding.inputs, binding.output), made
+    raise BirealError(f"{binding.module} has no C++ kernel")
+
+
+def network_hash(graph: Graph, folding: Folding) -> str:
+    """Name a network with its folding: equal for equal hardware."""
+    folds = {name: (fold.pe, fold.simd, fold.lanes) for name, fold in sorted(folding.items())}
+    return hashlib.sha256((dumps(graph) + json.dumps(folds)).encode()).hexdigest()[:16]
+
+
+def generate(graph: Graph, folding: Folding, out_dir: Path, part: str, clock_mhz: float) -> Design:
+    """Write the project of a network into a folder that appears whole or not at all.
+
+    Leaves `top.hpp`, `top.cpp`, `weights/*.hpp`, `include/bireal/*.hpp` (the library), `tb.cpp`, `run_hls.tcl`,
+    `README.md` and `project.json` (network hash, part, clock, kernels with parameters, streams with depths). The test
+    bench's images and logits come with `simulate_network`.
+
+    Args:
+        graph: the network.
+        folding: a fold for every node (see `bireal_hw.passes.folding`).
+        out_dir: replaced if it exists.
+        part: device, package and speed grade.
+        clock_mhz: clock to synthesise for.
+    """
+    made = design(graph, folding)
+    context = {
+        "design": made,
+        "flow": made.flow,
+        "graph": graph,
+        "top": TOP,
+        "version": __version__,
+        "hash": network_hash(graph, folding),
+        "part": part,
+        "clock_mhz": clock_mhz,
+        "period_ns": f"{1000 / clock_mhz:.3f}",
+        "vectors": VECTORS,
+        "weights": WEIGHTS,
+        "script": SCRIPT,
+    }
+    temporary = out_dir.with_name(out_dir.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        shutil.copytree(asset("hls/include"), temporary / "include")
+        (temporary / WEIGHTS).mkdir()
+        for one in made.tables:
+            (temporary / WEIGHTS / f"{one.name}.hpp").write_text(_table_text(one))
+        for name in ("top.hpp", "top.cpp", "tb.cpp", SCRIPT, "README.md"):
+            (temporary / name).write_text(render(name, **context))
+        (temporary / PROJECT).write_text(json.dumps(_describe(made, context), indent=1) + "\n")
+        shutil.rmtree(out_dir, ignore_errors=True)
+        temporary.replace(out_dir)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return made
+
+
+def render(name: str, **context: Any) -> str:
+    """Fill the template of a generated file."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bireal_hw.hls", "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(f"{name}.j2").render(**context)
+
+
+def _table_text(one: Table) -> str:
+    words, width, entry = len(one.memory.words), one.memory.width, one.memory.entry
+    about = f"// {one.name}: {words} words of {width} bits, entries of {entry} bits from the low bits up."
+    return f'{about}\n#include "bireal/common.hpp"\n\n{table(one.name, one.memory)}\n'
+
+
+def _describe(made: Design, context: dict[str, Any]) -> dict[str, object]:
+    """The contents of project.json."""
+    return {
+        "name": made.flow.name,
+        "network": context["hash"],
+        "version": __version__,
+        "top": TOP,
+        "part": context["part"],
+        "clock_mhz": context["clock_mhz"],
+        "cycles_per_frame": made.flow.cycles,
+        "bottleneck": made.flow.bottleneck,
+        "kernels": [
+            {
+                "name": process.name,
+                "kernel": process.kernel,
+                "parameters": process.parameters,
+                "inputs": list(process.inputs),
+                "outputs": list(process.outputs),
+                "memories": {
+                    one.name: {"words": len(one.memory.words), "width": one.memory.width} for one in process.tables
+                },
+            }
+            for process in made.processes
+        ],
+        "streams": {one.name: {"width": one.width, "depth": one.depth} for one in made.channels},
+    }

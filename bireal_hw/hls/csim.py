@@ -71,7 +71,7 @@ def run_kernel(
         inputs=[(port, x.size // port.lanes // frames) for port, x in zip(binding.inputs, inputs, strict=True)],
         call=", ".join([*ports, *tables, "count"]),
     )
-    program = build(binding.module, text, include, builds, flags)
+    program = build(binding.module, text, builds, flags, include)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for port, x in zip(binding.inputs, inputs, strict=True):
@@ -81,16 +81,17 @@ def run_kernel(
     return KernelResult(outputs, tuple(int(line) for line in printed.split()))
 
 
-def execute(command: list[str], what: str) -> str:
-    """Run a simulation and return what it printed.
+def execute(command: list[str], what: str, seconds: float = 0) -> str:
+    """Run a simulation, which may take `seconds` more than the usual limit, and return what it printed.
 
     Raises:
         BirealError: it failed or hangs; with its last words.
     """
+    limit = TIMEOUT + seconds
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
     except subprocess.TimeoutExpired:
-        raise BirealError(f"{what}: the C simulation hangs: no end after {TIMEOUT} s") from None
+        raise BirealError(f"{what}: the C simulation hangs: no end after {limit:.0f} s") from None
     if "WARNING: Hls::stream" in done.stdout:
         line = next(line for line in done.stdout.splitlines() if "WARNING: Hls::stream" in line)
         raise BirealError(f"{what}: {line.removeprefix('WARNING: ')}")

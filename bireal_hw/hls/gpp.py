@@ -11,15 +11,17 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 
+COMPILER = "g++"
 STANDARD = "-std=c++14"
 """The oldest standard that the library is written for, and the one that Vitis HLS compiles with."""
 OPTIMISED = ("-O2",)
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 HEADERS_OWN = ("-Wno-uninitialized", "-Wno-maybe-uninitialized")
-"""An ap_int that is declared without a value reads itself in its constructor; once that is inlined, the optimiser reports
-it as ours. Without optimisation the library compiles under all warnings, which a test does."""
+"""An ap_int declared without a value reads itself in its constructor; once that is inlined, the optimiser reports it as
+ours. Without optimisation the library compiles under all warnings, which a test does."""
 _PRELUDE = "#include <ap_int.h>\n#include <hls_stream.h>\n#include <fstream>\n#include <string>\n#include <vector>\n"
 
 
@@ -39,49 +41,54 @@ def headers() -> Path:
 
 
 def build(
-    name: str, source: Path | str, include: Path, builds: Path, flags: Sequence[str] = OPTIMISED, program: str = "g++"
+    name: str, source: Path | str, builds: Path, flags: Sequence[str] = OPTIMISED, include: Path | None = None
 ) -> Path:
-    """Compile one source file, unless the same text, headers and flags were compiled before; return the executable.
+    """Compile a program, unless the same text, headers and flags were compiled before; return the executable.
 
     Args:
-        name: begins the name of the build's folder.
-        source: C++ text, or a file whose folder is on the include path.
-        include: folder of `bireal/*.hpp`.
+        name: begins the name of the executable.
+        source: folder of a generated project, or the text of one C++ file that uses the library.
         builds: folder that keeps builds.
         flags: of the compiler, beside the standard and the include paths.
-        program: the compiler.
+        include: folder of `bireal/*.hpp`; the project's own, or the library's, if None.
 
     Raises:
         BirealError: there is no compiler, or the source does not compile; with the compiler's first error.
     """
-    if shutil.which(program) is None:
+    if shutil.which(COMPILER) is None:
         raise BirealError("C simulation needs g++ on the PATH: install it with the system's packages")
     open_headers = headers()
-    digest = hashlib.sha256(repr((tuple(flags), str(open_headers))).encode())
-    folder = source.parent if isinstance(source, Path) else None
-    for path in sorted([*include.rglob("*.hpp"), *(folder.rglob("*.[ch]pp") if folder else ())]):
+    include = include or (source / "include" if isinstance(source, Path) else asset("hls/include"))
+    files = sorted([*include.rglob("*.hpp"), *(source.rglob("*.[ch]pp") if isinstance(source, Path) else ())])
+    digest = hashlib.sha256(repr((tuple(flags), str(open_headers), _version())).encode())
+    for path in files:
         digest.update(path.read_bytes())
-    digest.update(source.encode() if isinstance(source, str) else source.name.encode())
+    digest.update(source.encode() if isinstance(source, str) else b"")
     target = builds / f"hls-{name}-{digest.hexdigest()[:16]}"
     if target.exists():
         return target
     builds.mkdir(parents=True, exist_ok=True)
-    prelude = _prelude(open_headers, builds, flags, program)
+    prelude = _prelude(open_headers, builds, flags)
     with tempfile.TemporaryDirectory(prefix=".hls-", dir=builds) as stage:
-        path = source if isinstance(source, Path) else Path(stage) / f"{name}.cpp"
         if isinstance(source, str):
-            path.write_text(source)
-        command = [program, STANDARD, *flags, *WARNINGS, *HEADERS_OWN, "-include", str(prelude)]
-        command += ["-isystem", str(open_headers), "-I", str(include), str(path), "-o", f"{stage}/program"]
+            sources = [Path(stage) / f"{name}.cpp"]
+            sources[0].write_text(source)
+        else:
+            sources = sorted(source.glob("*.cpp"))
+        command = [COMPILER, STANDARD, *flags, *WARNINGS, *HEADERS_OWN, "-include", str(prelude)]
+        command += ["-isystem", str(open_headers), "-I", str(include), *map(str, sources), "-o", f"{stage}/program"]
         _compile(command, name)
         Path(stage, "program").replace(target)
     return target
 
 
-def _prelude(open_headers: Path, builds: Path, flags: Sequence[str], program: str) -> Path:
+def _version() -> str:
+    return subprocess.run([COMPILER, "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _prelude(open_headers: Path, builds: Path, flags: Sequence[str]) -> Path:
     """Compile the open headers once for these flags: half of a kernel's compile time goes into them."""
-    version = subprocess.run([program, "-dumpfullversion"], capture_output=True, text=True, check=True).stdout
-    key = repr((STANDARD, tuple(flags), str(open_headers), version, _PRELUDE))
+    key = repr((STANDARD, tuple(flags), str(open_headers), _version(), _PRELUDE))
     folder = builds / f"hls-headers-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     folder.mkdir(exist_ok=True)
     header, compiled = folder / "prelude.hpp", folder / "prelude.hpp.gch"
@@ -89,7 +96,7 @@ def _prelude(open_headers: Path, builds: Path, flags: Sequence[str], program: st
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not compiled.exists():
             header.write_text(_PRELUDE)
-            command = [program, STANDARD, *flags, "-isystem", str(open_headers), "-x", "c++-header", str(header)]
+            command = [COMPILER, STANDARD, *flags, "-isystem", str(open_headers), "-x", "c++-header", str(header)]
             _compile([*command, "-o", f"{compiled}.tmp"], "the open headers")
             Path(f"{compiled}.tmp").replace(compiled)
     return header

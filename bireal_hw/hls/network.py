@@ -1,0 +1,148 @@
+"""The whole network as C++: compiled, run on images, every logit against the golden model, cycles by its loops."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bireal_hw import golden
+from bireal_hw.errors import BirealError
+from bireal_hw.hls import PROJECT, VECTORS, network_hash
+from bireal_hw.hls.csim import execute
+from bireal_hw.hls.gpp import OPTIMISED, build
+from bireal_hw.ir.graph import Graph
+from bireal_hw.ir.op import Array
+from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.passes.folding import Folding
+from bireal_hw.sim.packing import parse_beats
+
+SECONDS = 120.0
+"""Time after which a simulation begins no more images."""
+MIN_FRAMES = 3
+"""Images driven at least, one and then two in a call, whose difference in cycles is the interval of images."""
+
+
+def simulate_network(
+    graph: Graph,
+    folding: Folding,
+    project: Path,
+    images: Array,
+    builds: Path,
+    seconds: float = SECONDS,
+    flags: tuple[str, ...] = OPTIMISED,
+    dump: Path | None = None,
+) -> dict[str, Any]:
+    """Run images through a generated project and compare every logit.
+
+    The images that were computed stay in the project with the golden model's logits, as the vectors of its test bench.
+
+    Args:
+        graph: the network that the project was generated from.
+        folding: the folding that it was generated with.
+        project: folder written by `bireal_hw.hls.generate`.
+        images: (N, H, W, C) uint8.
+        builds: folder that keeps builds.
+        seconds: begin no more images after this time; the first one is always computed.
+        flags: of the compiler.
+        dump: folder for both tensors of the first layer that differs, written only on a mismatch.
+
+    Returns:
+        images, outputs_compared, mismatches, first_mismatch (layer, index, want, got, or None), cycles_per_frame (None
+        if time allowed one image only), cycles_predicted, cycles (of each kernel), seconds_build, seconds_run.
+
+    Raises:
+        BirealError: the project is of another network, a tool is missing, or the program does not end well.
+    """
+    golden.check_images(graph, images)
+    if not len(images):
+        raise BirealError("images=0 is out of range: simulate 1 or more")
+    check_project(graph, folding, project)
+    start = time.perf_counter()
+    program = build(graph.name, project, builds, flags)
+    built = time.perf_counter()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        frames = np.resize(images, (max(len(images), MIN_FRAMES), *images.shape[1:]))
+        _write_images(folder, frames)
+        execute([str(program), name, str(seconds)], graph.name, seconds)
+        ran = time.perf_counter()
+        got = np.loadtxt(folder / "computed.txt", np.int64, ndmin=2)
+        cycles = _intervals(folder / "cycles.txt")
+        want = np.resize(golden.run(graph, images[: len(got)]), (len(got), graph.output.channels))
+        done = min(len(got), len(images))
+        mismatches = int(np.count_nonzero(got[:done] != want[:done]))
+        first = None
+        if (got != want).any():
+            at = int(np.flatnonzero((got != want).any(axis=1))[0])
+            first = _first_mismatch(graph, folding, program, frames[at : at + 1], at, dump)
+    vectors = project / VECTORS
+    vectors.mkdir(exist_ok=True)
+    _write_images(vectors, images[:done])
+    np.savetxt(vectors / "logits.txt", want[:done], "%d")
+    return {
+        "images": done,
+        "outputs_compared": done * graph.output.channels,
+        "mismatches": mismatches,
+        "first_mismatch": first,
+        "cycles_per_frame": max(cycles.values()) if cycles else None,
+        "cycles_predicted": elaborate(graph, folding).cycles,
+        "cycles": cycles,
+        "seconds_build": round(built - start, 2),
+        "seconds_run": round(ran - built, 2),
+    }
+
+
+def check_project(graph: Graph, folding: Folding, project: Path) -> None:
+    """Raise BirealError unless the folder holds the project of this network with this folding."""
+    try:
+        found = json.loads((project / PROJECT).read_text())["network"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BirealError(f"{project} holds no generated project: generate it first") from None
+    if found != network_hash(graph, folding):
+        raise BirealError(
+            f"{project} was generated from another network or folding ({found}, not {network_hash(graph, folding)}): "
+            "generate it again"
+        )
+
+
+def _write_images(folder: Path, images: Array) -> None:
+    np.savetxt(folder / "images.txt", images.reshape(len(images), -1), "%d")
+
+
+def _intervals(path: Path) -> dict[str, int]:
+    """Cycles that each kernel adds for one image more; nothing unless two images were computed in a call."""
+    rows = [line.split() for line in path.read_text().splitlines()]
+    calls = {count: {name: int(cycles) for name, c, cycles in rows if c == count} for count in ("1", "2")}
+    return {name: cycles - calls["1"][name] for name, cycles in calls["2"].items()}
+
+
+def _first_mismatch(
+    graph: Graph, folding: Folding, program: Path, image: Array, number: int, dump: Path | None
+) -> dict[str, Any] | None:
+    """Compute one image again with every stream written down; find the first layer, in dataflow order, that differs."""
+    ports = {node.name: node.op.hls(folding[node.name], *graph.inputs_of(node)).output for node in graph}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _write_images(folder, image)
+        execute([str(program), name, "0", name], graph.name)
+        for layer, want in golden.tensors(graph, image):
+            got = parse_beats((folder / f"{layer}.hex").read_bytes(), ports[layer]).reshape(want.shape)
+            differs = np.argwhere(want != got)
+            if len(differs):
+                index = tuple(int(i) for i in differs[0])
+                if dump is not None:
+                    dump.mkdir(parents=True, exist_ok=True)
+                    np.save(dump / f"{layer}_want.npy", want)
+                    np.save(dump / f"{layer}_got.npy", got)
+                return {
+                    "layer": layer,
+                    "index": [number, *index[1:]],
+                    "want": int(want[index]),
+                    "got": int(got[index]),
+                }
+    return None
