@@ -157,6 +157,8 @@ def bring(build: Build, name: str, asked: bool = True) -> None:
     Raises:
         BirealError: whatever the step has to say about its input.
     """
+    if not asked and any(made.step == name for made in build.made):
+        return  # this command has brought it already
     step = STEPS[name]
     if build.origin not in step.origins:
         how = "has random weights" if build.origin == "untrained" else f"was brought as {build.values['file']}"

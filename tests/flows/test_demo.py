@@ -10,7 +10,14 @@ from bireal_hw.errors import BirealError
 from bireal_hw.flows import demo, verbs
 from bireal_hw.flows.demo import Check, as_integers, check_accuracy, check_hardware, check_same
 
-GOOD = {"images": 4, "outputs_compared": 40, "mismatches": 0, "cycles_per_frame": 900, "cycles_predicted": 900}
+GOOD = {
+    "images": 4,
+    "runs": 2,
+    "outputs_compared": 40,
+    "mismatches": 0,
+    "cycles_per_frame": 900,
+    "cycles_predicted": 900,
+}
 
 
 def held(checks: list[Check]) -> list[bool]:
@@ -23,6 +30,7 @@ def held(checks: list[Check]) -> list[bool]:
         ({}, [True, True]),
         ({"mismatches": 1}, [False, True]),
         ({"images": 3}, [False, True]),
+        ({"runs": 1}, [False, True]),
         ({"outputs_compared": 0}, [False, True]),
         ({"cycles_per_frame": 901}, [True, False]),
         ({"cycles_per_frame": 899}, [True, False]),
