@@ -85,6 +85,7 @@ class Dataflow:
 
 SLICED = ("br_real_conv", "br_binary_conv", "br_merge", "br_avg_pool", "br_max_pool")
 """Modules with logic behind their last register or in front of their ready; the others pass beats through."""
+CONVERTER = "br_width_converter"
 
 
 def elaborate(graph: Graph, folding: Folding) -> Dataflow:
@@ -118,31 +119,17 @@ class _Elaboration:
         ]
         self.costs[node.name] = node.op.cost(fold, *types)
         output = self._place(node.name, binding, inputs)
-        beats = burst_beats(node, self.graph.types[node.name], output.lanes)
-        if beats:
-            return self._place(f"{node.name}_fifo", _pipe("br_fifo", output, {"Depth": beats}), [output])
-        if binding.module in SLICED:
-            output = self._place(f"{node.name}_slice", _pipe("br_reg_slice", output, {}), [output])
+        for name, behind in tail(node, binding, self.graph.types[node.name]):
+            output = self._place(name, behind, [output])
         return output
 
     def _join(self, stream: Stream, node: Node, index: int, port: Port) -> Stream:
-        """FIFO and width converters in front of one input of a layer."""
-        if isinstance(node.op, Merge) and index == 0:
-            depth = shortcut_beats(self.graph, self.folding, node, stream.lanes)
-            stream = self._place(f"{node.name}_fifo", _pipe("br_fifo", stream, {"Depth": depth}), [stream])
+        """Place what stands in front of one input of a layer."""
         tensor = self.graph.types[node.inputs[index]]
-        common = math.gcd(stream.lanes, port.lanes)
-        for step, lanes in enumerate((common, port.lanes)):
-            if lanes != stream.lanes:
-                name = f"{node.name}_in{index}_width{step}"
-                binding = Binding(
-                    "br_width_converter",
-                    {"ElemWidth": stream.dtype.width, "InLanes": stream.lanes, "OutLanes": lanes},
-                    (Port("s_axis", stream.lanes, stream.dtype),),
-                    Port("m_axis", lanes, stream.dtype),
-                )
-                self.costs[name] = Cost(tensor.beats(min(lanes, stream.lanes)), latency=0)
-                stream = self._place(name, binding, [stream])
+        for name, binding in joint(self.graph, node, index, Port("", stream.lanes, stream.dtype), port.lanes):
+            if binding.module == CONVERTER:
+                self.costs[name] = Cost(converter_cycles(binding, tensor), latency=0)
+            stream = self._place(name, binding, [stream])
         return stream
 
     def _place(self, name: str, binding: Binding, inputs: list[Stream]) -> Stream:
@@ -157,8 +144,7 @@ class _Elaboration:
         if len(readers) < 2:
             self.branches.update({(tensor, node.name, i): stream for node, i in readers})
             return
-        port = Port("m_axis", stream.lanes, stream.dtype)
-        binding = Binding("br_fork", {"Width": stream.width, "Outputs": len(readers)}, (_renamed(port),), port)
+        binding = fork(Port("", stream.lanes, stream.dtype), len(readers))
         name = f"{stream.name}_fork"
         outputs = [Stream(f"{tensor}_to_{node.name}", name, stream.lanes, stream.dtype) for node, _ in readers]
         self.instances.append(Instance(name, binding, (stream,), tuple(outputs)))
@@ -166,14 +152,59 @@ class _Elaboration:
             self.branches[tensor, node.name, i] = output
 
 
-def _renamed(port: Port) -> Port:
-    return Port("s_axis", port.lanes, port.dtype)
+Part = tuple[str, Binding]
+"""Name and binding of an instance between two layers."""
 
 
-def _pipe(module: str, stream: Stream, parameters: dict[str, int]) -> Binding:
+def tail(node: Node, binding: Binding, out: TensorType) -> list[Part]:
+    """Return what stands behind a layer: a FIFO or a register slice, or nothing."""
+    beats = burst_beats(node, out, binding.output.lanes)
+    if beats:
+        return [(f"{node.name}_fifo", _pipe("br_fifo", binding.output, {"Depth": beats}))]
+    if binding.module in SLICED:
+        return [(f"{node.name}_slice", _pipe("br_reg_slice", binding.output, {}))]
+    return []
+
+
+def joint(graph: Graph, node: Node, index: int, source: Port, wanted: int) -> list[Part]:
+    """Return what stands between a stream and one input of a layer: the FIFO of a shortcut, width converters.
+
+    Args:
+        graph: the network.
+        node: the layer.
+        index: of its input.
+        source: lanes and format of the stream.
+        wanted: lanes of the layer's port.
+    """
+    parts: list[Part] = []
+    if isinstance(node.op, Merge) and index == 0:
+        depth = shortcut_beats(graph, node, source.lanes)
+        parts.append((f"{node.name}_fifo", _pipe("br_fifo", source, {"Depth": depth})))
+    lanes = source.lanes
+    for step, after in enumerate((math.gcd(source.lanes, wanted), wanted)):
+        if after != lanes:
+            ports = (Port("s_axis", lanes, source.dtype),), Port("m_axis", after, source.dtype)
+            parameters = {"ElemWidth": source.dtype.width, "InLanes": lanes, "OutLanes": after}
+            parts.append((f"{node.name}_in{index}_width{step}", Binding(CONVERTER, parameters, *ports)))
+            lanes = after
+    return parts
+
+
+def converter_cycles(converter: Binding, tensor: TensorType) -> int:
+    """Cycles a frame takes through a width converter."""
+    return tensor.beats(min(converter.parameters["InLanes"], converter.parameters["OutLanes"]))
+
+
+def fork(stream: Port, readers: int) -> Binding:
+    """Return the fork that gives each of several readers its own handshake."""
+    source, sink = (Port(name, stream.lanes, stream.dtype) for name in ("s_axis", "m_axis"))
+    return Binding("br_fork", {"Width": stream.width, "Outputs": readers}, (source,), sink)
+
+
+def _pipe(module: str, stream: Port, parameters: dict[str, int]) -> Binding:
     """A module that takes and gives the same stream."""
-    port = Port("m_axis", stream.lanes, stream.dtype)
-    return Binding(module, {"Width": stream.width, **parameters}, (_renamed(port),), port)
+    source, sink = (Port(name, stream.lanes, stream.dtype) for name in ("s_axis", "m_axis"))
+    return Binding(module, {"Width": stream.width, **parameters}, (source,), sink)
 
 
 def burst_beats(node: Node, out: TensorType, lanes: int) -> int:
@@ -187,7 +218,7 @@ def burst_beats(node: Node, out: TensorType, lanes: int) -> int:
     return 0
 
 
-def shortcut_beats(graph: Graph, folding: Folding, merge: Node, lanes: int) -> int:
+def shortcut_beats(graph: Graph, merge: Node, lanes: int) -> int:
     """Depth of the FIFO in front of a merge's shortcut input.
 
     The convolution of a block gives its first sums for pixel i when its window buffer holds pixel i + pad*Width + pad,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 
-from bireal_hw.errors import out_of_range
+from bireal_hw.errors import BirealError, out_of_range
 from bireal_hw.ir.graph import INPUT, Graph, Node
 from bireal_hw.ir.op import Fold, divisors, shared_lanes
 from bireal_hw.ops import BinaryConv, Merge, RealConv
@@ -57,19 +57,33 @@ def complete(graph: Graph, chosen: Folding) -> Folding:
             folding[node.name] = Fold(lanes=shared_lanes(source.pe, source.simd, conv.op.k))
         else:
             folding[node.name] = Fold(lanes=lanes[node.inputs[0]])
-        op.check_fold(folding[node.name], *inputs)
+        try:
+            op.check_fold(folding[node.name], *inputs)
+        except BirealError as error:
+            raise BirealError(f"{node.name}: {error}") from None
         lanes[node.name] = op.rtl_ports(folding[node.name], *inputs)[1].lanes
     return folding
 
 
-def _fold_conv(graph: Graph, node: Node, target_cycles: int) -> Fold:
-    """The least Pe*Simd within the target, else the fastest."""
-    op, (x,) = node.op, graph.inputs_of(node)
+def legal_folds(node: Node) -> list[Fold]:
+    """Return all foldings of a convolution, in ascending order of Pe, then Simd."""
+    pes, simds = factors(node)
+    return [Fold(pe=pe, simd=simd) for pe, simd in itertools.product(pes, simds)]
+
+
+def factors(node: Node) -> tuple[list[int], list[int]]:
+    """Return what Pe and Simd of a convolution can be."""
+    op = node.op
     assert isinstance(op, BinaryConv | RealConv)
     cout, kernel, _, cin = op.weights.shape
     row = kernel * cin if isinstance(op, RealConv) and kernel > 1 else cin
-    choices = [Fold(pe=pe, simd=simd) for pe, simd in itertools.product(divisors(cout), divisors(row))]
-    cycles = {choice: op.cost(choice, x).cycles for choice in choices}
+    return divisors(cout), divisors(row)
+
+
+def _fold_conv(graph: Graph, node: Node, target_cycles: int) -> Fold:
+    """The least Pe*Simd within the target, else the fastest."""
+    choices = legal_folds(node)
+    cycles = {choice: node.op.cost(choice, *graph.inputs_of(node)).cycles for choice in choices}
     fitting = [choice for choice in choices if cycles[choice] <= target_cycles]
     if not fitting:
         return min(choices, key=lambda c: (cycles[c], c.pe * c.simd, c.pe))
