@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from bireal_hw import __version__
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.hls.tables import table, table_name
-from bireal_hw.ir.graph import Graph, dumps
+from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Binding, Memory
 from bireal_hw.passes.dataflow import Dataflow, Instance, elaborate
 from bireal_hw.passes.folding import Folding
@@ -102,6 +103,19 @@ class Design:
         return sorted({HEADERS.get(kernel, kernel) for kernel in kernels})
 
     @property
+    def widest(self) -> int:
+        """Bits of the widest beat, in a stream or inside a kernel, rounded up to 1024."""
+        inner = (("Kernel", "InChannels", "InWidth"), ("Pe", "AccWidth"), ("Lanes", "SumWidth"))
+        widths = [channel.width for channel in self.channels]
+        for factors in inner:
+            widths += [
+                math.prod(process.parameters[name] for name in factors)
+                for process in self.processes
+                if process.parameters.keys() >= set(factors)
+            ]
+        return -(-max(widths) // 1024) * 1024
+
+    @property
     def tables(self) -> list[Table]:
         """All memories."""
         return [table for process in self.processes for table in process.tables]
@@ -168,10 +182,16 @@ def _between(instance: Instance, beats: int) -> tuple[Binding, int]:
     raise BirealError(f"{binding.module} has no C++ kernel")
 
 
-def network_hash(graph: Graph, folding: Folding) -> str:
-    """Name a network with its folding: equal for equal hardware."""
-    folds = {name: (fold.pe, fold.simd, fold.lanes) for name, fold in sorted(folding.items())}
-    return hashlib.sha256((dumps(graph) + json.dumps(folds)).encode()).hexdigest()[:16]
+def network_hash(made: Design) -> str:
+    """Name a network with its folding: equal for equal kernels, streams and memories."""
+    digest = hashlib.sha256(
+        repr([(p.name, p.kernel, p.parameters, p.inputs, p.outputs) for p in made.processes]).encode()
+    )
+    digest.update(repr(made.channels).encode())
+    for one in made.tables:
+        digest.update(repr((one.name, one.memory.width, one.memory.entry)).encode())
+        digest.update(b"".join(word.to_bytes(one.memory.width // 8 + 1, "little") for word in one.memory.words))
+    return digest.hexdigest()[:16]
 
 
 def generate(graph: Graph, folding: Folding, out_dir: Path, part: str, clock_mhz: float) -> Design:
@@ -195,7 +215,7 @@ def generate(graph: Graph, folding: Folding, out_dir: Path, part: str, clock_mhz
         "graph": graph,
         "top": TOP,
         "version": __version__,
-        "hash": network_hash(graph, folding),
+        "hash": network_hash(made),
         "part": part,
         "clock_mhz": clock_mhz,
         "period_ns": f"{1000 / clock_mhz:.3f}",

@@ -17,6 +17,8 @@ from bireal_hw.errors import BirealError
 COMPILER = "g++"
 STANDARD = "-std=c++14"
 """The oldest standard that the library is written for, and the one that Vitis HLS compiles with."""
+MAX_WIDTH = "-DAP_INT_MAX_W=32768"
+"""The widest ap_int that the open headers allow."""
 OPTIMISED = ("-O2",)
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 HEADERS_OWN = ("-Wno-uninitialized", "-Wno-maybe-uninitialized")
@@ -60,7 +62,7 @@ def build(
     open_headers = headers()
     include = include or (source / "include" if isinstance(source, Path) else asset("hls/include"))
     files = sorted([*include.rglob("*.hpp"), *(source.rglob("*.[ch]pp") if isinstance(source, Path) else ())])
-    digest = hashlib.sha256(repr((tuple(flags), str(open_headers), _version())).encode())
+    digest = hashlib.sha256(repr((STANDARD, MAX_WIDTH, tuple(flags), str(open_headers), _version())).encode())
     for path in files:
         digest.update(path.read_bytes())
     digest.update(source.encode() if isinstance(source, str) else b"")
@@ -75,7 +77,7 @@ def build(
             sources[0].write_text(source)
         else:
             sources = sorted(source.glob("*.cpp"))
-        command = [COMPILER, STANDARD, *flags, *WARNINGS, *HEADERS_OWN, "-include", str(prelude)]
+        command = [COMPILER, STANDARD, MAX_WIDTH, *flags, *WARNINGS, *HEADERS_OWN, "-include", str(prelude)]
         command += ["-isystem", str(open_headers), "-I", str(include), *map(str, sources), "-o", f"{stage}/program"]
         _compile(command, name)
         Path(stage, "program").replace(target)
@@ -88,7 +90,7 @@ def _version() -> str:
 
 def _prelude(open_headers: Path, builds: Path, flags: Sequence[str]) -> Path:
     """Compile the open headers once for these flags: half of a kernel's compile time goes into them."""
-    key = repr((STANDARD, tuple(flags), str(open_headers), _version(), _PRELUDE))
+    key = repr((STANDARD, MAX_WIDTH, tuple(flags), str(open_headers), _version(), _PRELUDE))
     folder = builds / f"hls-headers-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     folder.mkdir(exist_ok=True)
     header, compiled = folder / "prelude.hpp", folder / "prelude.hpp.gch"
@@ -96,7 +98,17 @@ def _prelude(open_headers: Path, builds: Path, flags: Sequence[str]) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not compiled.exists():
             header.write_text(_PRELUDE)
-            command = [COMPILER, STANDARD, *flags, "-isystem", str(open_headers), "-x", "c++-header", str(header)]
+            command = [
+                COMPILER,
+                STANDARD,
+                MAX_WIDTH,
+                *flags,
+                "-isystem",
+                str(open_headers),
+                "-x",
+                "c++-header",
+                str(header),
+            ]
             _compile([*command, "-o", f"{compiled}.tmp"], "the open headers")
             Path(f"{compiled}.tmp").replace(compiled)
     return header

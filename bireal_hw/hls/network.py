@@ -12,17 +12,16 @@ import numpy as np
 
 from bireal_hw import golden
 from bireal_hw.errors import BirealError
-from bireal_hw.hls import PROJECT, VECTORS, network_hash
+from bireal_hw.hls import PROJECT, VECTORS, Design, design, network_hash
 from bireal_hw.hls.csim import execute
 from bireal_hw.hls.gpp import OPTIMISED, build
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Array
-from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.passes.folding import Folding
 from bireal_hw.sim.packing import parse_beats
 
 SECONDS = 120.0
-"""Time after which a simulation begins no more images."""
+"""Time within which a simulation computes as many of its images as it can."""
 MIN_FRAMES = 3
 """Images driven at least, one and then two in a call, whose difference in cycles is the interval of images."""
 
@@ -47,7 +46,7 @@ def simulate_network(
         project: folder written by `bireal_hw.hls.generate`.
         images: (N, H, W, C) uint8.
         builds: folder that keeps builds.
-        seconds: begin no more images after this time; the first one is always computed.
+        seconds: compute as many of the images as end within this time, and the first one always.
         flags: of the compiler.
         dump: folder for both tensors of the first layer that differs, written only on a mismatch.
 
@@ -61,7 +60,8 @@ def simulate_network(
     golden.check_images(graph, images)
     if not len(images):
         raise BirealError("images=0 is out of range: simulate 1 or more")
-    check_project(graph, folding, project)
+    made = design(graph, folding)
+    check_project(made, project)
     start = time.perf_counter()
     program = build(graph.name, project, builds, flags)
     built = time.perf_counter()
@@ -90,28 +90,28 @@ def simulate_network(
         "mismatches": mismatches,
         "first_mismatch": first,
         "cycles_per_frame": max(cycles.values()) if cycles else None,
-        "cycles_predicted": elaborate(graph, folding).cycles,
+        "cycles_predicted": made.flow.cycles,
         "cycles": cycles,
         "seconds_build": round(built - start, 2),
         "seconds_run": round(ran - built, 2),
     }
 
 
-def check_project(graph: Graph, folding: Folding, project: Path) -> None:
+def check_project(made: Design, project: Path) -> None:
     """Raise BirealError unless the folder holds the project of this network with this folding."""
     try:
         found = json.loads((project / PROJECT).read_text())["network"]
     except (OSError, ValueError, KeyError, TypeError):
         raise BirealError(f"{project} holds no generated project: generate it first") from None
-    if found != network_hash(graph, folding):
+    wanted = network_hash(made)
+    if found != wanted:
         raise BirealError(
-            f"{project} was generated from another network or folding ({found}, not {network_hash(graph, folding)}): "
-            "generate it again"
+            f"{project} was generated from another network or folding ({found}, not {wanted}): generate it again"
         )
 
 
 def _write_images(folder: Path, images: Array) -> None:
-    np.savetxt(folder / "images.txt", images.reshape(len(images), -1), "%d")
+    (folder / "images.bin").write_bytes(np.ascontiguousarray(images).tobytes())
 
 
 def _intervals(path: Path) -> dict[str, int]:

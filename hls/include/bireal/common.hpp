@@ -6,6 +6,9 @@
 #ifndef BIREAL_COMMON_HPP
 #define BIREAL_COMMON_HPP
 
+#ifndef AP_INT_MAX_W
+#define AP_INT_MAX_W 4096  // bits of the widest beat; as many as Vitis HLS documents
+#endif
 #include <ap_int.h>
 #include <hls_stream.h>
 
