@@ -22,6 +22,8 @@ ALLOWED = {
     "lowering": {"ir", "ops"},
     "passes": {"ir", "ops"},
     "golden": {"ir", "ops"},
+    "synth": {"rtl", "passes", "ir", "ops", "assets", "boards"},
+    "analysis": {"synth", "rtl", "passes", "ir", "ops", "boards"},
     "rtl": {"ir", "ops", "passes", "assets"},
     "hls": {"golden", "sim", "passes", "ir", "ops", "assets"},
     "sim": {"golden", "rtl", "passes", "ir", "ops", "assets"},

@@ -1,0 +1,98 @@
+"""Utilisation of a whole network: the sum over its instances, and the same once more as one design."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bireal_hw.boards import Board
+from bireal_hw.passes.dataflow import Dataflow
+from bireal_hw.rtl import FILE_LIST
+from bireal_hw.synth import yosys
+from bireal_hw.synth.resources import KINDS, Resources, count, exceeded, offered
+from bireal_hw.synth.units import Progress, synthesise, unit
+
+SOURCE = "yosys"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one instance takes: its name, its module, the layer it belongs to, its resources."""
+
+    name: str
+    module: str
+    layer: str
+    used: Resources
+
+
+def by_instance(flow: Dataflow, family: str, cache: Path, progress: Progress) -> list[Row]:
+    """Synthesise every different instance of a network on its own.
+
+    Raises:
+        BirealError: Yosys is missing or stopped.
+    """
+    units = [unit(instance.binding, len(instance.outputs)) for instance in flow.instances]
+    layers = [name for name in flow.costs if any(instance.name == name for instance in flow.instances)]
+    found = synthesise(units, family, cache, progress)
+    return [
+        Row(instance.name, instance.binding.module, _layer(instance.name, layers), count(cells, family))
+        for instance, cells in zip(flow.instances, found, strict=True)
+    ]
+
+
+def _layer(name: str, layers: Iterable[str]) -> str:
+    """The layer whose name an instance's name begins with: what stands around a layer counts as part of it."""
+    return max((layer for layer in layers if name == layer or name.startswith(f"{layer}_")), key=len, default=name)
+
+
+def whole(rtl: Path, family: str, cache: Path) -> Resources:
+    """Synthesise a generated network as one design.
+
+    Args:
+        rtl: folder that `bireal_hw.rtl.generate` wrote.
+        family: of the board.
+        cache: a folder that can be written.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=cache))
+    shutil.copytree(rtl, folder, dirs_exist_ok=True)
+    yosys.run(folder, yosys.script("br_top", (rtl / FILE_LIST).read_text().split(), family))
+    cells = yosys.cells(folder)["br_top"]
+    shutil.rmtree(folder)
+    return count(cells, family)
+
+
+def total(rows: Iterable[Row]) -> Resources:
+    """Add up."""
+    result = Resources()
+    for row in rows:
+        result += row.used
+    return result
+
+
+def report(rows: list[Row], board: Board) -> dict[str, Any]:
+    """Return the content of synth.json: used and available of every kind, and the same per layer."""
+    used, have = total(rows), offered(board)
+    layers: dict[str, list[Row]] = {}
+    for row in rows:
+        layers.setdefault(row.layer, []).append(row)
+    kinds = {kind: {"used": getattr(used, kind), "available": getattr(have, kind), "source": SOURCE} for kind in KINDS}
+    return {
+        "board": board.name,
+        "part": board.part,
+        "fits": not exceeded(used, board),
+        **kinds,
+        "layers": [
+            {
+                "name": name,
+                **asdict(total(some)),
+                "instances": [{"name": row.name, "module": row.module, **asdict(row.used)} for row in some],
+            }
+            for name, some in layers.items()
+        ],
+        "yosys": yosys.version(),
+    }
