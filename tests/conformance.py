@@ -1,4 +1,4 @@
-"""One suite for every layer type: naive loops = golden model = RTL, under any stall pattern, in the cycles foretold.
+"""One suite for every layer: naive loops = golden = HLS C++ = RTL, under any stall pattern, in the cycles foretold.
 
 A test file gives an op, its input types, a folding and a naive reference; `check_op` does the rest. `check_module` does
 the same for a hand-made binding of a module that is no layer.
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bireal_hw.hls.csim import run_kernel
+from bireal_hw.hls.gpp import QUICK
 from bireal_hw.ir.op import Array, Cost, Fold, Op
 from bireal_hw.ir.types import TensorType
 from bireal_hw.sim.runner import FREE, Dut, SimResult, StallMode, simulate
@@ -52,7 +54,7 @@ def check_op(
     inputs: Sequence[Array] | None = None,
     seed: int = 1,
 ) -> list[SimResult]:
-    """Compare naive, golden and RTL exactly, and the cycles with `op.cost`.
+    """Compare naive, golden, HLS and RTL exactly, and the cycles of both with `op.cost`.
 
     Args:
         op: the layer.
@@ -76,6 +78,11 @@ def check_op(
     assert golden.min() >= out.low, f"golden gives {golden.min()}, infer promises {out.low} or more"
     assert golden.max() <= out.high, f"golden gives {golden.max()}, infer promises {out.high} or less"
 
+    cost = op.cost(fold, *types)
+    kernel = run_kernel(op.hls(fold, *types), *arrays, builds=BUILDS, flags=QUICK)
+    np.testing.assert_array_equal(kernel.outputs.reshape(golden.shape), golden, err_msg=f"{op.kind}.hpp against golden")
+    assert set(np.diff(kernel.cycles)) <= {cost.cycles}, f"{op.kind}.hpp: cycles for 1, 2, .. frames {kernel.cycles}"
+
     binding = op.rtl(fold, *types)
     results = simulate(
         Dut(binding), *arrays, output_beats=out.beats(binding.output.lanes), stalls=stalls, builds=BUILDS
@@ -83,7 +90,7 @@ def check_op(
     for stall, result in zip(stalls, results, strict=True):
         got = result.outputs.reshape(golden.shape)
         np.testing.assert_array_equal(got, golden, err_msg=f"{binding.module} against golden, {stall}")
-    check_cycles(results[0], op.cost(fold, *types))
+    check_cycles(results[0], cost)
     return results
 
 
