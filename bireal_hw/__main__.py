@@ -5,8 +5,8 @@ import sys
 
 INTERRUPTED = 130
 
-# Threads of OpenMP that spin while they wait make a training of small layers ten times slower on cores shared with other
-# programs, and no faster on idle ones. The library reads this once, when torch is imported.
+# Threads of OpenMP that spin while they wait make the training of small layers ten times slower on cores shared with
+# other programs, and no faster on idle ones. The library reads this once, when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
