@@ -40,7 +40,8 @@ struct RealWindow {
 };
 
 // Puts the Kernel horizontally neighbouring pixels of each window row side by side, Simd elements a beat; what lies
-// outside the row is 0.
+// outside the row is 0. A row ends with Pad zeros or more, Lead + Wo*Stride - Width of them, which are also the padding
+// on the left of the next row.
 template <class Config>
 void unfold(hls::stream<ap_uint<Config::InChannels * Config::InWidth>>& in,
             hls::stream<ap_uint<Config::Simd * Config::InWidth>>& out, int frames) {
@@ -57,7 +58,6 @@ void unfold(hls::stream<ap_uint<Config::InChannels * Config::InWidth>>& in,
         if (slot < Config::Stride) {
           ap_uint<Pixel> pixel = 0;
           if (column < Config::Width) pixel = in.read();
-          if (column == 0) taps = 0;
           taps >>= Pixel;
           taps.range(Config::Kernel * Pixel - 1, (Config::Kernel - 1) * Pixel) = pixel;
           ++column;

@@ -1,0 +1,194 @@
+"""The generator: the committed text of a small network, determinism, atomic folders, streams, memories, the script."""
+
+from __future__ import annotations
+
+import json
+import os
+import tkinter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bireal_hw.errors import BirealError
+from bireal_hw.hls import design, generate, render
+from bireal_hw.hls.tables import entries
+from bireal_hw.ir.graph import Graph
+from bireal_hw.ir.op import Memory
+from bireal_hw.passes.folding import fold
+from tests.networks import tiny
+
+COMMITTED = Path(__file__).with_name("tiny_top.cpp")
+PART = "xc7z020clg400-1"
+
+
+def project(graph: Graph, folder: Path, target: int = 2_000) -> Path:
+    generate(graph, fold(graph, target), folder, PART, 100)
+    return folder
+
+
+def _text(folder: Path) -> str:
+    return (project(tiny(), folder / "text") / "top.cpp").read_text()
+
+
+def test_the_top_of_a_small_network_is_the_committed_one(tmp_path: Path) -> None:
+    """Shows in review what a change does to generated code; to accept it: python -m tests.hls.test_generate."""
+    assert _text(tmp_path) == COMMITTED.read_text()
+
+
+def test_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    trees = [
+        {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (project(tiny(), tmp_path / "a"), project(tiny(), tmp_path / "b"))
+    ]
+    assert trees[0] == trees[1]
+    assert {"top.cpp", "top.hpp", "tb.cpp", "run_hls.tcl", "README.md", "project.json"} <= trees[0].keys()
+
+
+def test_a_failure_leaves_the_earlier_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = project(tiny(), tmp_path / "hls")
+    before = (folder / "top.cpp").read_text()
+    monkeypatch.setattr("bireal_hw.hls.render", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        project(tiny(seed=1), folder)
+    assert (folder / "top.cpp").read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["hls"]
+
+
+@pytest.mark.parametrize("graph", [tiny(), tiny(64, 32, 3, 8, max_pool=True)], ids=["gray", "max pool"])
+def test_every_fifo_is_the_depth_of_its_stream(graph: Graph) -> None:
+    """Registers and FIFOs of the SystemVerilog are no processes; nothing else of the dataflow is missing."""
+    made = design(graph, fold(graph, 2_000))
+    modules = [instance.binding.module for instance in made.flow.instances]
+    kernels = [process.kernel for process in made.processes]
+    assert kernels[0] == "take_pixels"
+    assert kernels[-1] == "give_logits"
+    assert kernels[1:-1] == [name.removeprefix("br_") for name in modules if name not in ("br_fifo", "br_reg_slice")]
+    fifos = [one.binding.parameters["Depth"] for one in made.flow.instances if one.binding.module == "br_fifo"]
+    assert sorted(one.depth for one in made.channels if one.depth > 2) == sorted(fifos)
+    written = [name for process in made.processes for name in process.outputs]
+    read = [name for process in made.processes for name in process.inputs]
+    names = [one.name for one in made.channels]
+    assert sorted(written) == sorted([*names, "m_axis"])  # one writer and one reader each, as DATAFLOW wants it
+    assert sorted(read) == sorted([*names, "s_axis"])
+
+
+def test_memories_hold_the_words_of_the_systemverilog() -> None:
+    """Entry e of a word is bits [e*E +: E] of it: the tables are the .mem files, cut."""
+    graph = tiny()
+    made = design(graph, fold(graph, 2_000))
+    rtl = {
+        f"{instance.name}_{name.removesuffix('File').lower()}": memory
+        for instance in made.flow.instances
+        for name, memory in instance.binding.memories.items()
+    }
+    assert sorted(one.name for one in made.tables) == sorted(rtl)
+    for one in made.tables:
+        rows = entries(one.memory).tolist()
+        joined = [sum(value << (index * one.memory.entry) for index, value in enumerate(row)) for row in rows]
+        assert joined == rtl[one.name].words
+
+
+def test_entries_that_do_not_fit_are_refused() -> None:
+    for memory in (Memory(128, [0], entry=128), Memory(12, [0], entry=5)):
+        with pytest.raises(BirealError) as error:
+            entries(memory)
+        assert str(error.value) == (
+            f"a memory word of {memory.width} bits has no entries of {memory.entry} bits, at most 64"
+        )
+
+
+@pytest.mark.parametrize(
+    ("steps", "done"),
+    [
+        (None, ["csim_design", "csynth_design", "export_design"]),
+        ("csynth", ["csynth_design"]),
+        ("cosim", ["csynth_design", "cosim_design"]),
+    ],
+)
+def test_the_script_runs_in_tcl(
+    steps: str | None, done: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script in a real Tcl interpreter, with the tool's commands replaced by ones that note their arguments."""
+    folder = project(tiny(), tmp_path / "hls")
+    (folder / "vectors").mkdir()
+    tcl, calls = _tcl()
+    before = Path.cwd()
+    try:
+        if steps:
+            tcl.eval(f"set ::env(STEPS) {{{steps}}}")
+        tcl.eval(f"source {{{folder / 'run_hls.tcl'}}}")
+    finally:
+        os.chdir(before)
+        tcl.eval("unset -nocomplain ::env(STEPS)")
+    names = [name for name, *_ in calls]
+    assert names[:1] == ["open_project"]
+    assert [name for name in names if name.endswith("_design")] == done
+    assert ("set_part", PART) in calls
+    assert ("create_clock", "-period", "10.000", "-name", "default") in calls
+    assert ("set_top", "bireal_top") in calls
+    added = [arguments for name, *arguments in calls if name == "add_files"]
+    for arguments in added:
+        assert any((folder / word).exists() for word in arguments if not word.startswith("-")), arguments
+    assert names[-1] == "exit"
+
+
+def test_the_script_refuses_an_unknown_step(tmp_path: Path) -> None:
+    folder = project(tiny(), tmp_path / "hls")
+    tcl, _ = _tcl()
+    before = Path.cwd()
+    tcl.eval("set ::env(STEPS) {csin}")
+    try:
+        with pytest.raises(tkinter.TclError, match="unknown step 'csin': choose from csim csynth cosim export"):
+            tcl.eval(f"source {{{folder / 'run_hls.tcl'}}}")
+    finally:
+        os.chdir(before)
+        tcl.eval("unset -nocomplain ::env(STEPS)")
+
+
+def _tcl() -> tuple[tkinter.Tk, list[tuple[str, ...]]]:
+    tcl = tkinter.Tcl()
+    calls: list[tuple[str, ...]] = []
+    commands = ("open_project", "set_top", "add_files", "open_solution", "set_part", "create_clock", "exit")
+    commands += ("csim_design", "csynth_design", "cosim_design", "export_design")  # type: ignore[assignment]
+    for name in commands:
+        tcl.createcommand(name, lambda *words, name=name: calls.append((name, *words)))
+    return tcl, calls
+
+
+def test_the_readme_tells_of_pixels_that_a_dma_cannot_send(tmp_path: Path) -> None:
+    gray, colour = (
+        (project(tiny(channels=channels), tmp_path / str(channels)) / "README.md").read_text() for channels in (1, 3)
+    )
+    assert "Data Width Converter" in colour
+    assert "Data Width Converter" not in gray
+
+
+def test_generation_is_quick_for_wide_memories(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    words = [int.from_bytes(rng.bytes(576), "little") for _ in range(2_000)]
+    values = entries(Memory(4608, words, entry=64))
+    assert values.shape == (2_000, 72)
+    assert int(values[7, 3]) == (words[7] >> 192) & (2**64 - 1)
+
+
+def test_project_json_describes_the_project(tmp_path: Path) -> None:
+    folder = project(tiny(), tmp_path / "hls")
+    record = json.loads((folder / "project.json").read_text())
+    assert record["cycles_per_frame"] == 1152
+    assert record["streams"]["stem_to_merge1_out"] == {"width": 12, "depth": 60}
+    for kernel in record["kernels"]:
+        for name in kernel["memories"]:
+            assert (folder / "weights" / f"{name}.hpp").is_file()
+
+
+def test_templates_name_every_value() -> None:
+    with pytest.raises(Exception, match="is undefined"):
+        render("top.hpp", top="x")
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as name:
+        COMMITTED.write_text(_text(Path(name)))

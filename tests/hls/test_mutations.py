@@ -1,0 +1,66 @@
+"""Faults planted in the C++ headers are caught by the comparison that every layer passes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bireal_hw.assets import asset
+from bireal_hw.errors import BirealError
+from bireal_hw.hls.csim import run_kernel
+from bireal_hw.hls.gpp import QUICK
+from tests.conformance import BUILDS, draw
+from tests.test_mutations import CENTER, CONV, MAX, MERGE, POOL, REAL, SIGN, Layer
+
+pytestmark = pytest.mark.hls
+
+FAULTS: dict[str, tuple[Layer, str, str, str]] = {
+    "padded tap counts": (CONV, "binary_conv", "if (inside)", "if (inside || at == 0)"),
+    "xor in place of xnor": (CONV, "binary_conv", "Config::Simd - 2 * different", "2 * different - Config::Simd"),
+    "accumulator not cleared": (CONV, "binary_conv", "sum = first ?", "sum = first && word == 0 ?"),
+    "window off by one column": (CONV, "window", "column_ < Shape::Width;", "column_ < Shape::Width - 1;"),
+    "window reads before the pixel is there": (CONV, "window", "- Span;  // pixels in", ";  // pixels in"),
+    "buffer overwrites a row in use": (CONV, "window", "(Span + MaxStep + 1) * Shape", "(Span / 2) * Shape"),
+    "merge wraps": (MERGE, "common", "if (kept == x) return kept;", "return kept;"),
+    "shift before the offset": (MERGE, "merge", "(t >> Config::Shift)", "(t >> (Config::Shift - 1))"),
+    "offset dropped": (REAL, "real_conv", "(sums, l) + offset", "(sums, l) + 0 * offset"),
+    "padding is not zero": (REAL, "real_conv", "if (window.inside()) taps", "taps"),
+    "pool drops the half": (POOL, "avg_pool", "<< Left) + Half)", "<< Left))"),
+    "pool adds up two windows": (POOL, "avg_pool", "if (column != 0 || row != 0)", "if (frame + i > 0)"),
+    "maximum of the row starts late": (MAX, "max_pool", "if (x != 0) {", "if (x > 1) {"),
+    "lowest bit in place of the sign": (SIGN, "sign", "(l + 1) * Config::InWidth - 1", "l * Config::InWidth"),
+    "offset of another channel": (CENTER, "center", "offsets[group][l]", "offsets[group][Config::Lanes - 1 - l]"),
+}
+
+
+def differs(layer: Layer, include: Path) -> bool:
+    """Whether the kernel gives anything but golden's integers, or does not end."""
+    inputs = [draw(tensor, 3, 7 + i) for i, tensor in enumerate(layer.types)]
+    want = layer.op.golden(*inputs)
+    try:
+        kernel = layer.op.hls(layer.fold, *layer.types)
+        got = run_kernel(kernel, *inputs, builds=BUILDS, include=include, flags=QUICK).outputs
+    except BirealError as error:
+        if "does not compile" in str(error):
+            raise
+        return True
+    return got.size != want.size or not np.array_equal(got.reshape(want.shape), want)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_a_header_is_caught(fault: str, tmp_path: Path) -> None:
+    layer, header, old, new = FAULTS[fault]
+    shutil.copytree(asset("hls/include"), tmp_path / "include")
+    path = tmp_path / "include" / "bireal" / f"{header}.hpp"
+    text = path.read_text()
+    assert text.count(old) == 1, f"{path.name} has {text.count(old)} times '{old}'"
+    path.write_text(text.replace(old, new))
+    assert differs(layer, tmp_path / "include")
+
+
+@pytest.mark.parametrize("layer", [CONV, REAL, MERGE, POOL, MAX, SIGN, CENTER], ids=lambda layer: layer.op.kind)
+def test_sound_headers_pass_the_same_check(layer: Layer) -> None:
+    assert not differs(layer, asset("hls/include"))
