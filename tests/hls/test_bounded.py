@@ -1,0 +1,70 @@
+"""The kernels side by side in threads, with streams of the generated depths: no deadlock; one that is too short is one.
+
+C simulation runs one kernel after the other and its streams hold any number of beats, so it says nothing about depths.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bireal_hw.golden import run
+from bireal_hw.hls import generate
+from bireal_hw.hls.gpp import headers
+from bireal_hw.ir.graph import Graph
+from bireal_hw.passes.folding import fold
+from tests.networks import random_images, tiny
+
+pytestmark = pytest.mark.hls
+
+BOUNDED = Path(__file__).with_name("bounded")
+FRAMES = 3
+
+
+def threaded(graph: Graph, target: int, folder: Path, **depths: int) -> subprocess.CompletedProcess[str]:
+    """Compile a network with a thread for each kernel, some depths replaced, and run images through it in one call."""
+    project = folder / "hls"
+    generate(graph, fold(graph, target), project, "xc7z020clg400-1", 100)
+    text = (project / "top.cpp").read_text()
+    for name, depth in depths.items():
+        text, found = re.subn(rf"(variable={name} depth=)\d+", rf"\g<1>{depth}", text)
+        assert found == 1, name
+    text = re.sub(r"BIREAL_HLS\(STREAM variable=(\w+) depth=(\d+)\)", r"\1.limit(\2);", text)
+    text = re.sub(r"^  BIREAL_WATCH.*\n", "", text, flags=re.MULTILINE)
+    (project / "top.cpp").write_text('#include "threads.hpp"\n' + _side_by_side(text, r"bireal::\w+<.*\);"))
+    inner = project / "include" / "bireal" / "real_conv.hpp"  # a dataflow of its own
+    text = re.sub(r"^(  hls::stream<.*> (\w+)\(.*\);)$", r"\1 \2.limit(2);", inner.read_text(), flags=re.MULTILINE)
+    inner.write_text(_side_by_side(text, r"(?:unfold|multiply|scale)<Config>\(.*\);"))
+    bench = (project / "tb.cpp").read_text().replace("calls == 0 ? 1 : calls == 1 ? 2", f"calls < 9 ? {FRAMES}")
+    (project / "tb.cpp").write_text(bench)
+    command = ["g++", "-std=c++14", "-O0", "-pthread", "-DBIREAL_THREADS", "-I", str(BOUNDED)]
+    command += ["-I", str(project / "include"), "-isystem", str(headers()), "top.cpp", "tb.cpp", "-o", "threaded"]
+    subprocess.run(command, cwd=project, check=True)
+    images = random_images(graph, FRAMES)
+    (project / "vectors").mkdir()
+    (project / "vectors" / "images.bin").write_bytes(images.tobytes())
+    np.savetxt(project / "vectors" / "logits.txt", run(graph, images), "%d")
+    return subprocess.run(["./threaded"], cwd=project, capture_output=True, text=True, check=False, timeout=300)
+
+
+def _side_by_side(text: str, call: str) -> str:
+    """Give each of the calls that stand in lines of their own a thread, in every group of such lines."""
+    threads = re.sub(rf"^  ({call})$", r"  threads.run([&] { \1 });", text, flags=re.MULTILINE)
+    assert threads != text
+    return re.sub(r"((?:^  threads\.run.*\n)+)", r"  Threads threads;\n\1", threads, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("depths", [{}, {"stem_to_merge1_out": 44}], ids=["generated", "a shorter shortcut"])
+def test_streams_of_the_generated_depths_do_not_deadlock(depths: dict[str, int], tmp_path: Path) -> None:
+    done = threaded(tiny(), 2_000, tmp_path, **depths)
+    assert (done.returncode, done.stdout) == (0, "3 images, 0 of 15 compared logits differ\n"), done.stderr
+
+
+def test_a_shortcut_stream_that_is_too_short_deadlocks(tmp_path: Path) -> None:
+    done = threaded(tiny(), 2_000, tmp_path, stem_to_merge1_out=8)
+    assert done.returncode == 5
+    assert re.fullmatch(r"deadlock: \d+ kernels wait\n", done.stderr)
