@@ -21,7 +21,7 @@ MAX_WIDTH = "-DAP_INT_MAX_W=32768"
 """The widest ap_int that the open headers allow."""
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 QUICK = ("-O0",)
-"""For kernels that run a few frames: compiled in a third of the time."""
+"""For programs that run a few frames: they are compiled faster and run slower."""
 OPTIMISED = ("-O2", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
 """For networks. An ap_int declared without a value reads itself in its constructor; once that is inlined, the optimiser
 reports it as ours. Without optimisation the library compiles under all warnings."""

@@ -47,7 +47,7 @@ constexpr int limb_width(int width, int parts = 1) {
 }
 
 // An entry of a memory, Width bits, 1 to 64. A memory word is an array of entries, the first in the low bits. Synthesis
-// wants the exact width; g++ reads a table of plain integers a thousand times faster than one of ap_uint constants.
+// wants the exact width; g++ would call a constructor for each of them, and makes data of plain integers.
 #ifdef BIREAL_SYNTHESIS
 template <int Width>
 using Entry = ap_uint<Width>;
