@@ -30,7 +30,7 @@ export:   ## deploy model -> QONNX
 lower:    ## QONNX -> integer dataflow graph
 rtl:      ## SystemVerilog of the whole network for board=
 sim:      ## the whole network in Verilator, bit-exact check
-hls:      ## Vitis HLS project (not there yet)
+hls:      ## C++ project for Vitis HLS, C simulation, bit-exact check
 synth:    ## resources by Yosys (not there yet)
 report:   ## one page with everything (not there yet)
 demo:     ## train to sim on handwritten digits, then the verdict

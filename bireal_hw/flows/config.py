@@ -122,7 +122,7 @@ class BuildConfig:
     )
     epochs: int | None = _variable(_integer("epochs", 1, 100_000), "passes over the training images")
     seed: int | None = _variable(_integer("seed", 0, 2**31 - 1), "seed of every random choice (default 0)")
-    images: int | None = _variable(_integer("images", 1, 10_000), "images to simulate (default 4)")
+    images: int | None = _variable(_integer("images", 1, 10_000), "images to simulate (default 4; hls 256)")
     clock: float | None = _variable(_number("clock", 1, 1000, " MHz"), "clock in MHz (default: the board's)")
     target_fps: float | str | None = _variable(_target_fps, "frames per second to reach, or max (default 1000)")
     run: str | None = _variable(run_name, "name of the folder in build/ (default <model>-<dataset>)")

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 RANDOM = "random"
 
 
-def images_for(values: Values, graph: Graph, count: int) -> tuple[NDArray[np.uint8], str]:
+def images_for(values: Values, graph: Graph, count: int, or_fewer: bool = False) -> tuple[NDArray[np.uint8], str]:
     """Return `count` images (N, H, W, C) in 0..255 of the graph's shape, and where they come from.
 
-    A trained network gets test images of its data set. An untrained one, and a QONNX file without `dataset=`, gets
-    random images of the run's seed.
+    A trained network gets test images of its data set, with `or_fewer` all if there are not so many. An untrained one,
+    and a QONNX file without `dataset=`, gets random images of the run's seed.
 
     Raises:
         BirealError: the data set has fewer test images, or cannot be read.
@@ -30,7 +30,7 @@ def images_for(values: Values, graph: Graph, count: int) -> tuple[NDArray[np.uin
     if values["untrained"] or values["dataset"] is None:
         return random_images(graph.input.shape, count, values["seed"]), RANDOM
     images = to_pixels(dataset_of(values, graph, count).test_images[:])
-    if len(images) < count:
+    if len(images) < count and not or_fewer:
         raise out_of_range("images", count, f"data set '{values['dataset']}' has {len(images)} test images")
     return images, f"{values['dataset']} test images"
 

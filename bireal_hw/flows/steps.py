@@ -21,6 +21,7 @@ from bireal_hw import boards
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.config import BuildConfig
+from bireal_hw.flows.cpp import write_cpp
 from bireal_hw.flows.images import images_for
 from bireal_hw.flows.network import BUILD, OTHER, PARTIAL, Values, spec
 from bireal_hw.flows.picture import svg
@@ -363,6 +364,19 @@ STEPS = {
             settings=lambda build: {"images": build.config.images or DEFAULT_IMAGES},
             code=("golden", "sim", "sim/"),
             work=_sim,
+        ),
+        Step(
+            name="hls",
+            needs=lambda build: "lower",
+            reads=("graph.json",),
+            makes=("{board}/hls", "{board}/hls.json", "{board}/hls_mismatch"),
+            settings=lambda build: {
+                "target_cycles": build.target_cycles,
+                "clock": build.config.clock,
+                "images": build.config.images,
+            },
+            code=("ir", "ops", "passes", "golden", "hls", "hls/"),
+            work=lambda build, folder: write_cpp(build, folder, *folded(build)),
         ),
     )
 }

@@ -14,6 +14,7 @@ from rich.table import Table
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.bench import bench
 from bireal_hw.flows.config import SPEC, UsageError, parse_words
+from bireal_hw.flows.cpp import synthesis
 from bireal_hw.flows.demo import demo
 from bireal_hw.flows.network import BUILD, resolve, run_dir, show
 from bireal_hw.flows.rundir import read_json, write_json
@@ -84,21 +85,23 @@ def _step(name: str, help: str, takes_file: bool) -> Verb:
     return Verb(name, help, words, lambda words: _work(name, words, takes_file, task))
 
 
-def _sim(words: list[str]) -> int:
+def _simulation(name: str, help: str, epilogue: Callable[[dict[str, Any]], None] = lambda report: None) -> Verb:
+    """A step that leaves a comparison with the golden model in <board>/<name>.json, and fails if it does not hold."""
+
     def task(build: Build) -> int:
-        bring(build, "sim")
+        bring(build, name)
         summary(build)
-        report = read_json(
-            build.path / build.board.name / "sim.json", "mismatches", "outputs_compared", "first_mismatch"
-        )
+        path = build.path / build.board.name / f"{name}.json"
+        report = read_json(path, "mismatches", "outputs_compared", "first_mismatch")
         if report["mismatches"]:
             raise BirealError(
                 f"{report['mismatches']} of {report['outputs_compared']} outputs differ from the golden model; "
                 f"first: {describe(report['first_mismatch'])}"
             )
+        epilogue(report)
         return 0
 
-    return _work("sim", words, True, task)
+    return Verb(name, help, FILE_OR_VALUES, lambda words: _work(name, words, True, task))
 
 
 def describe(first: dict[str, Any] | None) -> str:
@@ -200,9 +203,13 @@ VERBS = {
         _step("export", "write the deploy model as QONNX", takes_file=False),
         _step("lower", "turn the QONNX file into the integer graph", takes_file=True),
         _step("rtl", "write the SystemVerilog of the whole network", takes_file=True),
-        Verb("sim", "simulate the whole network and compare every output", FILE_OR_VALUES, _sim),
+        _simulation("sim", "simulate the whole network and compare every output"),
         Verb("demo", "train to sim on one network, then a verdict on every claim", VALUES, _demo),
-        _not_there("hls", "C++ for Vitis HLS"),
+        _simulation(
+            "hls",
+            "write C++ for Vitis HLS, run it and compare every output",
+            lambda report: CONSOLE.print(synthesis(report), soft_wrap=True),
+        ),
         _not_there("synth", "resources of the SystemVerilog by Yosys"),
         _not_there("report", "one page with graph, layers, resources and accuracy"),
         _not_there("all", "demo, hls, synth and report in one; use demo"),

@@ -327,7 +327,6 @@ def test_an_unwritable_build_folder(run: Bench) -> None:
 
 
 def test_what_is_not_there_says_so(run: Bench) -> None:
-    assert run("hls", status=1) == "error: hls is not there yet: C++ for Vitis HLS"
     assert run("synth", status=1) == "error: synth is not there yet: resources of the SystemVerilog by Yosys"
     assert run("report", status=1) == (
         "error: report is not there yet: one page with graph, layers, resources and accuracy"
