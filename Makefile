@@ -9,7 +9,7 @@ own   := PYTHON VENV PYTEST
 names := $(filter-out $(own),$(sort $(foreach word,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(word))))))
 given := $(foreach name,$(names),$(if $(filter command,$(origin $(name))),$(name)='$(subst ','\'',$($(name)))'))
 ready := $(VENV)/.ready
-verbs := train export lower rtl sim hls synth report demo all bench
+verbs := train export lower fold rtl sim hls synth report demo all bench
 
 .PHONY: help setup $(verbs) test test-all lint
 .DEFAULT_GOAL := help
@@ -28,10 +28,11 @@ $(ready): pyproject.toml constraints.txt
 train:    ## train a network and evaluate its deploy model
 export:   ## deploy model -> QONNX
 lower:    ## QONNX -> integer dataflow graph
+fold:     ## how much each layer computes in a cycle, for board= and target_fps=
 rtl:      ## SystemVerilog of the whole network for board=
 sim:      ## the whole network in Verilator, bit-exact check
 hls:      ## C++ project for Vitis HLS, C simulation, bit-exact check
-synth:    ## resources by Yosys (not there yet)
+synth:    ## resources of the SystemVerilog by Yosys, against the board
 report:   ## one page with everything (not there yet)
 demo:     ## train to sim on handwritten digits, then the verdict
 all:      ## demo, hls, synth, report (not there yet)

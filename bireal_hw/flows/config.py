@@ -18,8 +18,8 @@ from bireal_hw.models.spec import REPEATS, ModelSpec
 SPEC = tuple(item.name for item in dataclasses.fields(ModelSpec))
 
 
-#: Folders of build/ that are no runs: kept simulators and the benchmark's figures.
-RESERVED = ("bench", "sim")
+#: Folders of build/ that are no runs: kept simulators, synthesised modules and the benchmark's figures.
+RESERVED = ("bench", "sim", "synth-cache")
 
 
 def _text(text: str) -> str:
@@ -47,7 +47,7 @@ def run_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", text):
         raise out_of_range("run", text, "letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'")
     if text in RESERVED:
-        raise out_of_range("run", text, f"{' and '.join(RESERVED)} are folders of build/ that belong to all runs")
+        raise out_of_range("run", text, f"{', '.join(RESERVED)} are folders of build/ that belong to all runs")
     return text
 
 
@@ -83,6 +83,15 @@ def _number(name: str, low: float, high: float, unit: str) -> Callable[[str], fl
 
 def _target_fps(text: str) -> float | str:
     return "max" if text == "max" else _number("target_fps", 0.001, 1e6, " frames per second, or 'max'")(text)
+
+
+def _file(name: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not Path(text).is_file():
+            raise BirealError(f"{name}={text} is not a file")
+        return text
+
+    return parse
 
 
 def _flag(name: str) -> Callable[[str], bool]:
@@ -124,11 +133,15 @@ class BuildConfig:
     seed: int | None = _variable(_integer("seed", 0, 2**31 - 1), "seed of every random choice (default 0)")
     images: int | None = _variable(_integer("images", 1, 10_000), "images to simulate (default 4; hls 256)")
     clock: float | None = _variable(_number("clock", 1, 1000, " MHz"), "clock in MHz (default: the board's)")
-    target_fps: float | str | None = _variable(_target_fps, "frames per second to reach, or max (default 1000)")
+    target_fps: float | str | None = _variable(
+        _target_fps, "frames per second to reach, or max (default 1000, or what fits if that is less)"
+    )
+    folding: str | None = _variable(_file("folding"), "file with pe and simd of each convolution, for no target_fps")
     run: str | None = _variable(run_name, "name of the folder in build/ (default <model>-<dataset>)")
     board: str | None = _variable(_board, f"{', '.join(boards.names())} (default pynq-z2)")
     untrained: bool | None = _variable(_flag("untrained"), "1: random weights and images, no data set")
     stalls: bool | None = _variable(_flag("stalls"), "0: sim leaves out its second run, the one with random stalls")
+    whole: bool | None = _variable(_flag("whole"), "1: synth also takes the network as one design; 0: not")
     waves: bool | None = _variable(_flag("waves"), "1: sim also writes waves.fst (.vcd where lz4 or zlib is missing)")
 
     def given(self) -> dict[str, Any]:

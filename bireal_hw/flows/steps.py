@@ -22,13 +22,13 @@ from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.config import BuildConfig
 from bireal_hw.flows.cpp import write_cpp
+from bireal_hw.flows.hardware import FOLDING, choose_folding, count_resources, folded
 from bireal_hw.flows.images import images_for
 from bireal_hw.flows.network import BUILD, OTHER, PARTIAL, Values, spec
 from bireal_hw.flows.picture import svg
 from bireal_hw.flows.rundir import RunDir, content_hash, write_json
-from bireal_hw.ir.graph import Graph, load, save
+from bireal_hw.ir.graph import Graph, save
 from bireal_hw.lowering import METADATA, lower
-from bireal_hw.passes.folding import TARGET_CYCLES, Folding, fold
 from bireal_hw.rtl import generate
 from bireal_hw.sim.network import simulate_network
 from bireal_hw.sim.runner import FREE, StallMode
@@ -82,13 +82,9 @@ class Build:
         return boards.board(self.config.board or DEFAULT_BOARD)
 
     @property
-    def target_cycles(self) -> int:
-        """Cycles per frame that no layer may exceed."""
-        if self.config.target_fps is None:
-            return TARGET_CYCLES
-        if self.config.target_fps == "max":
-            raise BirealError("target_fps=max is not there yet: give a number of frames per second")
-        return int((self.config.clock or self.board.clock_mhz) * 1e6 / float(self.config.target_fps))
+    def clock_mhz(self) -> float:
+        """Clock of the network in MHz."""
+        return self.config.clock or self.board.clock_mhz
 
     @property
     def origin(self) -> str:
@@ -267,8 +263,8 @@ def _rtl(build: Build, folder: Path) -> Figures:
     target.parent.mkdir()
     flow = generate(graph, folding, target)
     board = build.board
-    about = {"board": board.name, "part": board.part, "clock_mhz": build.config.clock or board.clock_mhz}
-    about |= {"target_cycles": build.target_cycles, "cycles_per_frame": flow.cycles, "bottleneck": flow.bottleneck}
+    about = {"board": board.name, "part": board.part, "clock_mhz": build.clock_mhz}
+    about |= {"cycles_per_frame": flow.cycles, "bottleneck": flow.bottleneck}
     write_json(target / "build.json", about | marks(build, graph))
     return {"instances": str(len(flow.instances)), "cycles per frame": f"{flow.cycles:,}", "slowest": flow.bottleneck}
 
@@ -276,12 +272,6 @@ def _rtl(build: Build, folder: Path) -> Figures:
 def marks(build: Build, graph: Graph) -> dict[str, Any]:
     """What an output says about itself; a QONNX file knows itself whether its network was trained."""
     return build.marks | {"untrained": bool(graph.info.get("untrained", build.marks["untrained"]))}
-
-
-def folded(build: Build) -> tuple[Graph, Folding]:
-    """Return the run's graph and its folding for the board and the wanted speed."""
-    graph = load(build.path / "graph.json")
-    return graph, fold(graph, build.target_cycles)
 
 
 def _sim(build: Build, folder: Path) -> Figures:
@@ -348,18 +338,31 @@ STEPS = {
             work=_lower,
         ),
         Step(
-            name="rtl",
+            name="fold",
             needs=lambda build: "lower",
             reads=("graph.json",),
+            makes=(f"{{board}}/{FOLDING}",),
+            settings=lambda build: {
+                "clock": build.clock_mhz,
+                "target_fps": build.config.target_fps,
+                "folding": content_hash(Path(build.config.folding)) if build.config.folding else None,
+            },
+            code=("ir", "ops", "passes", "analysis", "boards", "synth"),
+            work=choose_folding,
+        ),
+        Step(
+            name="rtl",
+            needs=lambda build: "fold",
+            reads=("graph.json", f"{{board}}/{FOLDING}"),
             makes=("{board}/rtl",),
-            settings=lambda build: {"target_cycles": build.target_cycles, "clock": build.config.clock},
+            settings=lambda build: {"clock": build.config.clock},
             code=("ir", "ops", "passes", "rtl", "rtl/"),
             work=_rtl,
         ),
         Step(
             name="sim",
             needs=lambda build: "rtl",
-            reads=("graph.json", "{board}/rtl"),
+            reads=("graph.json", f"{{board}}/{FOLDING}", "{board}/rtl"),
             makes=("{board}/sim.json", "{board}/waves.fst", "{board}/waves.vcd", "{board}/mismatch"),
             settings=lambda build: {"images": build.config.images or DEFAULT_IMAGES},
             code=("golden", "sim", "sim/"),
@@ -367,16 +370,21 @@ STEPS = {
         ),
         Step(
             name="hls",
-            needs=lambda build: "lower",
-            reads=("graph.json",),
+            needs=lambda build: "fold",
+            reads=("graph.json", f"{{board}}/{FOLDING}"),
             makes=("{board}/hls", "{board}/hls.json", "{board}/hls_mismatch"),
-            settings=lambda build: {
-                "target_cycles": build.target_cycles,
-                "clock": build.config.clock,
-                "images": build.config.images,
-            },
+            settings=lambda build: {"clock": build.clock_mhz, "images": build.config.images},
             code=("ir", "ops", "passes", "golden", "hls", "hls/"),
             work=lambda build, folder: write_cpp(build, folder, *folded(build)),
+        ),
+        Step(
+            name="synth",
+            needs=lambda build: "rtl",
+            reads=("graph.json", f"{{board}}/{FOLDING}", "{board}/rtl"),
+            makes=("{board}/synth.json",),
+            settings=lambda build: {"clock": build.clock_mhz, "whole": build.config.whole},
+            code=("ir", "ops", "passes", "analysis", "boards", "synth", "rtl/"),
+            work=count_resources,
         ),
     )
 }

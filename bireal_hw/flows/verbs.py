@@ -16,11 +16,13 @@ from bireal_hw.flows.bench import bench
 from bireal_hw.flows.config import SPEC, UsageError, parse_words
 from bireal_hw.flows.cpp import synthesis
 from bireal_hw.flows.demo import demo
+from bireal_hw.flows.hardware import refuse_overflow, utilisation
 from bireal_hw.flows.network import BUILD, resolve, run_dir, show
 from bireal_hw.flows.rundir import read_json, write_json
 from bireal_hw.flows.steps import Build, bring
 from bireal_hw.models.info import info
 from bireal_hw.models.spec import ModelSpec
+from bireal_hw.synth.resources import KINDS
 
 CONSOLE = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
 """Where results go; a file or a pipe gets lines long enough for every table."""
@@ -109,6 +111,18 @@ def describe(first: dict[str, Any] | None) -> str:
     if first is None:
         return "not found again layer by layer"
     return f"layer {first['layer']} at {first['index']}: wanted {first['want']}, got {first['got']}"
+
+
+def _synth(words: list[str]) -> int:
+    def task(build: Build) -> int:
+        bring(build, "synth")
+        summary(build)
+        report = read_json(build.path / build.board.name / "synth.json", "board", "part", "layers", *KINDS)
+        CONSOLE.print(utilisation(report))
+        refuse_overflow(report)
+        return 0
+
+    return _work("synth", words, True, task)
 
 
 def _demo(words: list[str]) -> int:
@@ -202,6 +216,7 @@ VERBS = {
         _step("train", "train a network and evaluate its deploy model", takes_file=False),
         _step("export", "write the deploy model as QONNX", takes_file=False),
         _step("lower", "turn the QONNX file into the integer graph", takes_file=True),
+        _step("fold", "choose how much each layer computes in a cycle, for board= and target_fps=", takes_file=True),
         _step("rtl", "write the SystemVerilog of the whole network", takes_file=True),
         _simulation("sim", "simulate the whole network and compare every output"),
         Verb("demo", "train to sim on one network, then a verdict on every claim", VALUES, _demo),
@@ -210,7 +225,7 @@ VERBS = {
             "write C++ for Vitis HLS, run it and compare every output",
             lambda report: CONSOLE.print(synthesis(report), soft_wrap=True),
         ),
-        _not_there("synth", "resources of the SystemVerilog by Yosys"),
+        Verb("synth", "count the resources of the SystemVerilog with Yosys", FILE_OR_VALUES, _synth),
         _not_there("report", "one page with graph, layers, resources and accuracy"),
         _not_there("all", "demo, hls, synth and report in one; use demo"),
         Verb("bench", "measure the golden model and the training beside their yardsticks", VALUES, _bench),

@@ -1,4 +1,4 @@
-"""How Yosys maps a memory of the hardware library to Xilinx cells: logic, LUT RAM or block RAM, and how many blocks.
+"""How Yosys maps a memory of the hardware library: logic, LUT RAM or block RAM, and how many blocks.
 
 `memory_libmap` gives every way of building a memory a price and takes the cheapest. These are its prices for one
 write port and one clocked read port, the only kinds of memory in `rtl/`.
@@ -20,15 +20,39 @@ class Block:
     widths: tuple[int, ...]
 
 
-BLOCKS = (
+@dataclass(frozen=True, slots=True)
+class LutRam:
+    """A kind of LUT RAM: address bits, width, LUTs, and its price: a part of it grows with the bits in use."""
+
+    address_bits: int
+    width: int
+    luts: int
+    fixed_price: int
+    bit_price: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fabric:
+    """What memories of a family can be made of."""
+
+    blocks: tuple[Block, ...]
+    lut_rams: tuple[LutRam, ...]
+    logic_price: float
+    """Of a bit of a memory that is only read, in logic."""
+
+
+XILINX_BLOCKS = (
     Block(129, 0.5, 14, (1, 2, 4, 9, 18, 36)),
     Block(257, 1.0, 15, (1, 2, 4, 9, 18, 36, 72)),
 )
+FABRICS = {
+    "7series": Fabric(XILINX_BLOCKS, (LutRam(5, 6, 4, 1, 7 / 6), LutRam(6, 3, 4, 1, 7 / 3)), 1 / 64),
+    "ultrascale+": Fabric(XILINX_BLOCKS, (LutRam(5, 14, 8, 0, 16 / 14), LutRam(6, 7, 8, 0, 16 / 7)), 1 / 64),
+    "ecp5": Fabric((Block(128, 0.5, 14, (1, 2, 4, 9, 18, 36)),), (LutRam(4, 4, 6, 4, 0),), 1),
+}
+"""By a board's family."""
 BYTE = 9
 """A write enable of a block RAM governs this many bits."""
-LUT_RAMS = ((5, 6), (6, 3))
-"""(address bits, width) of a LUT RAM, which takes four LUTs."""
-LOGIC_PER_ROM_BIT = 1 / 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +61,18 @@ class Mapping:
 
     Attributes:
         style: `logic`, `lut` or `block`.
-        units: cells: LUT RAMs of four LUTs, or block RAMs of the kind chosen; 0 for logic.
         rows: cells above one another, between whose words a multiplexer selects.
+        luts: LUTs that are memory.
         bram36: block RAM taken.
     """
 
     style: str
-    units: int = 0
     rows: int = 1
+    luts: int = 0
     bram36: float = 0
 
 
-def map_memory(depth: int, width: int, writable: bool) -> Mapping:
+def map_memory(depth: int, width: int, writable: bool, family: str = "7series") -> Mapping:
     """Return the cheapest way to build a memory.
 
     >>> map_memory(1152, 512, writable=False).bram36
@@ -56,20 +80,20 @@ def map_memory(depth: int, width: int, writable: bool) -> Mapping:
     >>> map_memory(64, 128, writable=False).style
     'logic'
     """
-    prices: list[tuple[float, Mapping]] = [(inf if writable else depth * width * LOGIC_PER_ROM_BIT, Mapping("logic"))]
-    if writable:
-        for address_bits, unit in LUT_RAMS:
-            rows = ceil(depth / 2**address_bits)
-            units = ceil(rows * width / unit)
-            price = units + 7 * rows * width / unit + _selection(rows, width, writable)
-            prices.append((price, Mapping("lut", units, rows)))
-    for block in BLOCKS:
+    fabric = FABRICS[family]
+    prices = [(inf if writable else depth * width * fabric.logic_price, Mapping("logic"))]
+    for cell in fabric.lut_rams if writable else ():
+        rows = ceil(depth / 2**cell.address_bits)
+        units = ceil(rows * width / cell.width)
+        price = units * cell.fixed_price + rows * width * cell.bit_price + _selection(rows, width, writable)
+        prices.append((price, Mapping("lut", rows, luts=units * cell.luts)))
+    for block in fabric.blocks:
         for index, unit in enumerate(block.widths):
             rows = ceil(depth / 2 ** (block.address_bits - index))
             padded = ceil(width / min(unit, BYTE)) * min(unit, BYTE) if writable else width
             units = ceil(rows * padded / unit)
             price = units * block.price + _selection(rows, width, writable)
-            prices.append((price, Mapping("block", units, rows, units * block.bram36)))
+            prices.append((price, Mapping("block", rows, bram36=units * block.bram36)))
     return min(prices, key=lambda one: one[0])[1]
 
 

@@ -8,14 +8,15 @@ from bireal_hw.flows.config import BuildConfig, UsageError, parse_words, variabl
 
 NAMES = (
     "model, dataset, data, width, image, classes, channels, shortcut_bits, epochs, seed, images, clock, target_fps, "
-    "run, board, untrained, stalls, waves"
+    "folding, run, board, untrained, stalls, whole, waves"
 )
 
 
 def test_all_variables_are_read() -> None:
     words = (
         "model=bireal34 dataset=uoft-cs/cifar10 data=. width=0.5 image=48x64 classes=7 channels=1 shortcut_bits=12 "
-        "epochs=3 seed=9 images=2 clock=150 target_fps=250.5 run=mine board=kv260 untrained=1 stalls=0 waves=yes"
+        "epochs=3 seed=9 images=2 clock=150 target_fps=250.5 run=mine board=kv260 untrained=1 stalls=0 waves=yes "
+        "whole=1 folding=pyproject.toml"
     )
     assert parse_words(words.split()).given() == {
         "model": "bireal34",
@@ -36,6 +37,8 @@ def test_all_variables_are_read() -> None:
         "untrained": True,
         "stalls": False,
         "waves": True,
+        "whole": True,
+        "folding": "pyproject.toml",
     }
     assert {word.split("=")[0] for word in words.split()} | {"config"} == set(variables())
 
@@ -71,7 +74,7 @@ BAD_VALUES = {
     "clock=0": "clock=0 is out of range: a number from 1 to 1000 MHz",
     "target_fps=fast": "target_fps=fast is out of range: a number from 0.001 to 1e+06 frames per second, or 'max'",
     "run=../up": ("run=../up is out of range: letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'"),
-    "run=sim": "run=sim is out of range: bench and sim are folders of build/ that belong to all runs",
+    "run=sim": "run=sim is out of range: bench, sim, synth-cache are folders of build/ that belong to all runs",
     "untrained=maybe": "untrained=maybe is out of range: 0 or 1",
     "config=/nowhere.toml": "config=/nowhere.toml cannot be read: No such file or directory",
 }

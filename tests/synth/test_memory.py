@@ -35,4 +35,4 @@ def test_no_memory_shrinks_as_it_grows(width: int) -> None:
 
 def test_a_lut_ram_counts_its_cells() -> None:
     mapping = map_memory(128, 6, writable=True)
-    assert (mapping.style, mapping.rows, mapping.units) == ("lut", 2, 4)
+    assert (mapping.style, mapping.rows, mapping.luts) == ("lut", 2, 16)

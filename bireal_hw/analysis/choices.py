@@ -1,0 +1,187 @@
+"""What can be chosen in a network, and what each choice costs.
+
+Only convolutions choose (Pe, Simd). Every other layer follows one of them, its owner: a merge the convolution whose
+sums it takes, the rest the layer in front. What stands between two layers (width converters, the shortcut's FIFO)
+depends on the lanes on both sides, so on two owners at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from bireal_hw.analysis.cost import Parameters, total
+from bireal_hw.ir.graph import INPUT, Graph, Node
+from bireal_hw.ir.op import Binding, Fold, Port, shared_lanes
+from bireal_hw.ops import BinaryConv, Merge, RealConv
+from bireal_hw.passes.dataflow import CONVERTER, Part, converter_cycles, fork, joint, tail
+from bireal_hw.passes.folding import legal_folds
+from bireal_hw.synth.resources import Resources
+
+FIXED = ""
+"""Owner of layers that nothing can change: those in front of the first convolution."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to build a convolution and all that follow it.
+
+    Attributes:
+        fold: of the convolution.
+        cycles: of the slowest of these layers.
+        resources: of all of them, with what stands behind each.
+        lanes: of every stream they give and every port they have, by tensor, or by (node, input index).
+    """
+
+    fold: Fold
+    cycles: int
+    resources: Resources
+    lanes: dict[str | tuple[str, int], int]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A connection between layers of two owners.
+
+    Attributes:
+        node, index: the reading layer and its input.
+        source, sink: the owners.
+    """
+
+    node: Node
+    index: int
+    source: str
+    sink: str
+
+
+@dataclass
+class Choices:
+    """The choices in a graph."""
+
+    graph: Graph
+    _joints: dict[tuple[str, int, int, int], tuple[int, Resources]] = field(default_factory=dict)
+
+    @cached_property
+    def owners(self) -> dict[str, str]:
+        """Owner of every layer by name."""
+        owners: dict[str, str] = {INPUT: FIXED}
+        for node in self.graph:
+            if isinstance(node.op, BinaryConv | RealConv):
+                owners[node.name] = node.name
+            else:
+                owners[node.name] = owners[node.inputs[1] if isinstance(node.op, Merge) else node.inputs[0]]
+        return owners
+
+    @cached_property
+    def links(self) -> list[Link]:
+        """All connections between layers of different owners."""
+        found = [
+            Link(node, index, self.owners[source], self.owners[node.name])
+            for node in self.graph
+            for index, source in enumerate(node.inputs)
+        ]
+        return [link for link in found if link.source != link.sink]
+
+    @cached_property
+    def _bindings(self) -> dict[str, Binding]:
+        """A binding of every layer; its parameters but for the folding are those of all foldings."""
+        bindings = {}
+        for node in self.graph:
+            fold = Fold()
+            if isinstance(node.op, BinaryConv | RealConv):
+                fold = max(legal_folds(node), key=lambda one: (-one.pe, one.simd))
+            bindings[node.name] = node.op.rtl(fold, *self.graph.inputs_of(node))
+        return bindings
+
+    @cached_property
+    def fixed(self) -> Choice:
+        """The layers in front of the first convolution."""
+        return self._choice(FIXED, Fold())
+
+    @cached_property
+    def convolutions(self) -> dict[str, list[Choice]]:
+        """All choices of every convolution."""
+        return {
+            node.name: [self._choice(node.name, fold) for fold in legal_folds(node)]
+            for node in self.graph
+            if self.owners[node.name] == node.name
+        }
+
+    def _choice(self, owner: str, fold: Fold) -> Choice:
+        lanes: dict[str | tuple[str, int], int] = {INPUT: self.graph.input.channels} if owner == FIXED else {}
+        cycles, parts = 0, []
+        if owner == FIXED:
+            parts += self._fork(INPUT, Port("", self.graph.input.channels, self.graph.input.dtype))
+        for node in self.graph:
+            if self.owners[node.name] != owner:
+                continue
+            own = self._fold(node, owner, fold, lanes)
+            types, out = self.graph.inputs_of(node), self.graph.types[node.name]
+            inputs, output = node.op.rtl_ports(own, *types)
+            cycles = max(cycles, node.op.cost(own, *types).cycles)
+            lanes[node.name] = output.lanes
+            for index, (source, port) in enumerate(zip(node.inputs, inputs, strict=True)):
+                lanes[node.name, index] = port.lanes
+                if source in lanes:
+                    slowest, between = self._joint(node, index, lanes[source], port.lanes)
+                    cycles, parts = max(cycles, slowest), parts + between
+            binding = self._bindings[node.name]
+            parameters = _refolded(binding.parameters, own, output.lanes)
+            parts.append((binding.module, parameters))
+            refolded = Binding(binding.module, parameters, inputs, output)
+            parts += [(part.module, part.parameters) for _, part in tail(node, refolded, out)]
+            parts += self._fork(node.name, output)
+        return Choice(fold, cycles, total(parts), lanes)
+
+    def _fold(self, node: Node, owner: str, fold: Fold, lanes: dict[str | tuple[str, int], int]) -> Fold:
+        if node.name == owner:
+            return fold
+        if isinstance(node.op, Merge):
+            conv = next(one for one in self.graph if one.name == owner)
+            assert isinstance(conv.op, BinaryConv)
+            return Fold(lanes=shared_lanes(fold.pe, fold.simd, conv.op.k))
+        return Fold(lanes=lanes[node.inputs[0]])
+
+    def _fork(self, tensor: str, stream: Port) -> list[tuple[str, Parameters]]:
+        readers = len(self.graph.consumers(tensor))
+        return [("br_fork", fork(stream, readers).parameters)] if readers > 1 else []
+
+    def _joint(self, node: Node, index: int, source: int, sink: int) -> tuple[int, list[tuple[str, Parameters]]]:
+        """Cycles and instances between a stream of so many lanes and an input."""
+        tensor = self.graph.types[node.inputs[index]]
+        parts: list[Part] = joint(self.graph, node, index, Port("", source, tensor.dtype), sink)
+        slowest = max((converter_cycles(part, tensor) for _, part in parts if part.module == CONVERTER), default=0)
+        return slowest, [(part.module, part.parameters) for _, part in parts]
+
+    def between(self, link: Link, source: int, sink: int) -> tuple[int, Resources]:
+        """Cycles and resources of a link between a stream of `source` lanes and a port of `sink` lanes."""
+        key = link.node.name, link.index, source, sink
+        if key not in self._joints:
+            slowest, parts = self._joint(link.node, link.index, source, sink)
+            self._joints[key] = slowest, total(parts)
+        return self._joints[key]
+
+    def evaluate(self, chosen: dict[str, Choice]) -> tuple[int, Resources]:
+        """Return cycles and resources of a whole network."""
+        every = {FIXED: self.fixed, **chosen}
+        cycles = max(choice.cycles for choice in every.values())
+        used = Resources()
+        for choice in every.values():
+            used += choice.resources
+        for link in self.links:
+            slowest, more = self.between(link, *self.sides(link, every))
+            cycles, used = max(cycles, slowest), used + more
+        return cycles, used
+
+    def sides(self, link: Link, chosen: dict[str, Choice]) -> tuple[int, int]:
+        """Lanes on both sides of a link."""
+        return (
+            chosen[link.source].lanes[link.node.inputs[link.index]],
+            chosen[link.sink].lanes[link.node.name, link.index],
+        )
+
+
+def _refolded(parameters: Parameters, fold: Fold, lanes: int) -> dict[str, int]:
+    """Parameters of a layer under another folding, which gives so many lanes."""
+    values = {"Pe": fold.pe, "Simd": fold.simd, "Lanes": fold.lanes, "OutLanes": lanes}
+    return {name: values.get(name, value) for name, value in parameters.items()}

@@ -1,0 +1,267 @@
+"""Cost model: LUT, FF, block RAM and DSP of a library module as functions of its parameters.
+
+Block RAM and DSP follow from rules and are exact: every memory of the library is described here by depth and width
+(`bireal_hw.synth.memory` says how it is built), and each multiplication takes one DSP. LUT and FF are sums over the
+features of a module, which name what grows with what (adders with their bits, multiplexers with their inputs), times
+coefficients that `python -m bireal_hw.analysis.calibrate` fits to Yosys and writes to `coefficients.toml`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from math import ceil
+from pathlib import Path
+
+from bireal_hw.ir.op import conv_output
+from bireal_hw.synth.memory import map_memory
+from bireal_hw.synth.resources import Resources
+
+COEFFICIENTS = Path(__file__).with_name("coefficients.toml")
+WEIGHT_WIDTH = 8
+
+Parameters = Mapping[str, int]
+Features = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Rom:
+    """A memory that is only read: its words stand in the bitstream."""
+
+    depth: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Ram:
+    """A memory with one write and one read port."""
+
+    depth: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What a module consists of.
+
+    Attributes:
+        features: sizes that LUT and FF grow with, by name.
+        memories: all it holds, those of registers excepted.
+        dsp: multiplications in a cycle.
+    """
+
+    features: Features
+    memories: list[Rom | Ram] = field(default_factory=list)
+    dsp: int = 0
+
+
+def predict(module: str, parameters: Parameters) -> Resources:
+    """Return what an instance needs, LUT and FF as fractions since they are estimates."""
+    coefficients, anatomy = _coefficients()[module], anatomy_of(module, parameters)
+    features = complete_features(anatomy)
+    lut, ff = (sum(coefficients[kind].get(name, 0) * size for name, size in features.items()) for kind in ("lut", "ff"))
+    lut += lut_ram_luts(anatomy)
+    return Resources(lut=lut, ff=ff, bram36=block_ram(anatomy), dsp=anatomy.dsp)
+
+
+def complete_features(anatomy: Anatomy) -> Features:
+    """Return a module's features with those of its memories: one for its existence, bits read from logic, selection."""
+    features = {"one": 1.0, **anatomy.features}
+    for memory in anatomy.memories:
+        mapping = map_memory(memory.depth, memory.width, isinstance(memory, Ram))
+        if mapping.style == "logic":
+            words = ceil(memory.depth / 64)
+            more = {"rom_lut": float(memory.width * words), "rom_bit": float(memory.width if memory.depth > 1 else 0)}
+        elif mapping.style == "lut":
+            more = {"ram_bit": float(memory.width), "ram_row": float(memory.width * (mapping.rows - 1))}
+        else:
+            more = {"block_row": float(memory.width * (mapping.rows - 1))}
+        for name, size in more.items():
+            features[name] = features.get(name, 0) + size
+    return features
+
+
+def lut_ram_luts(anatomy: Anatomy) -> int:
+    """Return the LUTs that are memory."""
+    return sum(map_memory(one.depth, one.width, isinstance(one, Ram)).luts for one in anatomy.memories)
+
+
+def block_ram(anatomy: Anatomy) -> float:
+    """Return block RAM in units of 36 Kb."""
+    return sum(map_memory(memory.depth, memory.width, isinstance(memory, Ram)).bram36 for memory in anatomy.memories)
+
+
+@cache
+def _coefficients() -> dict[str, dict[str, dict[str, float]]]:
+    return tomllib.loads(COEFFICIENTS.read_text())
+
+
+def anatomy_of(module: str, parameters: Parameters) -> Anatomy:
+    """Return what a module consists of.
+
+    Raises:
+        KeyError: the module never stands alone in a network.
+    """
+    return _ANATOMIES[module](parameters)
+
+
+def index_bits(count: int) -> int:
+    """Return the bits of an index 0 .. count-1, at least 1, as `br_pkg::idx_width` does."""
+    return max(1, (count - 1).bit_length())
+
+
+# ---- modules, each the mirror of one file in rtl/ ----
+
+
+def _window(
+    image: tuple[int, int],
+    chunks: int,
+    width: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    pad: tuple[int, int],
+) -> tuple[Features, Ram]:
+    """br_window: `chunks` beats a pixel, `width` bits a beat."""
+    out_height, out_width = (conv_output(*sides) for sides in zip(image, kernel, stride, pad, strict=True))
+    span = (kernel[0] - 1) * image[1] + kernel[1]
+    column = stride[1] if out_width > 1 else 0
+    row = stride[0] * image[1] - (out_width - 1) * stride[1]
+    frame = image[0] * image[1] - (out_height - 1) * stride[0] * image[1] - (out_width - 1) * stride[1]
+    capacity = span + max(column, row if out_height > 1 else 0, frame) + 1
+    address = index_bits(capacity * chunks)
+    return {"address": address, "beat": width}, Ram(2**address, width)
+
+
+def _binary_conv(p: Parameters) -> Anatomy:
+    kernel, chunks, folds = p["Kernel"], p["InChannels"] // p["Simd"], p["OutChannels"] // p["Pe"]
+    window, buffer = _window(
+        (p["Height"], p["Width"]),
+        chunks,
+        p["Simd"],
+        (kernel, kernel),
+        (p["Stride"], p["Stride"]),
+        (p["Pad"], p["Pad"]),
+    )
+    depth, product = folds * kernel * kernel * chunks, p["Pe"] * p["Simd"]
+    sizes: Features = {
+        "counter": index_bits(depth) + index_bits(folds) + index_bits(chunks),
+        "product": product,
+        "sum": p["Pe"] * p["AccWidth"],
+        "count": p["Pe"] * index_bits(p["Simd"] + 1),
+    }
+    return Anatomy(window | sizes, [buffer, Rom(depth, product)])
+
+
+def _real_conv(p: Parameters) -> Anatomy:
+    kernel, channels, folds = p["Kernel"], p["InChannels"], p["OutChannels"] // p["Pe"]
+    row, bits = kernel * channels, p["InWidth"]
+    width = conv_output(p["Width"], kernel, p["Stride"], p["Pad"]) if kernel > 1 else p["Width"]
+    chunks = row // p["Simd"]
+    window, buffer = _window(
+        (p["Height"], width),
+        chunks,
+        p["Simd"] * bits,
+        (kernel, 1),
+        (p["Stride"], 1 if kernel > 1 else p["Stride"]),
+        (p["Pad"], 0),
+    )
+    depth, products, lanes = folds * kernel * chunks, p["Pe"] * p["Simd"], p["OutLanes"]
+    full = p["AccWidth"] + p["LeftShift"]
+    sizes: Features = {
+        "counter": index_bits(depth) + index_bits(folds) + index_bits(chunks),
+        "unfolded": row * bits if kernel > 1 else 0,
+        "split": row * bits if kernel > 1 and chunks > 1 else 0,
+        "mask": p["Simd"] * bits if p["Pad"] else 0,
+        "add": p["Pe"] * (p["Simd"] - 1) * (bits + WEIGHT_WIDTH),
+        "sum": p["Pe"] * p["AccWidth"],
+        "share": p["Pe"] * p["AccWidth"] if p["Pe"] > lanes else 0,
+        "lane": lanes * full,
+        "shift": lanes * full * p["SWidth"],
+        "out": lanes * p["OutWidth"],
+    }
+    scales = Rom(p["OutChannels"] // lanes, lanes * (p["SWidth"] + p["HWidth"]))
+    return Anatomy(window | sizes, [buffer, Rom(depth, products * WEIGHT_WIDTH), scales], dsp=products)
+
+
+def _merge(p: Parameters) -> Anatomy:
+    lanes, product = p["Lanes"], p["GWidth"] + p["DotWidth"]
+    sizes: Features = {
+        "shortcut": lanes * p["ShortcutWidth"],
+        "dot": lanes * p["DotWidth"],
+        "affine": lanes * max(product, p["HWidth"]),
+        "out": lanes * p["OutWidth"],
+        "counter": index_bits(p["Channels"] // lanes),
+    }
+    affine = Rom(p["Channels"] // lanes, lanes * (p["GWidth"] + p["HWidth"]))
+    return Anatomy(sizes, [affine], dsp=lanes)
+
+
+def _avg_pool(p: Parameters) -> Anatomy:
+    groups = p["Channels"] // p["Lanes"]
+    depth, width = p["Width"] // p["KernelW"] * groups, p["Lanes"] * p["SumWidth"]
+    sizes: Features = {
+        "counter": index_bits(depth) + index_bits(groups) + index_bits(p["KernelW"]) + index_bits(p["KernelH"]),
+        "in": p["Lanes"] * p["InWidth"],
+        "sum": width,
+        "out": p["Lanes"] * p["OutWidth"],
+        "address": index_bits(depth),
+    }
+    return Anatomy(sizes, [Ram(depth, width)])
+
+
+def _max_pool(p: Parameters) -> Anatomy:
+    groups, width = p["Channels"] // p["Lanes"], p["Lanes"] * p["InWidth"]
+    pairs = p["Width"] // 2 * groups
+    sizes: Features = {"counter": index_bits(pairs) + index_bits(groups) + index_bits(p["Height"]), "beat": width}
+    return Anatomy(sizes, [Ram(groups, width), Ram(pairs, width)])
+
+
+def _center(p: Parameters) -> Anatomy:
+    return Anatomy({"out": p["Lanes"] * p["OutWidth"]}, [Rom(p["Channels"] // p["Lanes"], p["Lanes"] * 9)])
+
+
+def _fifo(p: Parameters) -> Anatomy:
+    depth, width = p["Depth"] - 1, p["Width"] + 1
+    if depth < 1:
+        return Anatomy({"register": width})
+    return Anatomy({"beat": width, "counter": index_bits(depth)}, [Ram(depth, width)])
+
+
+def _width_converter(p: Parameters) -> Anatomy:
+    into, out = p["InLanes"] * p["ElemWidth"], p["OutLanes"] * p["ElemWidth"]
+    split, join = (into, 0) if into > out else (0, out)
+    return Anatomy(
+        {
+            "split": split,
+            "join": join,
+            "kept": max(split - out, 0),
+            "counter": index_bits(max(into, out) // min(into, out)),
+        }
+    )
+
+
+_ANATOMIES: dict[str, Callable[[Parameters], Anatomy]] = {
+    "br_binary_conv": _binary_conv,
+    "br_real_conv": _real_conv,
+    "br_merge": _merge,
+    "br_avg_pool": _avg_pool,
+    "br_max_pool": _max_pool,
+    "br_center": _center,
+    "br_sign": lambda p: Anatomy({"lane": p["Lanes"]}),
+    "br_fifo": _fifo,
+    "br_fork": lambda p: Anatomy({"output": p["Outputs"]}),
+    "br_reg_slice": lambda p: Anatomy({"beat": p["Width"] + 1}),
+    "br_width_converter": _width_converter,
+}
+MODULES = tuple(_ANATOMIES)
+"""Modules that stand between streams, as the generator instantiates them."""
+
+
+def total(instances: Iterable[tuple[str, Parameters]]) -> Resources:
+    """Return the sum over (module, parameters)."""
+    result = Resources()
+    for module, parameters in instances:
+        result += predict(module, parameters)
+    return result

@@ -1,0 +1,129 @@
+"""Chooses the folding for a board and a speed, and where there is none says what is reachable and what would fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from bireal_hw import boards
+from bireal_hw.analysis.choices import Choices
+from bireal_hw.analysis.scale import scaled, smaller_images
+from bireal_hw.analysis.solver import USABLE, Solution, Solver
+from bireal_hw.boards import Board
+from bireal_hw.errors import BirealError
+from bireal_hw.ir.graph import Graph
+from bireal_hw.synth.resources import KINDS, NAMES, Resources, offered
+
+DEFAULT_FPS = 1_000
+NARROWER = (0.75, 0.5, 0.375, 0.25, 0.125)
+"""Factors on the channels that are tried where a network does not fit."""
+
+T = TypeVar("T")
+
+
+def plan(graph: Graph, board: Board, clock_mhz: float, target_fps: float | str | None, width: float | None) -> Solution:
+    """Choose the folding.
+
+    Args:
+        graph: the network.
+        board: to be built for.
+        clock_mhz: of the network.
+        target_fps: frames per second; `max` for the most that fits; None for 1,000, or the most that fits if less.
+        width: multiplier of the network's channels, for the suggestions; None if it is not known.
+
+    Raises:
+        BirealError: the network does not fit, or the speed cannot be reached.
+    """
+    solver = Solver(Choices(graph), board)
+    if target_fps == "max":
+        found = solver.most()
+    else:
+        found = solver.least(cycles_of(clock_mhz, float(target_fps or DEFAULT_FPS)))
+        found = found or solver.most()
+    if not found:
+        raise _too_large(solver, width)
+    if isinstance(target_fps, float) and found.cycles > cycles_of(clock_mhz, target_fps):
+        raise _too_slow(solver, found, clock_mhz, target_fps)
+    return found
+
+
+def cycles_of(clock_mhz: float, fps: float) -> int:
+    """Return the cycles that a frame may take.
+
+    >>> cycles_of(100, 3000)
+    33333
+    """
+    return int(clock_mhz * 1e6 / fps)
+
+
+def amounts(used: Resources, board: Board, kinds: Iterable[str] = KINDS) -> str:
+    """Write what is needed of what is there, the scarcest first.
+
+    >>> amounts(Resources(lut=60_000, bram36=70.5), boards.board("pynq-z2"))
+    'LUT 60,000 of 53,200, BRAM36 70.5 of 140'
+    """
+    have = offered(board)
+    share = {kind: getattr(used, kind) / max(getattr(have, kind), 1) for kind in kinds if getattr(used, kind)}
+    return ", ".join(
+        f"{NAMES[kind]} {number(getattr(used, kind))} of {number(getattr(have, kind))}"
+        for kind in sorted(share, key=lambda kind: -share[kind])
+    )
+
+
+def number(amount: float) -> str:
+    """Write an amount.
+
+    >>> number(1_728_000), number(70.5)
+    ('1,728,000', '70.5')
+    """
+    return f"{amount:,.1f}".removesuffix(".0")
+
+
+def short(used: Resources, board: Board) -> list[str]:
+    """Return the kinds of which a network needs more than it may take of a board."""
+    have = offered(board)
+    return [kind for kind in KINDS if getattr(used, kind) > USABLE[kind] * getattr(have, kind)]
+
+
+def _too_slow(solver: Solver, best: Solution, clock_mhz: float, fps: float) -> BirealError:
+    board, wanted = solver.board, cycles_of(clock_mhz, fps)
+    reached = f"at most {clock_mhz * 1e6 / best.cycles:,.0f} frames per second ({best.cycles:,} cycles) can be reached"
+    start = f"target_fps={fps:g} is out of reach on {board.name} at {clock_mhz:g} MHz: {reached}"
+    if wanted < solver.fastest:
+        name, cycles = solver.slowest
+        return BirealError(f"{start}; {name} takes {cycles:,} cycles when it is unfolded as far as it goes")
+    needed = solver.least(wanted, fitting=False)
+    assert needed
+    used = needed.predicted.rounded()
+    limits = " and ".join(f"{USABLE[kind]:.0%} of the {NAMES[kind]}" for kind in short(used, board))
+    return BirealError(
+        f"{start}; {fps:g} would need {amounts(used, board, short(used, board))}, and a network may take {limits}"
+    )
+
+
+def _too_large(solver: Solver, width: float | None) -> BirealError:
+    graph, board = solver.choices.graph, solver.board
+    least = solver.smallest()
+    fitting = [f"board={name}" for name in _boards_that_fit(solver)]
+    narrow = _first(NARROWER, lambda factor: scaled(graph, channels=factor), board)
+    image = _first(smaller_images(graph), lambda size: scaled(graph, image=size), board)
+    if narrow:
+        fitting.append(f"width={width * narrow:g}" if width else f"{narrow:g} times the channels")
+    if image:
+        fitting.append(f"image={image[0]}x{image[1]}")
+    shape = f"{graph.input.height}x{graph.input.width}"
+    return BirealError(
+        f"{graph.name} at {shape} does not fit {board.name} at any speed: it needs at least "
+        f"{amounts(least.rounded(), board)}; what fits: {', or '.join(fitting) or 'no board and no smaller size'}"
+    )
+
+
+def _boards_that_fit(solver: Solver) -> list[str]:
+    others = [boards.board(name) for name in boards.names() if name != solver.board.name]
+    others = [board for board in others if Solver(solver.choices, board).fits()]
+    return [board.name for board in sorted(others, key=lambda board: board.lut)]
+
+
+def _first(sizes: Iterable[T], build: Callable[[T], Graph], board: Board) -> T | None:
+    """Return the first size at which the network fits a board."""
+    return next((size for size in sizes if Solver(Choices(build(size)), board).fits()), None)

@@ -1,0 +1,116 @@
+"""The folding of a run, and the resources of its hardware: the work of the steps `fold` and `synth`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bireal_hw.analysis.cost import total as predicted_total
+from bireal_hw.analysis.plan import amounts, number, plan
+from bireal_hw.errors import BirealError
+from bireal_hw.flows.network import BUILD
+from bireal_hw.flows.rundir import write_json
+from bireal_hw.ir.graph import Graph, load
+from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.passes.folding import Folding
+from bireal_hw.passes.folding_file import folding_text, read_folding
+from bireal_hw.synth import yosys
+from bireal_hw.synth.network import by_instance, report, total, whole
+from bireal_hw.synth.resources import KINDS, NAMES
+
+if TYPE_CHECKING:
+    from bireal_hw.flows.steps import Build
+
+FOLDING = "folding.toml"
+CACHE = BUILD / "synth-cache"
+WHOLE_UP_TO = 200
+"""Instances up to which a network is also synthesised as one design unless `whole=` says otherwise."""
+
+
+def folded(build: Build) -> tuple[Graph, Folding]:
+    """Return the run's graph and the folding that stands in its board's folder."""
+    graph = load(build.path / "graph.json")
+    return graph, read_folding(build.path / build.board.name / FOLDING, graph)
+
+
+def choose_folding(build: Build, folder: Path) -> dict[str, str]:
+    """Leave the folding as a file: the user's, or the solver's for the board and the wanted speed."""
+    graph, board = load(build.path / "graph.json"), build.board
+    if build.config.folding:
+        if build.config.target_fps:
+            raise BirealError(f"target_fps={build.config.target_fps} does not go with folding=: the file decides")
+        folding = read_folding(Path(build.config.folding), graph)
+    else:
+        width = build.values.get("width")
+        folding = plan(graph, board, build.clock_mhz, build.config.target_fps, width).folding
+    target = folder / board.name / FOLDING
+    target.parent.mkdir()
+    target.write_text(folding_text(graph, folding))
+    flow = elaborate(graph, folding)
+    used = predicted_total((one.binding.module, one.binding.parameters) for one in flow.instances).rounded()
+    return {
+        "cycles per frame": f"{flow.cycles:,}",
+        "frames per second": f"{build.clock_mhz * 1e6 / flow.cycles:,.0f} at {build.clock_mhz:g} MHz",
+        "predicted": amounts(used, board),
+    }
+
+
+def count_resources(build: Build, folder: Path) -> dict[str, str]:
+    """Leave synth.json: what each layer and the network take, counted by Yosys, against the board."""
+    graph, folding = folded(build)
+    flow, board = elaborate(graph, folding), build.board
+    yosys.version()  # before anything is done
+    with _progress() as bar:
+        task = bar.add_task("synthesis", total=None)
+        rows = by_instance(flow, board.family, CACHE, lambda done, count: bar.update(task, completed=done, total=count))
+    used = total(rows)
+    predicted = predicted_total((one.binding.module, one.binding.parameters) for one in flow.instances).rounded()
+    content: dict[str, Any] = report(rows, board) | {
+        "clock_mhz": build.clock_mhz,
+        "cycles_per_frame": flow.cycles,
+        "frames_per_second": round(build.clock_mhz * 1e6 / flow.cycles, 1),
+        "predicted": {kind: getattr(predicted, kind) for kind in KINDS},
+    }
+    figures = {
+        "fits": f"{'yes' if content['fits'] else 'no'}, {board.name}",
+        "used": amounts(used, board),
+        "predicted": amounts(predicted, board),
+    }
+    if build.config.whole if build.config.whole is not None else len(rows) <= WHOLE_UP_TO:
+        together = whole(build.path / board.name / "rtl", board.family, CACHE)
+        content["whole"] = {kind: getattr(together, kind) for kind in KINDS}
+        figures["as one design"] = amounts(together, board)
+    write_json(folder / board.name / "synth.json", content | build.marks)
+    return figures
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, transient=True)
+
+
+def utilisation(report: dict[str, Any]) -> Table:
+    """Return synth.json as a table: a row a layer, the sum, what the board has, and the share of it."""
+    table = Table(title=f"{report['board']}, {report['part']}", title_justify="left", show_edge=False)
+    table.add_column("layer")
+    for kind in KINDS:
+        table.add_column(NAMES[kind], justify="right")
+    for layer in report["layers"]:
+        table.add_row(layer["name"], *(number(layer[kind]) for kind in KINDS))
+    table.add_section()
+    for row in ("used", "available"):
+        table.add_row(row, *(number(report[kind][row]) for kind in KINDS))
+    shares = (report[kind]["used"] / max(report[kind]["available"], 1) for kind in KINDS)
+    table.add_row("share", *(f"{share:.0%}" for share in shares))
+    return table
+
+
+def refuse_overflow(report: dict[str, Any]) -> None:
+    """Raise BirealError if a network in synth.json is larger than its board."""
+    over = [kind for kind in KINDS if report[kind]["used"] > report[kind]["available"]]
+    if over:
+        amounts = ", ".join(f"{kind} {report[kind]['used']:,} of {report[kind]['available']:,}" for kind in over)
+        raise BirealError(f"the network does not fit {report['board']}: {amounts}; fold it less with target_fps=")
