@@ -5,8 +5,10 @@ C simulation runs one kernel after the other and its streams hold any number of 
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,6 @@ import pytest
 from bireal_hw.golden import run
 from bireal_hw.hls import generate
 from bireal_hw.hls.gpp import headers
-from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.folding import fold
 from tests.networks import random_images, tiny
 
@@ -23,17 +24,16 @@ pytestmark = pytest.mark.hls
 
 BOUNDED = Path(__file__).with_name("bounded")
 FRAMES = 3
+SHORTCUT = "stem_to_merge1_out"
 
 
-def threaded(graph: Graph, target: int, folder: Path, **depths: int) -> subprocess.CompletedProcess[str]:
-    """Compile a network with a thread for each kernel, some depths replaced, and run images through it in one call."""
-    project = folder / "hls"
-    generate(graph, fold(graph, target), project, "xc7z020clg400-1", 100)
+@pytest.fixture(scope="module")
+def threaded(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A small network compiled with a thread for each kernel; runs images in one call, with other depths if given."""
+    graph, project = tiny(), tmp_path_factory.mktemp("threaded") / "hls"
+    generate(graph, fold(graph, 2_000), project, "xc7z020clg400-1", 100)
     text = (project / "top.cpp").read_text()
-    for name, depth in depths.items():
-        text, found = re.subn(rf"(variable={name} depth=)\d+", rf"\g<1>{depth}", text)
-        assert found == 1, name
-    text = re.sub(r"BIREAL_HLS\(STREAM variable=(\w+) depth=(\d+)\)", r"\1.limit(\2);", text)
+    text = re.sub(r"BIREAL_HLS\(STREAM variable=(\w+) depth=(\d+)\)", r'\1.limit(depth("\1", \2));', text)
     text = re.sub(r"^  BIREAL_WATCH.*\n", "", text, flags=re.MULTILINE)
     (project / "top.cpp").write_text('#include "threads.hpp"\n' + _side_by_side(text, r"bireal::\w+<.*\);"))
     inner = project / "include" / "bireal" / "real_conv.hpp"  # a dataflow of its own
@@ -48,7 +48,15 @@ def threaded(graph: Graph, target: int, folder: Path, **depths: int) -> subproce
     (project / "vectors").mkdir()
     (project / "vectors" / "images.bin").write_bytes(images.tobytes())
     np.savetxt(project / "vectors" / "logits.txt", run(graph, images), "%d")
-    return subprocess.run(["./threaded"], cwd=project, capture_output=True, text=True, check=False, timeout=300)
+
+    def run_with(**depths: int) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {name: str(depth) for name, depth in depths.items()}
+        command = [str(project / "threaded")]
+        return subprocess.run(
+            command, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+
+    return run_with
 
 
 def _side_by_side(text: str, call: str) -> str:
@@ -58,13 +66,17 @@ def _side_by_side(text: str, call: str) -> str:
     return re.sub(r"((?:^  threads\.run.*\n)+)", r"  Threads threads;\n\1", threads, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("depths", [{}, {"stem_to_merge1_out": 44}], ids=["generated", "a shorter shortcut"])
-def test_streams_of_the_generated_depths_do_not_deadlock(depths: dict[str, int], tmp_path: Path) -> None:
-    done = threaded(tiny(), 2_000, tmp_path, **depths)
+@pytest.mark.parametrize("depths", [{}, {SHORTCUT: 44}], ids=["generated", "a shorter shortcut"])
+def test_streams_of_the_generated_depths_do_not_deadlock(
+    threaded: Callable[..., subprocess.CompletedProcess[str]], depths: dict[str, int]
+) -> None:
+    done = threaded(**depths)
     assert (done.returncode, done.stdout) == (0, "3 images, 0 of 15 compared logits differ\n"), done.stderr
 
 
-def test_a_shortcut_stream_that_is_too_short_deadlocks(tmp_path: Path) -> None:
-    done = threaded(tiny(), 2_000, tmp_path, stem_to_merge1_out=8)
+def test_a_shortcut_stream_that_is_too_short_deadlocks(
+    threaded: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = threaded(**{SHORTCUT: 8})
     assert done.returncode == 5
     assert re.fullmatch(r"deadlock: \d+ kernels wait\n", done.stderr)

@@ -11,6 +11,12 @@
 
 #include "hls_stream.h"
 
+// Depth of a stream: the generated one, unless the environment has a variable of the stream's name.
+inline std::size_t depth(const char* name, std::size_t generated) {
+  const char* text = std::getenv(name);
+  return text ? std::strtoul(text, nullptr, 10) : generated;
+}
+
 class Threads {
  public:
   void run(std::function<void()> kernel) {
