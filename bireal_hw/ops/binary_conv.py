@@ -120,11 +120,22 @@ LATENCY = 3
 
 def _pack_channels(x: Array) -> NDArray[np.uint64]:
     """Pack -1/+1 along the last axis into uint64 words; missing channels of the last word are 0."""
-    bits = np.packbits(x > 0, axis=-1, bitorder="little")
-    missing = -bits.shape[-1] % 8
-    if missing:
-        bits = np.concatenate([bits, np.zeros((*bits.shape[:-1], missing), np.uint8)], axis=-1)
-    return np.ascontiguousarray(bits).view(np.uint64)
+    channels = x.shape[-1]
+    words = np.zeros((*x.shape[:-1], -(-channels // 64)), np.uint64)
+    _pack(np.ascontiguousarray(x, np.int8).reshape(-1, channels), words.reshape(-1, words.shape[-1]))
+    return words
+
+
+@njit(parallel=True, cache=True)
+def _pack(x, words):  # type: ignore[no-untyped-def]
+    """Set bit c % 64 of word c // 64 where x is +1; x (pixels, C), words (pixels, ceil(C / 64))."""
+    pixels, channels = x.shape
+    for pixel in prange(pixels):
+        for word in range(words.shape[1]):
+            bits = np.uint64(0)
+            for c in range(64 * word, min(channels, 64 * word + 64)):
+                bits |= np.uint64(x[pixel, c] > 0) << np.uint64(c - 64 * word)
+            words[pixel, word] = bits
 
 
 @njit(inline="always")
