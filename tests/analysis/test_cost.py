@@ -39,6 +39,7 @@ def fifo(depth: int, width: int) -> Unit:
     return unit(Binding("br_fifo", {"Width": width, "Depth": depth}, *ports))
 
 
+@pytest.mark.slow
 @pytest.mark.synth
 def test_block_ram_is_exact(tmp_path: Path) -> None:
     units = [rom(*shape) for shape in ROMS] + [fifo(*shape) for shape in FIFOS]
@@ -52,6 +53,7 @@ def predicted(flow: Dataflow) -> Resources:
     return total((one.binding.module, one.binding.parameters) for one in flow.instances)
 
 
+@pytest.mark.slow
 @pytest.mark.synth
 @pytest.mark.parametrize("cycles", [400, 4_000])
 def test_a_network_is_predicted(cycles: int, tmp_path: Path) -> None:
