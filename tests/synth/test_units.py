@@ -113,6 +113,7 @@ def test_an_error_of_yosys_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.synth
 def test_the_parts_add_up_to_the_whole(tmp_path: Path) -> None:
     graph = tiny(base=8)
