@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bireal_hw.boards import Board
-from bireal_hw.passes.dataflow import Dataflow
-from bireal_hw.rtl import FILE_LIST
+from bireal_hw.passes.dataflow import CONVERTER, Dataflow
+from bireal_hw.rtl import FILE_LIST, MEMORIES
 from bireal_hw.synth import yosys
 from bireal_hw.synth.resources import KINDS, Resources, count, exceeded, offered
 from bireal_hw.synth.units import Progress, synthesise, unit
@@ -36,7 +36,7 @@ def by_instance(flow: Dataflow, family: str, cache: Path, progress: Progress) ->
         BirealError: Yosys is missing or stopped.
     """
     units = [unit(instance.binding, len(instance.outputs)) for instance in flow.instances]
-    layers = [name for name in flow.costs if any(instance.name == name for instance in flow.instances)]
+    layers = [one.name for one in flow.instances if one.name in flow.costs and one.binding.module != CONVERTER]
     found = synthesise(units, family, cache, progress)
     return [
         Row(instance.name, instance.binding.module, _layer(instance.name, layers), count(cells, family))
@@ -59,8 +59,11 @@ def whole(rtl: Path, family: str, cache: Path) -> Resources:
     """
     cache.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=cache))
-    shutil.copytree(rtl, folder, dirs_exist_ok=True)
-    yosys.run(folder, yosys.script("br_top", (rtl / FILE_LIST).read_text().split(), family))
+    shutil.copytree(rtl / MEMORIES, folder / MEMORIES)
+    sources = [rtl / name for name in (rtl / FILE_LIST).read_text().split()]
+    for source in sources:  # side by side: Yosys from PyPI opens no file in a folder called lib
+        shutil.copyfile(source, folder / source.name)
+    yosys.run(folder, yosys.script("br_top", [source.name for source in sources], family))
     cells = yosys.cells(folder)["br_top"]
     shutil.rmtree(folder)
     return count(cells, family)
