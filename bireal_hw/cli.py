@@ -42,7 +42,7 @@ def _run(arguments: list[str]) -> int:
     name = next((word for word in arguments if not word.startswith("-")), None)
     if name is not None and name not in VERBS:
         raise UsageError(unknown("command", name, VERBS))
-    chosen = _app()(args=arguments, prog_name="bireal-hw", standalone_mode=False)
+    chosen = _app()(args=arguments or ["--help"], prog_name="bireal-hw", standalone_mode=False)
     if chosen == INTERRUPTED:
         raise KeyboardInterrupt  # typer turns Ctrl-C into a status
     if not isinstance(chosen, tuple):

@@ -245,6 +245,7 @@ def _mark(path: Path, info: dict[str, Any]) -> None:
 
 def _import(build: Build, folder: Path) -> Figures:
     assert build.file is not None
+    lower(build.file)  # a file that cannot be lowered replaces nothing, and the message names the user's own path
     build.record_values()
     shutil.copyfile(build.file, folder / "model.onnx")
     return {"from": str(build.file)}
