@@ -72,7 +72,7 @@ def complete_features(anatomy: Anatomy) -> Features:
     for memory in anatomy.memories:
         mapping = map_memory(memory.depth, memory.width, isinstance(memory, Ram))
         if mapping.style == "logic":
-            words = ceil(memory.depth / 64)
+            words = 1 << (ceil(memory.depth / 64) - 1).bit_length()  # LUTs under multiplexers of two inputs
             more = {"rom_lut": float(memory.width * words), "rom_bit": float(memory.width if memory.depth > 1 else 0)}
         elif mapping.style == "lut":
             more = {"ram_bit": float(memory.width), "ram_row": float(memory.width * (mapping.rows - 1))}

