@@ -39,13 +39,13 @@ def by_instance(flow: Dataflow, family: str, cache: Path, progress: Progress) ->
     layers = [one.name for one in flow.instances if one.name in flow.costs and one.binding.module != CONVERTER]
     found = synthesise(units, family, cache, progress)
     return [
-        Row(instance.name, instance.binding.module, _layer(instance.name, layers), count(cells, family))
+        Row(instance.name, instance.binding.module, layer_of(instance.name, layers), count(cells, family))
         for instance, cells in zip(flow.instances, found, strict=True)
     ]
 
 
-def _layer(name: str, layers: Iterable[str]) -> str:
-    """The layer whose name an instance's name begins with: what stands around a layer counts as part of it."""
+def layer_of(name: str, layers: Iterable[str]) -> str:
+    """Return the layer whose name an instance's name begins with: what stands around a layer counts as part of it."""
     return max((layer for layer in layers if name == layer or name.startswith(f"{layer}_")), key=len, default=name)
 
 
