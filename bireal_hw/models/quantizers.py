@@ -8,9 +8,11 @@ are given. All scales are powers of two; a grid is named by `frac`: value = inte
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from brevitas.inject import ExtendedInjector
 from brevitas.inject.enum import FloatToIntImplType
 from brevitas.proxy import ActQuantProxyFromInjector, WeightQuantProxyFromInjector
@@ -122,24 +124,29 @@ class _Quantizer(nn.Module):
 
 
 class ApproxSignQuant(_Quantizer):
-    """Binarise activations to +-1 (`ApproxSign`)."""
+    """Binarise activations to +-1 (`ApproxSign`); a training stage may put another `function` there (modes.py)."""
 
     def __init__(self) -> None:
         super().__init__(1)
+        self.function: Callable[[Tensor], Tensor] = ApproxSign.apply
 
     def forward(self, x: Tensor) -> Quantized:
-        return ApproxSign.apply(x), self.one, self.zero_point, self.bit_width
+        return self.function(x), self.one, self.zero_point, self.bit_width
 
 
 class MagnitudeSignQuant(_Quantizer):
-    """Binarise the weights of a convolution (Cout, ...) to +-alpha_c (`MagnitudeSign`)."""
+    """Binarise the weights of a convolution (Cout, ...) to +-alpha_c (`MagnitudeSign`).
+
+    A training stage may put another `function` of (w, alpha) there (modes.py).
+    """
 
     def __init__(self) -> None:
         super().__init__(1)
+        self.function: Callable[[Tensor, Tensor], Tensor] = MagnitudeSign.apply
 
     def forward(self, w: Tensor) -> Quantized:
         alpha = channel_mean(w.detach())
-        return MagnitudeSign.apply(w, alpha), alpha, self.zero_point, self.bit_width
+        return self.function(w, alpha), alpha, self.zero_point, self.bit_width
 
 
 class RangeQuant(_Quantizer):
@@ -172,7 +179,11 @@ class RangeQuant(_Quantizer):
         return value, self.one * 2.0**-frac, self.zero_point, self.bit_width
 
     def observe(self, peak: float) -> None:
-        """Take note of the largest |x| of a batch and move the grid to fit."""
+        """Take note of the largest |x| of a batch, in all processes that train together, and move the grid to fit."""
+        if dist.is_initialized():
+            shared = torch.tensor(peak, dtype=torch.float64, device=self.peak.device)
+            dist.all_reduce(shared, dist.ReduceOp.MAX)
+            peak = float(shared)
         if math.isfinite(peak):
             peak = max(peak, self.DECAY * float(self.peak))
             self.peak.fill_(peak)
