@@ -10,6 +10,17 @@ class BirealError(Exception):
     """A mistake in the input or an impossible request; its text is one line fit for a terminal."""
 
 
+def nearest(value: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """Return the name most like a value, whatever their case; None if none is like it (0 to 1: how much it must be).
+
+    >>> nearest("BOARD", ["board", "clock"])
+    'board'
+    """
+    by_case = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(value.lower(), by_case, n=1, cutoff=cutoff)
+    return by_case[near[0]] if near else None
+
+
 def unknown(kind: str, value: object, allowed: Iterable[object]) -> BirealError:
     """Describe an unknown name: the value, the nearest allowed name and all of them.
 
@@ -17,8 +28,8 @@ def unknown(kind: str, value: object, allowed: Iterable[object]) -> BirealError:
     "unknown model 'birael18': did you mean 'bireal18'? choose from bireal18, bireal34"
     """
     names = [str(name) for name in allowed]
-    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
-    hint = f" did you mean '{near[0]}'?" if near else ""
+    near = nearest(str(value), names)
+    hint = f" did you mean '{near}'?" if near else ""
     return BirealError(f"unknown {kind} '{value}':{hint} choose from {', '.join(names)}")
 
 

@@ -39,13 +39,14 @@ def folded(build: Build) -> tuple[Graph, Folding]:
 def choose_folding(build: Build, folder: Path) -> dict[str, str]:
     """Leave the folding as a file: the user's, or the solver's for the board and the wanted speed."""
     graph, board = load(build.path / "graph.json"), build.board
-    if build.config.folding:
-        if build.config.target_fps:
-            raise BirealError(f"target_fps={build.config.target_fps} does not go with folding=: the file decides")
-        folding = read_folding(Path(build.config.folding), graph)
+    wanted = build.wanted
+    if wanted["folding"]:
+        if wanted["target_fps"]:
+            raise BirealError(f"target_fps={wanted['target_fps']} does not go with folding=: the file decides")
+        folding = read_folding(Path(wanted["folding"]), graph)
     else:
         width = build.values.get("width")
-        folding = plan(graph, board, build.clock_mhz, build.config.target_fps, width).folding
+        folding = plan(graph, board, build.clock_mhz, wanted["target_fps"], width).folding
     target = folder / board.name / FOLDING
     target.parent.mkdir()
     target.write_text(folding_text(graph, folding))

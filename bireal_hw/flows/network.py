@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bireal_hw.errors import BirealError
+from bireal_hw.errors import BirealError, nearest
 from bireal_hw.flows.config import SPEC, BuildConfig, run_name
 from bireal_hw.flows.rundir import RunDir
-from bireal_hw.models.spec import ModelSpec
+from bireal_hw.models.spec import SMALL_IMAGE, ModelSpec
 
 BUILD = Path("build")
 #: Variables that make a run's network; once it exists they are fixed.
@@ -18,6 +18,7 @@ PARTIAL = "partial.ckpt"
 #: Files whose presence means that a run has a network, or the beginning of one.
 EVIDENCE = ("checkpoint.ckpt", PARTIAL, "model.onnx")
 
+IMAGENET_CLASSES = 1000
 #: Variables that choose the images for a network that was brought as a file.
 IMAGES_OF_FILE = ("dataset", "data", "seed")
 
@@ -39,33 +40,62 @@ def run_dir(config: BuildConfig, file: Path | None = None) -> RunDir:
     elif file:
         name = run_name(file.resolve().parent.name if file.stem == "model" else file.stem)
     else:
-        name = f"{config.model or 'bireal18'}-{config.dataset or 'digits'}".replace("/", "-")
+        name = f"{config.model or 'bireal18'}-{dataset_name(config)}".replace("/", "-")
     return RunDir(BUILD / name)
 
 
-def resolve(config: BuildConfig, run: RunDir, file: Path | None = None) -> Values:
+def dataset_name(config: BuildConfig) -> str:
+    """Return the data set, whose defaults a network has: `dataset=`, else digits.
+
+    Random weights for an image that digits' small stem does not take have the defaults of a folder of photographs.
+    """
+    large = config.untrained and config.image and max(config.image) > SMALL_IMAGE
+    return config.dataset or ("folder" if large else "digits")
+
+
+def resolve(config: BuildConfig, run: RunDir, file: Path | None = None, starts: bool = True) -> Values:
     """Return the values of the run's network: those recorded, or for a new run those given and the defaults.
 
     Keys: those of `NETWORK`, `data` (str or None), and `file` (a QONNX file's path, or None).
 
+    Args:
+        config: what the user gave.
+        run: the run's folder.
+        file: QONNX file given on the command line.
+        starts: whether the command is one that starts a network; one that continues a network takes a new name that is
+            like an existing run's for a slip of the finger unless it also says what the network is to be.
+
     Raises:
-        BirealError: a given value contradicts the recorded one, or does not go with a file.
+        BirealError: a given value contradicts the recorded one, or does not go with a file; a run does not exist.
     """
     given = {key: value for key, value in config.given().items() if key in NETWORK}
     recorded = _recorded(run)
     if file is not None:
         return _from_file(config, given, run, recorded, file)
     if recorded is None:
+        if config.run and not given and not starts:
+            _refuse_slip(run)
         return _fresh(config, given)
     if recorded["file"]:
         _only_images(given, recorded["file"])
         return recorded | {key: value for key, value in config.given().items() if key in IMAGES_OF_FILE}
     for key, value in given.items():
         if recorded.get(key) != value:
+            name = f"{run.path.name}-{show(key, value).replace('=', '')}"
             raise BirealError(
-                f"run '{run.path.name}' has {show(key, recorded.get(key))}, not {show(key, value)}: {OTHER}"
+                f"run '{run.path.name}' has {show(key, recorded.get(key))}, not {show(key, value)}: "
+                f"{OTHER}, for example run={name.replace('/', '-')}"
             )
     return recorded | ({"data": config.data} if config.data else {})
+
+
+def _refuse_slip(run: RunDir) -> None:
+    others = [path.name for path in BUILD.iterdir() if any((path / name).exists() for name in EVIDENCE)]
+    if near := nearest(run.path.name, others, cutoff=0.75):
+        raise BirealError(
+            f"run '{run.path.name}' does not exist: did you mean '{near}'? "
+            f"a new one starts with make train run={run.path.name}"
+        )
 
 
 def show(key: str, value: Any) -> str:
@@ -113,7 +143,7 @@ def _from_checkpoint(run: RunDir) -> Values | None:
 def _fresh(config: BuildConfig, given: Values) -> Values:
     from bireal_hw.training.data import dataset_defaults
 
-    name = config.dataset or "digits"
+    name = dataset_name(config)
     default = dataset_defaults(name)
     values: Values = dict.fromkeys(NETWORK) | {
         "model": "bireal18",
@@ -131,6 +161,8 @@ def _fresh(config: BuildConfig, given: Values) -> Values:
     if values["untrained"]:
         if "epochs" in given:
             raise BirealError(f"{show('epochs', given['epochs'])} does not go with untrained=1: nothing is trained")
+        if values["classes"] is None and not config.dataset:
+            values["classes"] = IMAGENET_CLASSES
         if values["classes"] is None:
             raise BirealError(f"classes= is needed: untrained=1 reads no data set, so '{name}' cannot bring its own")
         values["epochs"] = None

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
+from rich.console import Console
 
 from bireal_hw import boards
 from bireal_hw.assets import asset
@@ -34,11 +35,18 @@ from bireal_hw.sim.network import simulate_network
 from bireal_hw.sim.runner import FREE, StallMode
 from bireal_hw.sim.verilator import waves_format
 
+if TYPE_CHECKING:
+    from bireal_hw.models.bireal import BiReal
+    from bireal_hw.models.spec import ModelSpec
+
 PACKAGE = Path(__file__).parent.parent
 DEFAULT_BOARD = "pynq-z2"
 DEFAULT_IMAGES = 4
 STALLED = StallMode(source=0.3, sink=0.3, seed=1)
 """The second run, unless `stalls=0`: either side holds the stream up in three cycles of ten."""
+
+WANTED = ("clock", "target_fps", "folding")
+"""Variables that the folding is made for."""
 
 Figures = dict[str, str]
 
@@ -82,9 +90,22 @@ class Build:
         return boards.board(self.config.board or DEFAULT_BOARD)
 
     @property
+    def wanted(self) -> dict[str, Any]:
+        """What the board's folding is to be made for: `clock` in MHz, `target_fps` and `folding` (a file), or None.
+
+        Values that are not given stay as they were when the folding was made.
+        """
+        given = {name: value for name in WANTED if (value := getattr(self.config, name)) is not None}
+        recorded = self.run.ledger()["steps"].get(f"{self.board.name}/fold", {}).get("record", {}).get("settings", {})
+        kept = {name: recorded.get(name) for name in WANTED}
+        if "target_fps" in given or "folding" in given:
+            kept |= {"target_fps": None, "folding": None}  # one takes the place of the other
+        return kept | given
+
+    @property
     def clock_mhz(self) -> float:
         """Clock of the network in MHz."""
-        return self.config.clock or self.board.clock_mhz
+        return float(self.wanted["clock"] or self.board.clock_mhz)
 
     @property
     def origin(self) -> str:
@@ -115,6 +136,7 @@ class Step:
         work: makes the files in the folder it is given and returns the headline figures.
         clears: files of the run that are of no use once it is done.
         once: whether a result that is there stays, whatever it was made from.
+        check: tries a result that stays, when the user asks for the step.
     """
 
     name: str
@@ -127,6 +149,7 @@ class Step:
     origins: tuple[str, ...] = ("trained", "untrained", "file")
     clears: tuple[str, ...] = ()
     once: bool = False
+    check: Callable[[Build], object] = lambda build: None
 
     def paths(self, build: Build, templates: tuple[str, ...]) -> list[str]:
         """Return files of the run's folder by name."""
@@ -166,6 +189,8 @@ def bring(build: Build, name: str, asked: bool = True) -> None:
     previous = build.run.ledger()["steps"].get(entry, {})
     present = (build.path / outputs[0]).exists()
     if present and (step.once or (not asked and previous.get("record") == record)):
+        if asked:
+            step.check(build)
         build.made.append(Made(name, _existing(build, outputs), previous.get("figures", {}), None))
         return
     start = time.monotonic()
@@ -189,6 +214,19 @@ def _source(build: Build) -> str | None:
 # ---- the work of each step ----
 
 
+def _checkpoint(build: Build) -> tuple[BiReal, ModelSpec, dict[str, Any]]:
+    """Read the run's checkpoint: the trained network, its spec, and what train.json says."""
+    from bireal_hw.training.checkpoint import load_checkpoint
+
+    return load_checkpoint(build.path / "checkpoint.ckpt")
+
+
+def _described(values: Values) -> str:
+    """Write a network in a few words."""
+    size, data = "x".join(map(str, values["image"])), f"{values['classes']} classes of {values['dataset']}"
+    return f"{values['model']}, width {values['width']:g}, {size} pixels, {data}"
+
+
 def _train(build: Build, folder: Path) -> Figures:
     from bireal_hw.training.data import load_data
     from bireal_hw.training.fit import default_config, train
@@ -205,6 +243,8 @@ def _train(build: Build, folder: Path) -> Figures:
     config = default_config(spec(values), values["dataset"], values["epochs"], values["seed"])
     values["epochs"] = config.epochs
     build.record_values()
+    about = f"training {_described(values)}, {config.epochs} epochs, into {build.path}"
+    Console(highlight=False, soft_wrap=True).print(about)
     result = train(config, data, folder, partial=build.path / PARTIAL)
     write_json(folder / "train.json", result | build.marks)
     return {
@@ -219,10 +259,9 @@ def _export(build: Build, folder: Path) -> Figures:
     from bireal_hw.export.qonnx import export_qonnx
     from bireal_hw.models.bireal import build_model
     from bireal_hw.models.randomise import randomise
-    from bireal_hw.training.checkpoint import load_checkpoint
 
     if build.origin == "trained":
-        model, described, info = load_checkpoint(build.path / "checkpoint.ckpt")
+        model, described, info = _checkpoint(build)
         names = info.get("class_names") or [str(index) for index in range(described.classes)]
     else:
         build.record_values()
@@ -256,6 +295,11 @@ def _lower(build: Build, folder: Path) -> Figures:
     save(graph, folder / "graph.json")
     (folder / "graph.svg").write_text(svg(graph))
     return {"nodes": str(len(graph.nodes)), "input": str(graph.input), "output": str(graph.output)}
+
+
+def _fold_settings(build: Build) -> dict[str, Any]:
+    wanted = build.wanted
+    return wanted | {"content": content_hash(Path(wanted["folding"])) if wanted["folding"] else None}
 
 
 def _rtl(build: Build, folder: Path) -> Figures:
@@ -308,6 +352,7 @@ STEPS = {
             origins=("trained",),
             clears=(PARTIAL,),
             once=True,
+            check=_checkpoint,
         ),
         Step(
             name="import",
@@ -343,11 +388,7 @@ STEPS = {
             needs=lambda build: "lower",
             reads=("graph.json",),
             makes=(f"{{board}}/{FOLDING}",),
-            settings=lambda build: {
-                "clock": build.clock_mhz,
-                "target_fps": build.config.target_fps,
-                "folding": content_hash(Path(build.config.folding)) if build.config.folding else None,
-            },
+            settings=_fold_settings,
             code=("ir", "ops", "passes", "analysis", "boards", "synth"),
             work=choose_folding,
         ),
@@ -356,7 +397,7 @@ STEPS = {
             needs=lambda build: "fold",
             reads=("graph.json", f"{{board}}/{FOLDING}"),
             makes=("{board}/rtl",),
-            settings=lambda build: {"clock": build.config.clock},
+            settings=lambda build: {"clock": build.clock_mhz},
             code=("ir", "ops", "passes", "rtl", "rtl/"),
             work=_rtl,
         ),

@@ -30,6 +30,9 @@ CONSOLE = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
 VALUES = "[KEY=VALUE]..."
 FILE_OR_VALUES = "[FILE.onnx] [KEY=VALUE]..."
 
+STARTS = ("train", "demo", "all")
+"""Commands that start a network; the others go on with one."""
+
 
 @dataclass(frozen=True)
 class Verb:
@@ -57,7 +60,7 @@ def _work(verb: str, words: list[str], takes_file: bool, task: Callable[[Build],
     """Do a task on a run under its lock."""
     build = _started(verb, words, takes_file)
     with build.run.locked():
-        build.values = resolve(build.config, build.run, build.file)
+        build.values = resolve(build.config, build.run, build.file, starts=verb in STARTS)
         return task(build)
 
 
@@ -203,13 +206,6 @@ def _info(words: list[str]) -> int:
     return 0
 
 
-def _not_there(name: str, what: str) -> Verb:
-    def run(words: list[str]) -> int:
-        raise BirealError(f"{name} is not there yet: {what}")
-
-    return Verb(name, f"not there yet: {what}", VALUES, run)
-
-
 VERBS = {
     verb.name: verb
     for verb in (
@@ -226,8 +222,8 @@ VERBS = {
             lambda report: CONSOLE.print(synthesis(report), soft_wrap=True),
         ),
         Verb("synth", "count the resources of the SystemVerilog with Yosys", FILE_OR_VALUES, _synth),
-        _not_there("report", "one page with graph, layers, resources and accuracy"),
-        _not_there("all", "demo, hls, synth and report in one; use demo"),
+        Verb("report", "write one page with graph, layers, resources, accuracy and verdicts", FILE_OR_VALUES, _report),
+        Verb("all", "demo, hls, synth and report in one, then a verdict on every claim", VALUES, _all),
         Verb("bench", "measure the golden model and the training beside their yardsticks", VALUES, _bench),
         Verb("info", "print layers, parameters and operations of a network", "[MODEL] [KEY=VALUE]...", _info),
     )

@@ -168,6 +168,9 @@ def loads(text: str, origin: str = "graph") -> Graph:
         raise BirealError(f"{origin} is damaged: {type(error).__name__}: {error}") from error
 
 
+REMEDY = "remove it to make it again with the command lower"
+
+
 def save(graph: Graph, path: Path) -> None:
     """Write a graph to a file that appears whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
@@ -179,8 +182,12 @@ def load(path: Path) -> Graph:
     """Read a graph from a file; raises BirealError when it is missing, broken or foreign."""
     try:
         return loads(path.read_text(), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BirealError(f"cannot read {path}: {error}") from error
+    except OSError as error:
+        raise BirealError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BirealError(f"{path} is damaged: it is no text; {REMEDY}") from error
+    except BirealError as error:
+        raise BirealError(f"{error}; {REMEDY}") from error
 
 
 def _encode(value: Any) -> Any:

@@ -43,6 +43,8 @@ def lower(path: Path) -> Graph:
     except (OSError, DecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not an ONNX file, or it is truncated"
         raise BirealError(f"cannot read {path}: {reason}") from error
+    if not path.stat().st_size:
+        raise BirealError(f"cannot read {path}: it is empty")
     if not model.graph.node or len(model.graph.output) != 1:
         raise BirealError(f"{path} holds no network with one output: {len(model.graph.node)} nodes")
     try:

@@ -17,6 +17,7 @@ from bireal_hw.models.spec import ModelSpec
 
 FORMAT = "bireal-hw checkpoint"
 VERSION = 1
+REMEDY = "remove it to train again, or choose another run=NAME"
 
 
 def save_checkpoint(path: Path, model: nn.Module, spec: ModelSpec, info: dict[str, Any]) -> None:
@@ -40,10 +41,10 @@ def load_checkpoint(path: Path) -> tuple[BiReal, ModelSpec, dict[str, Any]]:
     """
     content = read(path)
     if content.get("format") != FORMAT:
-        raise BirealError(f"checkpoint {path} was not written by bireal-hw: it lacks format='{FORMAT}'; train again")
+        raise BirealError(f"checkpoint {path} was not written by bireal-hw: it lacks format='{FORMAT}'; {REMEDY}")
     if content.get("version") != VERSION:
         raise BirealError(
-            f"checkpoint {path} has version {content.get('version')}; this program reads version {VERSION}; train again"
+            f"checkpoint {path} has version {content.get('version')}; this program reads version {VERSION}; {REMEDY}"
         )
     try:
         spec = ModelSpec.from_json(content["spec"])
@@ -52,7 +53,7 @@ def load_checkpoint(path: Path) -> tuple[BiReal, ModelSpec, dict[str, Any]]:
         info = dict(content["info"])
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise BirealError(f"checkpoint {path} does not fit the network it names: {reason}; train again") from error
+        raise BirealError(f"checkpoint {path} does not fit the network it names: {reason}; {REMEDY}") from error
     return model.eval(), spec, info
 
 
@@ -63,9 +64,10 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, pickle and zipfile raise many types; each means a file we did not write
-        raise BirealError(f"checkpoint {path} is broken, truncated or not a checkpoint; train again") from error
+        what = "is broken, truncated or not a checkpoint" if path.stat().st_size else "is empty"
+        raise BirealError(f"checkpoint {path} {what}; {REMEDY}") from error
     if not isinstance(content, dict):
-        raise BirealError(f"checkpoint {path} holds a {type(content).__name__}, not a checkpoint; train again")
+        raise BirealError(f"checkpoint {path} holds a {type(content).__name__}, not a checkpoint; {REMEDY}")
     return content
 
 

@@ -70,7 +70,9 @@ class Bench:
 def run(workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
     bench = Bench(capsys)
     for name in MADE:
-        monkeypatch.setitem(STEPS, name, dataclasses.replace(STEPS[name], work=bench.work(name)))
+        monkeypatch.setitem(
+            STEPS, name, dataclasses.replace(STEPS[name], work=bench.work(name), check=lambda build: None)
+        )
     monkeypatch.setattr(steps, "lower", lambda path: None)  # an import tries its file before it takes it
     return bench
 
@@ -167,7 +169,10 @@ def test_values_not_given_are_read_from_the_run(run: Bench) -> None:
 def test_a_contradiction_stops(run: Bench, verb: str, given: str, text: str) -> None:
     run("train")
     before = contents(RUN)
-    assert run(f"{verb} {given}", status=1) == f"error: run 'bireal18-digits' has {text}: choose another run=NAME"
+    assert run(f"{verb} {given}", status=1) == (
+        f"error: run 'bireal18-digits' has {text}: choose another run=NAME, "
+        f"for example run=bireal18-digits-{given.replace('=', '')}"
+    )
     assert run.worked == []
     assert contents(RUN) == before
 
@@ -175,7 +180,8 @@ def test_a_contradiction_stops(run: Bench, verb: str, given: str, text: str) -> 
 def test_the_length_of_the_training_is_fixed_too(run: Bench) -> None:
     run("train epochs=7")
     assert run("train epochs=3", status=1) == (
-        "error: run 'bireal18-digits' has epochs=7, not epochs=3: choose another run=NAME"
+        "error: run 'bireal18-digits' has epochs=7, not epochs=3: choose another run=NAME, "
+        "for example run=bireal18-digits-epochs3"
     )
 
 
@@ -211,6 +217,50 @@ def test_untrained_does_not_go_with_everything(run: Bench) -> None:
         "error: classes= is needed: untrained=1 reads no data set, so 'folder' cannot bring its own"
     )
     assert not (RUN / "model.onnx").exists()
+
+
+def test_a_folding_stays_as_it_was_asked_for(run: Bench) -> None:
+    run("rtl target_fps=3000 clock=150")
+    run("sim")
+    assert run.worked == ["sim"]
+    run("sim clock=200")
+    assert run.worked == ["fold", "rtl", "sim"]
+    assert settings("fold")["target_fps"] == 3000
+    run("sim target_fps=4000")
+    assert settings("fold") == {"clock": 200, "target_fps": 4000, "folding": None, "content": None}
+    Path("mine.toml").write_text("one")
+    run("sim folding=mine.toml")
+    assert (settings("fold")["target_fps"], settings("fold")["folding"]) == (None, "mine.toml")
+    run("sim")
+    assert run.worked == ["sim"]
+    Path("mine.toml").write_text("two")
+    run("sim")
+    assert run.worked == ["fold", "sim"]  # what comes out of the replaced step is the same again
+
+
+def settings(step: str) -> dict[str, object]:
+    ledger: dict[str, dict[str, dict[str, dict[str, dict[str, object]]]]] = json.loads((RUN / "steps.json").read_text())
+    return ledger["steps"][f"pynq-z2/{step}"]["record"]["settings"]
+
+
+def test_a_slip_in_the_name_of_a_run_starts_nothing(run: Bench) -> None:
+    run("export")
+    assert run("sim run=bireal18-digts", status=1) == (
+        "error: run 'bireal18-digts' does not exist: did you mean 'bireal18-digits'? "
+        "a new one starts with make train run=bireal18-digts"
+    )
+    assert not Path("build/bireal18-digts").exists()
+    run("sim run=other")
+    run("sim run=bireal18-digit5 seed=5")
+    run("train run=bireal18-digits2")
+    assert run.worked == ["train"]
+
+
+def test_random_weights_for_large_images_are_a_run_of_their_own(run: Bench) -> None:
+    run("export")
+    run("export untrained=1 image=224")
+    values = json.loads(Path("build/bireal18-folder/steps.json").read_text())["values"]
+    assert [values[key] for key in ("width", "image", "channels", "classes")] == [1.0, [224, 224], 3, 1000]
 
 
 def test_a_file_starts_a_run_of_its_own(run: Bench) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -76,7 +75,8 @@ def test_a_damaged_graph(net: Path, fail: Fail, damage: str) -> None:
 def test_a_foreign_json_file_as_graph(net: Path, fail: Fail) -> None:
     (net / "graph.json").write_text('{"name": "something else"}')
     assert fail("rtl run=net") == (
-        "error: build/net/graph.json is not a graph of this version: format is None, wanted 'bireal_hw graph 1'"
+        "error: build/net/graph.json is not a graph of this version: format is None, wanted 'bireal_hw graph 1'; "
+        "remove it to make it again with the command lower"
     )
 
 
@@ -85,18 +85,24 @@ def test_a_foreign_json_file_as_graph(net: Path, fail: Fail) -> None:
 def test_a_damaged_checkpoint(workdir: Path, fail: Fail, damage: str) -> None:
     import torch
 
-    path = Path("build/mine/checkpoint.ckpt")
+    path, partial = Path("build/mine/checkpoint.ckpt"), Path("build/mine/partial.ckpt")
     path.parent.mkdir(parents=True)
     torch.save({"state_dict": {"weight": torch.zeros(9)}}, path)
     assert fail("export run=mine") == (
         "error: checkpoint build/mine/checkpoint.ckpt was not written by bireal-hw: "
-        "it lacks format='bireal-hw checkpoint'; train again"
+        "it lacks format='bireal-hw checkpoint'; remove it to train again, or choose another run=NAME"
     )
+    what = "is empty" if damage == "empty" else "is broken, truncated or not a checkpoint"
+    remedy = "remove it to train again, or choose another run=NAME"
     DAMAGE[damage](path)
-    assert re.fullmatch(
-        r"error: checkpoint build/mine/checkpoint.ckpt is broken, truncated or not a checkpoint; train again",
-        fail("export run=mine"),
-    )
+    content = path.read_bytes()
+    for verb in ("train", "export", "sim"):
+        assert fail(f"{verb} run=mine") == f"error: checkpoint {path} {what}; {remedy}"
+    assert path.read_bytes() == content
+    path.rename(partial)
+    for verb in ("train", "export"):
+        assert fail(f"{verb} run=mine") == f"error: checkpoint {partial} {what}; {remedy}"
+    assert partial.read_bytes() == content
 
 
 @pytest.mark.torch

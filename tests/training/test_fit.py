@@ -243,7 +243,10 @@ def test_an_unfinished_run_of_another_kind_is_not_continued(
 
 def test_a_truncated_partial_file_is_reported(tmp_path: Path, digits: Data) -> None:
     (tmp_path / "partial.ckpt").write_bytes(b"PK\x03\x04 half")
-    with pytest.raises(BirealError, match=r"^checkpoint \S+partial.ckpt is broken, truncated or not a checkpoint"):
+    with pytest.raises(
+        BirealError,
+        match=r"^checkpoint \S+partial.ckpt is broken, truncated or not a checkpoint; remove it to train again, or ",
+    ):
         train(CONFIG, digits, tmp_path, progress=False)
 
 
@@ -383,17 +386,17 @@ def damaged(tmp_path: Path, kind: str) -> Path:
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        ("truncated", "checkpoint FILE is broken, truncated or not a checkpoint; train again"),
-        ("text", "checkpoint FILE is broken, truncated or not a checkpoint; train again"),
-        ("empty", "checkpoint FILE is broken, truncated or not a checkpoint; train again"),
-        ("code", "checkpoint FILE is broken, truncated or not a checkpoint; train again"),
-        ("tensor", "checkpoint FILE holds a Tensor, not a checkpoint; train again"),
+        ("truncated", "checkpoint FILE is broken, truncated or not a checkpoint; REMEDY"),
+        ("text", "checkpoint FILE is broken, truncated or not a checkpoint; REMEDY"),
+        ("empty", "checkpoint FILE is empty; REMEDY"),
+        ("code", "checkpoint FILE is broken, truncated or not a checkpoint; REMEDY"),
+        ("tensor", "checkpoint FILE holds a Tensor, not a checkpoint; REMEDY"),
         (
             "foreign",
-            "checkpoint FILE was not written by bireal-hw: it lacks format='bireal-hw checkpoint'; train again",
+            "checkpoint FILE was not written by bireal-hw: it lacks format='bireal-hw checkpoint'; REMEDY",
         ),
-        ("newer", "checkpoint FILE has version 99; this program reads version 1; train again"),
-        ("no weights", "checkpoint FILE does not fit the network it names: 'state_dict'; train again"),
+        ("newer", "checkpoint FILE has version 99; this program reads version 1; REMEDY"),
+        ("no weights", "checkpoint FILE does not fit the network it names: 'state_dict'; REMEDY"),
         ("missing", "checkpoint FILE does not exist; train first"),
     ],
 )
@@ -401,7 +404,8 @@ def test_a_bad_checkpoint_is_one_line(tmp_path: Path, kind: str, text: str) -> N
     path = damaged(tmp_path, kind)
     with pytest.raises(BirealError) as caught:
         load_checkpoint(path)
-    assert str(caught.value).replace(str(path), "FILE") == text
+    remedy = "remove it to train again, or choose another run=NAME"
+    assert str(caught.value).replace(str(path), "FILE").replace(remedy, "REMEDY") == text
 
 
 def test_a_checkpoint_that_does_not_fit_its_spec(tmp_path: Path) -> None:
