@@ -206,6 +206,13 @@ def _info(words: list[str]) -> int:
     return 0
 
 
+def _not_there(name: str, what: str) -> Verb:
+    def run(words: list[str]) -> int:
+        raise BirealError(f"{name} is not there yet: {what}")
+
+    return Verb(name, f"not there yet: {what}", VALUES, run)
+
+
 VERBS = {
     verb.name: verb
     for verb in (
@@ -222,8 +229,8 @@ VERBS = {
             lambda report: CONSOLE.print(synthesis(report), soft_wrap=True),
         ),
         Verb("synth", "count the resources of the SystemVerilog with Yosys", FILE_OR_VALUES, _synth),
-        Verb("report", "write one page with graph, layers, resources, accuracy and verdicts", FILE_OR_VALUES, _report),
-        Verb("all", "demo, hls, synth and report in one, then a verdict on every claim", VALUES, _all),
+        _not_there("report", "one page with graph, layers, resources and accuracy"),
+        _not_there("all", "demo, hls, synth and report in one; use demo"),
         Verb("bench", "measure the golden model and the training beside their yardsticks", VALUES, _bench),
         Verb("info", "print layers, parameters and operations of a network", "[MODEL] [KEY=VALUE]...", _info),
     )
