@@ -1,15 +1,22 @@
-"""The boards a network can be built for: one TOML file each, named as the user types it."""
+"""The boards a network can be built for: one TOML file each, named as the user types it.
+
+A file that is added to this folder is a board like any other.
+"""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from bireal_hw.errors import unknown
+from bireal_hw.errors import BirealError, unknown
 
 FOLDER = Path(__file__).parent
+FAMILIES = ("7series", "ultrascale+", "ecp5")
+FLOWS = ("vivado", "nextpnr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,24 @@ class Board:
     clock_mhz: float
 
 
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "part": (lambda value: isinstance(value, str) and value != "", "the device's name as a string"),
+    "family": (lambda value: value in FAMILIES, f"one of {', '.join(FAMILIES)}"),
+    "flow": (lambda value: value in FLOWS, f"one of {', '.join(FLOWS)}"),
+    **dict.fromkeys(("lut", "ff", "bram36", "uram", "dsp"), (_count, "a whole number from 0")),
+    **dict.fromkeys(("dram_gbytes_per_s", "clock_mhz"), (_positive, "a number above 0")),
+}
+"""What each field of a file can be, and how to say so."""
+
+
 @cache
 def names() -> tuple[str, ...]:
     """Return the names of all boards in alphabetical order."""
@@ -50,11 +75,33 @@ def board(name: str) -> Board:
     """Return the board of this name.
 
     Raises:
-        BirealError: there is no such board.
+        BirealError: there is no such board, or its file is wrong.
 
     >>> board("pynq-z2").dsp
     220
     """
     if name not in names():
         raise unknown("board", name, names())
-    return Board(name=name, **tomllib.loads((FOLDER / f"{name}.toml").read_text()))
+    return read(FOLDER / f"{name}.toml")
+
+
+def read(path: Path) -> Board:
+    """Read a board's file, which names the board.
+
+    Raises:
+        BirealError: it cannot be read, lacks fields, has foreign ones, or one has an impossible value.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise BirealError(f"board file {path} cannot be read: {reason}") from None
+    if missing := [name for name in _RULES if name not in content]:
+        raise BirealError(f"board file {path} lacks {', '.join(missing)}: every board has {', '.join(_RULES)}")
+    for name, value in content.items():
+        if name not in _RULES:
+            raise BirealError(f"board file {path}: {unknown('field', name, _RULES)}")
+        possible, words = _RULES[name]
+        if not possible(value):
+            raise BirealError(f"board file {path}: {name}={value!r} must be {words}")
+    return Board(name=path.stem, **content)
