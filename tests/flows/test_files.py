@@ -151,3 +151,24 @@ def test_ctrl_c_ends_the_program_with_one_line(workdir: Path, when: str) -> None
     expected = "interrupted: earlier results are as they were; the same command goes on from there\n"
     assert (process.returncode, err) == (130, expected)
     assert not run.exists() or {path.name for path in run.iterdir()} <= {"steps.json", "partial.ckpt"}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("step", ["fold", "sim", "hls", "synth"])
+def test_ctrl_c_leaves_every_earlier_result(net: Path, step: str) -> None:
+    """The terminal sends the signal to the compilers too."""
+    before = {path: path.read_bytes() for path in net.rglob("*") if path.is_file()}
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    command = [sys.executable, "-m", "bireal_hw", step, "run=net"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        while not list(net.glob(".stage-*")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    expected = "interrupted: earlier results are as they were; the same command goes on from there\n"
+    assert (process.returncode, err) == (130, expected)
+    assert {path: path.read_bytes() for path in net.rglob("*") if path.is_file()} == before
