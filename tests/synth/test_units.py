@@ -79,15 +79,15 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_equal_units_are_synthesised_once_and_remembered(batches: list[int], tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    widths = [*range(1, 12), 3, 3]
+    widths = [*range(1, 20), 3, 3]
     found = synthesise([reg_slice(width) for width in widths], "7series", tmp_path, lambda *step: seen.append(step))
     assert found == [{"LUT1": width} for width in widths]
-    assert batches == [8, 3]
-    assert seen == [(0, 11), (8, 11), (11, 11)]
-    synthesise([reg_slice(3), reg_slice(20)], "7series", tmp_path, silent)
-    assert batches == [8, 3, 1]
+    assert batches == [16, 3]
+    assert seen == [(0, 19), (16, 19), (19, 19)]
+    synthesise([reg_slice(3), reg_slice(30)], "7series", tmp_path, silent)
+    assert batches == [16, 3, 1]
     synthesise([reg_slice(3)], "ultrascale+", tmp_path, silent)
-    assert batches == [8, 3, 1, 1]
+    assert batches == [16, 3, 1, 1]
 
 
 def test_a_new_version_of_yosys_starts_anew(
