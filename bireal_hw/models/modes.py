@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from bireal_hw.errors import unknown
+from bireal_hw.models.layers import TrainedConv
 from bireal_hw.models.quantizers import ApproxSign, ApproxSignQuant, MagnitudeSign, MagnitudeSignQuant, hard_sign
 
 LEAK = 0.1
@@ -107,6 +108,12 @@ def set_modes(model: nn.Module, activation: str = "sign", weights: str = "binary
             module.function = ACTIVATIONS[activation]
         elif isinstance(module, MagnitudeSignQuant):
             module.function = WEIGHTS[weights]
+
+
+def binary_convs(model: nn.Module) -> list[TrainedConv]:
+    """Return the convolutions whose weights are signs in the end, in the order of the data."""
+    convs = [module for module in model.modules() if isinstance(module, TrainedConv)]
+    return [conv for conv in convs if isinstance(conv.weight_quant.tensor_quant, MagnitudeSignQuant)]
 
 
 def is_binary(model: nn.Module) -> bool:

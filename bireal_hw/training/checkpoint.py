@@ -13,6 +13,7 @@ from torch import nn
 
 from bireal_hw.errors import BirealError
 from bireal_hw.models.bireal import BiReal, build_model
+from bireal_hw.models.modes import set_modes
 from bireal_hw.models.spec import ModelSpec
 
 FORMAT = "bireal-hw checkpoint"
@@ -36,6 +37,7 @@ def save_checkpoint(path: Path, model: nn.Module, spec: ModelSpec, info: dict[st
 def load_checkpoint(path: Path) -> tuple[BiReal, ModelSpec, dict[str, Any]]:
     """Read a finished network: (model in eval mode on the CPU, its spec, info).
 
+    A network of an early stage comes back as it was: with ReLU for its signs, for instance.
     Only tensors and plain values are read (`weights_only`), so a foreign file cannot run code.
     Raises BirealError for a file that is missing, broken, truncated, not ours, or does not fit its own spec.
     """
@@ -51,6 +53,7 @@ def load_checkpoint(path: Path) -> tuple[BiReal, ModelSpec, dict[str, Any]]:
         model = build_model(spec)
         model.load_state_dict(content["state_dict"])
         info = dict(content["info"])
+        set_modes(model, info.get("activation", "sign"), info.get("weights", "binary"))
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BirealError(f"checkpoint {path} does not fit the network it names: {reason}; {REMEDY}") from error

@@ -11,10 +11,11 @@ import functools
 import io
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,34 +25,39 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from bireal_hw.errors import BirealError, out_of_range, unknown
-from bireal_hw.training.augment import Augment
+from bireal_hw.training.augment import VIEW, Augment, crop_box
 
 TEST_NAMES = ("test", "validation", "valid", "val")
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 IN_MEMORY_BYTES = 2**30
 """Splits that decode to more than this stay on disk and are decoded batch by batch."""
+BATCH = 256
+REMEDY = "skip_broken=1 leaves such images out"
+
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom in pixels"""
 
 
 @dataclass(frozen=True)
 class DatasetDefaults:
     """What a data set brings when the user does not say.
 
-    `classes` None means as many as the data has; `hub` is the name on the Hugging Face hub, None if there is none;
-    `label` names the label column where several would fit.
+    `classes` None means as many as the data has; `epochs` and `batch` None mean the recipe's; `view` is the part of
+    the shorter side that evaluation looks at; `hub` is the name on the Hugging Face hub, None if there is none; `label`
+    names the label column where several would fit.
     """
 
     width: float
     image: tuple[int, int]
     channels: int
     classes: int | None
-    epochs: int
-    batch: int
+    epochs: int | None
+    batch: int | None
     augment: Augment
     hub: str | None = None
     label: str | None = None
+    view: float = 1.0
 
-
-_PHOTO = Augment(shift=0.125, zoom=(0.6, 1.1), flip=True)
 
 DATASETS: dict[str, DatasetDefaults] = {
     "digits": DatasetDefaults(0.25, (16, 16), 1, 10, 30, 64, Augment(shift=0.1, zoom=(0.9, 1.1), rotate=10.0)),
@@ -61,7 +67,7 @@ DATASETS: dict[str, DatasetDefaults] = {
     "mnist": DatasetDefaults(
         0.25, (32, 32), 1, 10, 10, 128, Augment(shift=0.1, zoom=(0.9, 1.1), rotate=10.0), "ylecun/mnist"
     ),
-    "folder": DatasetDefaults(1.0, (224, 224), 3, None, 90, 128, _PHOTO),
+    "folder": DatasetDefaults(1.0, (224, 224), 3, None, None, None, Augment(crop="resized", flip=True), view=VIEW),
 }
 
 
@@ -83,27 +89,76 @@ class LazyImages:
     Indexed by a tensor of positions as a uint8 tensor (N, C, H, W) would be.
     """
 
-    def __init__(self, rows: Any, column: str, image: tuple[int, int], channels: int) -> None:
-        self.rows, self.column, self.image, self.channels = rows, column, image, channels
+    def __init__(self, rows: Any, column: str, image: tuple[int, int], channels: int, view: float = 1.0) -> None:
+        self.rows, self.column, self.image, self.channels, self.view = rows, column, image, channels, view
         self.shape = torch.Size((len(rows), channels, *image))
 
     def __len__(self) -> int:
         return int(self.shape[0])
 
     def __getitem__(self, index: Tensor | slice) -> Tensor:
-        """Decode the images at `index` into uint8 (len(index), C, H, W)."""
+        """Decode the images at `index` into uint8 (len(index), C, H, W), each cropped in the middle."""
+        return self._read(index, lambda slot, width, height: _middle(width, height, self.image, self.view))
+
+    def cropped(self, index: Tensor, kind: str, draws: np.ndarray) -> Tensor:
+        """Decode the images at `index` into uint8 (len(index), C, H, W), each cropped at random (`crop_box`).
+
+        Args:
+            index: positions, int64 (n,).
+            kind: of the crop.
+            draws: (4, n) uniform in 0..1.
+        """
+        ratio = self.image[1] / self.image[0]
+        return self._read(index, lambda slot, width, height: crop_box(kind, width, height, ratio, draws[:, slot]))
+
+    def _read(self, index: Tensor | slice, box: Callable[[int, int, int], Box]) -> Tensor:
         positions = torch.arange(len(self))[index].tolist()
         out = np.empty((len(positions), *self.image, self.channels), np.uint8)
-        cells = self.rows.select(positions).with_format("arrow")[:][self.column].to_pylist()  # one read, not one a cell
+        cells = self._cells(positions)
 
-        def fill(slots: range) -> None:
-            for slot in slots:
-                out[slot] = _decode(cells[slot], positions[slot], self.image, self.channels)
+        def fill(slot: int) -> None:
+            out[slot] = _decode(cells[slot], positions[slot], self.image, self.channels, partial(box, slot))
 
-        threads = torch.get_num_threads()
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(fill, [range(start, len(positions), threads) for start in range(threads)]))
+        _spread(fill, len(positions))
         return torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()
+
+    def broken(self) -> dict[int, str]:
+        """Decode every image and return position and description of those where that fails."""
+        found: dict[int, str] = {}
+        for start in range(0, len(self), BATCH):
+            positions = list(range(start, min(start + BATCH, len(self))))
+            cells = self._cells(positions)
+
+            def check(slot: int, start: int = start, cells: list[dict[str, Any]] = cells) -> None:
+                try:
+                    _decode(cells[slot], start + slot, (1, 1), self.channels, lambda width, height: (0, 0, 1, 1))
+                except BirealError as error:
+                    found[start + slot] = str(error)
+
+            _spread(check, len(positions))
+        return dict(sorted(found.items()))
+
+    def without(self, positions: Iterable[int]) -> LazyImages:
+        """Return the images but for some."""
+        gone = set(positions)
+        rows = self.rows.select([row for row in range(len(self)) if row not in gone])
+        return LazyImages(rows, self.column, self.image, self.channels, self.view)
+
+    def _cells(self, positions: list[int]) -> list[dict[str, Any]]:
+        return self.rows.select(positions).with_format("arrow")[:][self.column].to_pylist()  # one read, not one a cell
+
+
+def _spread(work: Callable[[int], None], count: int) -> None:
+    """Call `work` for 0 to count - 1 from as many threads as torch uses."""
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(threads) as pool:
+        for first in [pool.submit(_each, work, range(first, count, threads)) for first in range(threads)]:
+            first.result()
+
+
+def _each(work: Callable[[int], None], slots: range) -> None:
+    for slot in slots:
+        work(slot)
 
 
 @dataclass(frozen=True)
@@ -118,6 +173,8 @@ class Data:
     class_names: tuple[str, ...]
     image: tuple[int, int]
     channels: int
+    broken: tuple[str, ...] = ()
+    """What was left out as it cannot be decoded, a description each."""
 
     @property
     def classes(self) -> int:
@@ -133,6 +190,7 @@ def load_data(
     classes: int | None = None,
     limit: int | None = None,
     cache: Path | None = None,
+    skip_broken: bool = False,
 ) -> Data:
     """Load a data set at the size and number of channels the network reads.
 
@@ -145,6 +203,7 @@ def load_data(
         classes: if given, the number the data must have.
         limit: keep at most this many images of each split, the same ones every time.
         cache: folder for the files that `datasets` writes; None takes a temporary one.
+        skip_broken: leave out images that cannot be decoded (every one is tried), in place of an error.
 
     Without a test split (test, validation, valid, val), a fifth of each class becomes one, always the same.
 
@@ -163,7 +222,7 @@ def load_data(
             raise BirealError(f"data set 'digits' comes with scikit-learn and reads no data={data}; use dataset=folder")
         loaded = _digits(image, channels, limit)
     else:
-        loaded = _hugging_face(dataset, data, image, channels, limit, cache)
+        loaded = _hugging_face(dataset, data, image, channels, limit, cache, skip_broken)
     want = classes or (defaults.classes if data is None else None)
     if want is not None and want != loaded.classes:
         raise BirealError(f"classes={want} but data set '{dataset}' has {loaded.classes} classes")
@@ -212,7 +271,13 @@ def _digits(image: tuple[int, int], channels: int, limit: int | None) -> Data:
 
 
 def _hugging_face(
-    dataset: str, data: Path | None, image: tuple[int, int], channels: int, limit: int | None, cache: Path | None
+    dataset: str,
+    data: Path | None,
+    image: tuple[int, int],
+    channels: int,
+    limit: int | None,
+    cache: Path | None,
+    skip_broken: bool,
 ) -> Data:
     """Load parquet files, an image folder, or a hub name."""
     defaults = dataset_defaults(dataset)
@@ -237,15 +302,34 @@ def _hugging_face(
         labels["test"] = labels["train"]
 
     parts: list[Any] = []
+    broken: list[str] = []
     for name, (split, positions) in rows.items():
         positions = positions[_limited(len(positions), limit)]
-        if len(positions) == 0:
+        view = defaults.view if name == "test" else 1.0
+        chosen = _undecoded(split.select(positions.tolist()), image_column)
+        lazy, kept = LazyImages(chosen, image_column, image, channels, view), labels[name][positions]
+        if skip_broken and (found := lazy.broken()):
+            broken += found.values()
+            kept = kept[[row for row in range(len(lazy)) if row not in found]]
+            lazy = lazy.without(found)
+        if len(lazy) == 0:
             raise BirealError(f"the {name} split of '{where}' holds no images")
-        lazy = LazyImages(_undecoded(split.select(positions.tolist()), image_column), image_column, image, channels)
         small = len(lazy) * channels * image[0] * image[1] <= IN_MEMORY_BYTES
-        parts += [lazy[:] if small else lazy, labels[name][positions]]
+        parts += [_decoded(lazy) if small else lazy, kept]
     train_images, train_labels, test_images, test_labels = parts
-    return Data(dataset, train_images, train_labels, test_images, test_labels, names, image, channels)
+    return Data(dataset, train_images, train_labels, test_images, test_labels, names, image, channels, tuple(broken))
+
+
+def _decoded(images: LazyImages) -> Tensor:
+    """Decode all images; if some cannot be, the error says how many."""
+    try:
+        return images[:]
+    except BirealError as error:
+        broken = list(images.broken().values())
+        if not broken:
+            raise
+        count = f"; in all {len(broken)} of {len(images)} images" if len(broken) > 1 else ""
+        raise BirealError(f"{broken[0]}{count}; {REMEDY}") from error
 
 
 def _load_local(folder: Path, cache: Path | None) -> dict[str, Any]:
@@ -363,15 +447,29 @@ def _class_names(split: Any, column: str, labels: Tensor, where: str) -> tuple[s
     return tuple(names)
 
 
-def _decode(cell: dict[str, Any], position: int, image: tuple[int, int], channels: int) -> np.ndarray:
-    """Decode one {bytes, path} cell into uint8 (H, W, C), cropped in the middle to the shape of `image` and scaled."""
+def _middle(width: int, height: int, image: tuple[int, int], view: float) -> Box:
+    """Return the box in the middle of an image that has the shape of the network's and `view` of the largest side."""
+    if (height, width) == image:
+        return 0, 0, width, height
+    ratio = image[1] / image[0]
+    wide = view * min(width, height * ratio)
+    high = min(wide / ratio, height)
+    left, top = (width - wide) / 2, (height - high) / 2
+    return left, top, min(left + wide, width), min(top + high, height)
+
+
+def _decode(
+    cell: dict[str, Any], position: int, image: tuple[int, int], channels: int, box: Callable[[int, int], Box]
+) -> np.ndarray:
+    """Decode one {bytes, path} cell into uint8 (H, W, C): the box of its width and height, scaled to `image`."""
     source = cell["path"] if cell["bytes"] is None else io.BytesIO(cell["bytes"])
     try:
         with Image.open(source) as opened:
             picture = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
             height, width = image
-            if picture.size != (width, height):
-                picture = ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR)
+            place = box(*picture.size)
+            if picture.size != (width, height) or place != (0, 0, width, height):
+                picture = picture.resize((width, height), Image.Resampling.BILINEAR, place)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BirealError(f"image {cell['path'] or ''} (row {position}) cannot be decoded: {_reason(error)}") from error
     return np.asarray(picture, np.uint8).reshape(height, width, channels)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bireal_hw.training.data import LazyImages
+from bireal_hw.training.parallel import total
 
 BATCH = 256
 
@@ -42,3 +43,20 @@ def top1(logits: Tensor, labels: Tensor) -> float:
     50.0
     """
     return 100 * int((logits.argmax(1) == labels).sum()) / len(labels)
+
+
+def accuracy(model: nn.Module, images: Tensor | LazyImages, labels: Tensor, part: tuple[int, int] = (0, 1)) -> float:
+    """Return the top-1 accuracy in percent; each of several processes evaluates its part of the batches.
+
+    Args:
+        model: as in `predict`.
+        images: uint8 (N, C, H, W).
+        labels: int64 (N,).
+        part: this process and how many there are; all must call.
+    """
+    device = next(model.parameters()).device
+    hits = torch.zeros(1, dtype=torch.int64, device=device)
+    for start in range(BATCH * part[0], len(images), BATCH * part[1]):
+        chosen = slice(start, start + BATCH)
+        hits += int((predict(model, images[chosen]).argmax(1) == labels[chosen]).sum())
+    return 100 * int(total(hits)) / len(labels)

@@ -1,59 +1,56 @@
-"""Train a Bi-Real network: from a data set to a checkpoint, its metrics and the accuracy of its deploy model.
+"""Train a Bi-Real network: from a data set and a recipe to a checkpoint, metrics, and the deploy model's accuracy.
 
-The recipe is the from-scratch one of the authors' PyTorch release: Adam, learning rate falling linearly to 0 (here per
-step), no weight decay on binary weights. For its last part the training runs on grids that stand still.
+The stages of the recipe run one after the other; each begins with the weights of an earlier one. The state after every
+epoch and the network after every stage are kept, so an interrupted training goes on where it was.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-import torch.nn.functional as F
-from lightning.pytorch.callbacks import Callback, Checkpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from rich.console import Console
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bireal_hw.errors import BirealError, out_of_range
-from bireal_hw.export.deploy import to_deploy
-from bireal_hw.models.bireal import BiReal, build_model, set_observing
+from bireal_hw.export.deploy import snap_to_grid, to_deploy
+from bireal_hw.models.bireal import BiReal, build_model
 from bireal_hw.models.spec import ModelSpec
-from bireal_hw.training.checkpoint import read, replacing, save_checkpoint
-from bireal_hw.training.curves import save_curves
+from bireal_hw.training.checkpoint import load_checkpoint, read, replacing, save_checkpoint
 from bireal_hw.training.data import Data, dataset_defaults
-from bireal_hw.training.evaluate import predict, top1
+from bireal_hw.training.evaluate import accuracy
+from bireal_hw.training.importers import check_classes, load_weights
+from bireal_hw.training.parallel import Processes, share_batchnorm, wait
+from bireal_hw.training.recipe import PREVIOUS, SCRATCH, Recipe, Stage, is_file, load_recipe
+from bireal_hw.training.stage import SaveEveryEpoch, Setting, StageTraining, begin, prepare
 
 PARTIAL = "partial.ckpt"
-METRICS = ("epoch", "train_loss", "train_top1", "test_top1", "learning_rate", "seconds")
+STAGES = "stages"
+"""Folder beside the partial file with the network at the end of every stage, for recipes of several."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides the outcome of a training run; equal configs on equal data give equal networks.
 
-    spec             the network
-    dataset          name, as in train.json
-    epochs           passes over the training images; the learning rate falls to 0 over them
-    seed             of the weights, the order of the images and the augmentation
-    batch            images per step
-    learning_rate    of the first step
-    label_smoothing  share of the target spread over all classes, 0 to 1
-    weight_decay     on real-valued convolutions and the classifier; binary weights and BatchNorm have none
-    augment          whether the data set's augmentation is used
-    settle           last share of the steps that trains with the quantizers' grids held still, 0 to 1
+    spec     the network
+    dataset  name, as in train.json
+    epochs   passes over the training images, divided among the recipe's stages
+    seed     of the weights, the order of the images and the augmentation
+    batch    images per step, of all processes together
+    recipe   the stages
+    init     checkpoint to begin with, ours or one that `importers` reads; None: new weights
     """
 
     spec: ModelSpec
@@ -61,34 +58,47 @@ class TrainConfig:
     epochs: int
     seed: int = 0
     batch: int = 64
-    learning_rate: float = 2e-3
-    label_smoothing: float = 0.1
-    weight_decay: float = 0.0
-    augment: bool = True
-    settle: float = 0.25
+    recipe: Recipe = field(default_factory=load_recipe)
+    init: Path | None = None
 
     def __post_init__(self) -> None:
         for name, good, allowed in (
-            ("epochs", self.epochs >= 1, "at least 1"),
             ("seed", self.seed >= 0, "at least 0"),
             ("batch", self.batch >= 2, "at least 2"),
-            ("learning_rate", self.learning_rate > 0, "above 0"),
-            ("label_smoothing", 0 <= self.label_smoothing < 1, "0 to 1"),
-            ("weight_decay", self.weight_decay >= 0, "at least 0"),
-            ("settle", 0 <= self.settle <= 1, "0 to 1"),
         ):
             if not good:
                 raise out_of_range(name, getattr(self, name), allowed)
+        self.recipe.epochs_of(self.epochs)  # too few for the stages is an error
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as plain values."""
-        return asdict(self) | {"spec": self.spec.to_json()}
+        """Return everything as plain values under one name each, the stages' fields under `stage.field`."""
+        recipe = self.recipe.to_json()
+        stages = {f"{stage['name']}.{key}": value for stage in recipe.pop("stages") for key, value in stage.items()}
+        fields = {"dataset": self.dataset, "epochs": self.epochs, "seed": self.seed, "batch": self.batch}
+        used = {key: recipe[key] for key in ("precision", "snap")}
+        return (
+            self.spec.to_json()
+            | fields
+            | {"recipe": recipe["name"], "stages": [stage.name for stage in self.recipe.stages]}
+            | used
+            | stages
+            | {"init": str(self.init) if self.init else None}
+        )
 
 
-def default_config(spec: ModelSpec, dataset: str, epochs: int | None = None, seed: int = 0) -> TrainConfig:
-    """Return the recipe of a data set for a network; epochs None takes the data set's own."""
+def default_config(
+    spec: ModelSpec,
+    dataset: str,
+    epochs: int | None = None,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+    init: Path | None = None,
+) -> TrainConfig:
+    """Return how a network is trained on a data set; where the data set brings no epochs or batch, the recipe does."""
+    recipe = recipe or load_recipe()
     defaults = dataset_defaults(dataset)
-    return TrainConfig(spec, dataset, epochs or defaults.epochs, seed, defaults.batch)
+    epochs = epochs or max(defaults.epochs or recipe.epochs, len(recipe.stages))
+    return TrainConfig(spec, dataset, epochs, seed, defaults.batch or recipe.batch, recipe, init)
 
 
 def train(
@@ -96,46 +106,34 @@ def train(
 ) -> dict[str, Any]:
     """Train, evaluate the deploy model, and leave checkpoint.ckpt, train.json, metrics.csv and curves.png in `out`.
 
+    Started by torchrun, all processes call this; the first one writes the files.
+
     Args:
         config: the run; the same config and data give the same files (but for times), interrupted or not.
         data: images and labels; must have the spec's image size, channels and classes.
         out: folder that exists.
         partial: file that holds the state after every epoch. If it exists the training goes on from there. A file
             named here stays for the caller to remove once the results are where they belong; None takes
-            out/partial.ckpt, which is removed at the end.
+            out/partial.ckpt, which is removed at the end. The folder `stages` beside it is left.
         progress: show a progress bar, or lines where the output is no terminal.
 
     Returns:
-        The content of train.json.
+        The content of train.json; empty in all processes but the first.
 
-    Raises BirealError for data that does not fit the spec, for a partial file of another run, and when the loss is no
-    longer a finite number (the partial file of the last good epoch stays). KeyboardInterrupt leaves the partial file.
+    Raises BirealError for data that does not fit the spec or a checkpoint, for a checkpoint that a stage needs and does
+    not find, for a partial file of another run, and when the loss is no longer a finite number (the partial file of the
+    last good epoch stays). KeyboardInterrupt leaves the partial file.
     """
-    spec = config.spec
-    _check(spec, data)
+    processes = Processes.from_environment()
+    _check(config, data, processes)
     state = partial or out / PARTIAL
-    resume = _resumable(state, config)
-    torch.manual_seed(config.seed)
-    bar = progress and Console().is_terminal
-    fitting = _Fitting(config, data, out, say=progress and not bar)
-    callbacks: list[Callback] = [_SaveEveryEpoch(state), *([_progress_bar()] if bar else [])]
+    run = _Run(config, data, out, state, processes, progress and processes.first)
     with _exact_float32(), _quiet():
-        trainer = pl.Trainer(
-            max_epochs=config.epochs,
-            accelerator="cuda" if torch.cuda.is_available() else "cpu",
-            devices=1,
-            deterministic=torch.cuda.is_available(),  # CPU kernels are; on a GPU they must be chosen
-            logger=False,
-            enable_model_summary=False,
-            enable_progress_bar=bar,
-            num_sanity_val_steps=0,
-            callbacks=callbacks,
-            default_root_dir=out,
-            use_distributed_sampler=False,
-        )
-        _fit(trainer, fitting, resume)
-        result = _finish(fitting, config, data)
-    save_checkpoint(out / "checkpoint.ckpt", fitting.model, spec, result)
+        run.stages(_resumable(state, config))
+        if not processes.first:
+            return {}
+        result = _finish(run)
+    save_checkpoint(out / "checkpoint.ckpt", run.model, config.spec, result)
     with replacing(out / "train.json") as part:
         part.write_text(json.dumps(result, indent=2) + "\n")
     if partial is None:
@@ -143,7 +141,8 @@ def train(
     return result
 
 
-def _check(spec: ModelSpec, data: Data) -> None:
+def _check(config: TrainConfig, data: Data, processes: Processes) -> None:
+    spec = config.spec
     for name, want, got in (
         ("image", spec.image, data.image),
         ("channels", spec.channels, data.channels),
@@ -151,23 +150,142 @@ def _check(spec: ModelSpec, data: Data) -> None:
     ):
         if want != got:
             raise BirealError(f"the network has {name}={want} but data set '{data.name}' was loaded with {name}={got}")
+    if config.batch % processes.count:
+        raise out_of_range("batch", config.batch, f"a multiple of the {processes.count} processes that share it")
 
 
-def _resumable(partial: Path, config: TrainConfig) -> Path | None:
-    """Return the partial file if there is one of the same run; one of another run raises BirealError."""
+def _resumable(partial: Path, config: TrainConfig) -> dict[str, Any] | None:
+    """Return what the partial file says about itself if there is one of this run; of another raises BirealError."""
     if not partial.exists():
         return None
-    found = read(partial).get("bireal", {}).get("config", {})
-    for name, want in config.to_json().items():
-        if found.get(name) != want:
+    about = read(partial).get("bireal", {})
+    found, want = about.get("config", {}), config.to_json()
+    for name in (*want, *found):
+        if found.get(name) != want.get(name):
             raise BirealError(
-                f"{partial} is an unfinished training with {name}={found.get(name)}, not {want}; "
+                f"{partial} is an unfinished training with {name}={found.get(name)}, not {want.get(name)}; "
                 f"choose another run=, or remove the file to start again"
             )
-    return partial
+    return about
 
 
-def _fit(trainer: pl.Trainer, fitting: _Fitting, resume: Path | None) -> None:
+@dataclass
+class _Run:
+    """A training under way: its network, and the metrics of the epochs so far."""
+
+    config: TrainConfig
+    data: Data
+    out: Path
+    state: Path
+    processes: Processes
+    progress: bool
+    history: list[dict[str, Any]] = field(default_factory=list)
+    model: BiReal = field(init=False)
+
+    def stages(self, resumed: dict[str, Any] | None) -> None:
+        """Train stage by stage, from the one that `resumed` names on."""
+        recipe = self.config.recipe
+        counts = recipe.epochs_of(self.config.epochs)
+        self.model = self._fresh()
+        first = 0
+        if resumed:
+            first = [stage.name for stage in recipe.stages].index(resumed["stage"])
+            self.history = list(resumed["history"])
+        for index, stage in list(enumerate(recipe.stages))[first:]:
+            resume = resumed is not None and index == first
+            if not resume:
+                self._begin(index, stage)
+            self._fit(stage, counts[index], sum(counts[:index]), resume)
+            if len(recipe.stages) > 1:
+                self._keep(stage)
+
+    def _fresh(self) -> BiReal:
+        torch.manual_seed(self.config.seed)
+        return build_model(self.config.spec)
+
+    def _begin(self, index: int, stage: Stage) -> None:
+        """Give the network the weights that a stage starts from."""
+        fresh = stage.start == SCRATCH or (index == 0 and stage.start == PREVIOUS and self.config.init is None)
+        if fresh:
+            self.model = self._fresh()
+        elif index == 0 and stage.start == PREVIOUS:
+            assert self.config.init is not None
+            self.model = load_weights(self.config.init, self.config.spec, self.data.class_names)
+        elif stage.start != PREVIOUS:
+            self.model = self._network(stage, "start", stage.start)
+        begin(self.model, stage, fresh)
+
+    def _network(self, stage: Stage, role: str, name: str) -> BiReal:
+        """Load the network that a stage starts from or is taught by: that of an earlier stage, or of a file."""
+        path = Path(name) if is_file(name) else self._stage_file(name)
+        if not path.is_file():
+            whose = "" if is_file(name) else f", the network at the end of stage '{name}'"
+            remedy = "name a file that exists" if is_file(name) else f"remove {self.state} to train it again"
+            raise BirealError(f"stage '{stage.name}' needs {path} as its {role}{whose}, which is not there; {remedy}")
+        if role == "start":
+            return load_weights(path, self.config.spec, self.data.class_names)
+        model, spec, info = load_checkpoint(path)
+        if (spec.image, spec.channels) != (self.data.image, self.data.channels):
+            raise BirealError(
+                f"stage '{stage.name}': the network of {path} reads images of {spec.image_text} and {spec.channels} "
+                f"channels, data set '{self.data.name}' has {self.config.spec.image_text} and {self.data.channels}"
+            )
+        check_classes(path, spec.classes, info.get("class_names"), self.data.class_names)
+        return model.requires_grad_(False)
+
+    def _stage_file(self, name: str) -> Path:
+        return self.state.parent / STAGES / f"{name}.ckpt"
+
+    def _keep(self, stage: Stage) -> None:
+        """Save the network at the end of a stage."""
+        if self.processes.first:
+            path = self._stage_file(stage.name)
+            path.parent.mkdir(exist_ok=True)
+            info = {"stage": stage.name, "activation": stage.activation, "weights": stage.weights}
+            names = {"class_names": list(self.data.class_names)}
+            save_checkpoint(
+                path, self.model, self.config.spec, info | names | {"test_top1": self.history[-1]["test_top1"]}
+            )
+        wait()
+
+    def _fit(self, stage: Stage, epochs: int, before: int, resume: bool) -> None:
+        """Run one stage through Lightning."""
+        config, spec = self.config, self.config.spec
+        teacher = self._network(stage, "teacher", stage.teacher) if stage.teacher else None
+        bar = self.progress and Console().is_terminal
+        title = f"{spec.model}, width {spec.width:g}, {spec.image_text}, {config.dataset}, seed {config.seed}"
+        setting = Setting(
+            self.data, config.dataset, config.batch, config.seed, epochs, before, config.epochs, title, self.out,
+            self.progress and not bar, config.recipe.compile, self.processes,
+        )  # fmt: skip
+        prepare(self.model, stage)
+        fitting = StageTraining(stage, setting, self.model, teacher)
+        fitting.history = self.history
+        cpu = not torch.cuda.is_available()
+        share_batchnorm(self.model, cpu and self.processes.count > 1)
+        save = SaveEveryEpoch(
+            self.state, lambda: {"config": config.to_json(), "stage": stage.name, "history": self.history}
+        )
+        trainer = pl.Trainer(
+            max_epochs=epochs,
+            limit_train_batches=stage.steps or 1.0,
+            precision=config.recipe.precision,  # type: ignore[arg-type]
+            deterministic=not cpu,  # CPU kernels are; on a GPU they must be chosen
+            logger=False,
+            enable_model_summary=False,
+            enable_progress_bar=bar,
+            num_sanity_val_steps=0,
+            callbacks=[save, *([_progress_bar()] if bar else [])],
+            default_root_dir=self.out,
+            use_distributed_sampler=False,
+            **self.processes.trainer_options(),
+        )
+        _fit(trainer, fitting, self.state if resume else None)
+        share_batchnorm(self.model, False)
+        self.model.cpu()
+
+
+def _fit(trainer: pl.Trainer, fitting: StageTraining, resume: Path | None) -> None:
     """Run the trainer; Ctrl-C comes out as KeyboardInterrupt (Lightning leaves with SystemExit, SIGINT ignored)."""
     handler = signal.getsignal(signal.SIGINT)
     try:
@@ -179,15 +297,23 @@ def _fit(trainer: pl.Trainer, fitting: _Fitting, resume: Path | None) -> None:
         raise KeyboardInterrupt from None
 
 
-def _finish(fitting: _Fitting, config: TrainConfig, data: Data) -> dict[str, Any]:
-    """Evaluate the trained network and its deploy model, and describe the run."""
+def _finish(run: _Run) -> dict[str, Any]:
+    """Snap the network to the hardware's grid, evaluate it and its deploy model, and describe the run."""
     started = time.monotonic()
-    spec = config.spec
-    model = fitting.model.cpu().eval()
+    config, data, model = run.config, run.data, run.model.eval()
+    spec, recipe = config.spec, config.recipe
+    last = recipe.stages[-1]
+    top1_trained = accuracy(model, data.test_images, data.test_labels)
+    top1_float, top1_deploy = top1_trained, None
+    if recipe.binary:
+        deploy = to_deploy(model, spec)
+        if recipe.snap:
+            snap_to_grid(model, spec)
+            top1_float = accuracy(model, data.test_images, data.test_labels)
+        top1_deploy = round(accuracy(deploy, data.test_images, data.test_labels), 4)
     binary, real = spec.parameters()
-    top1_float = top1(predict(model, data.test_images), data.test_labels)
-    top1_deploy = top1(predict(to_deploy(model, spec), data.test_images), data.test_labels)
-    trained = sum(row["seconds"] for row in fitting.history)
+    trained = sum(row["seconds"] for row in run.history)
+    ends = {row["stage"]: row for row in run.history}
     return {
         "model": spec.model,
         "dataset": config.dataset,
@@ -197,167 +323,29 @@ def _finish(fitting: _Fitting, config: TrainConfig, data: Data) -> dict[str, Any
         "classes": spec.classes,
         "class_names": list(data.class_names),
         "shortcut_bits": spec.shortcut_bits,
+        "recipe": recipe.name,
+        "init": str(config.init) if config.init else None,
         "epochs": config.epochs,
         "seed": config.seed,
         "batch": config.batch,
-        "learning_rate": config.learning_rate,
-        "label_smoothing": config.label_smoothing,
+        "precision": recipe.precision,
+        "stages": [
+            {"name": name, "last_epoch": row["epoch"], "test_top1": row["test_top1"]} for name, row in ends.items()
+        ],
+        "activation": last.activation,
+        "weights": last.weights,
+        "learning_rate": last.learning_rate,
+        "label_smoothing": last.label_smoothing,
         "params_binary": binary,
         "params_real": real,
         "train_images": len(data.train_images),
         "test_images": len(data.test_images),
+        "broken_images": len(data.broken),
+        "top1_trained": round(top1_trained, 4),
         "top1_float": round(top1_float, 4),
-        "top1_deploy": round(top1_deploy, 4),
+        "top1_deploy": top1_deploy,
         "seconds": round(trained + time.monotonic() - started, 1),
     }
-
-
-# ---- Lightning ----
-
-
-class _Rows(Dataset[tuple[Tensor, Tensor]]):
-    """Images and labels, indexed by a tensor of positions."""
-
-    def __init__(self, data: Data) -> None:
-        self.images, self.labels = data.train_images, data.train_labels
-
-    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        return self.images[index], self.labels[index]
-
-
-class _Order(Sampler[Tensor]):
-    """Positions of each batch; the order depends on seed and epoch alone, so a resumed run sees the same batches.
-
-    The last incomplete batch is left out, unless it is the only one: BatchNorm over a few images is noise.
-    """
-
-    def __init__(self, count: int, batch: int, seed: int) -> None:
-        self.count, self.batch, self.seed, self.epoch = count, batch, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return max(1, self.count // self.batch)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        # A generator, as Lightning makes the iterator before it sets the epoch: what counts is the first batch.
-        order = torch.randperm(self.count, generator=_generator(self.seed, self.epoch, 0))
-        yield from order[: len(self) * self.batch].split(self.batch)
-
-
-def _generator(seed: int, epoch: int, step: int) -> torch.Generator:
-    """Return a source of randomness that depends on where in the training it is used, and on nothing else."""
-    return torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 1_000_003 + step)
-
-
-class _Fitting(pl.LightningModule):
-    """One training run: steps, schedule, and a row of metrics per epoch."""
-
-    model: BiReal
-
-    def __init__(self, config: TrainConfig, data: Data, out: Path, say: bool) -> None:
-        super().__init__()
-        self.config, self.data, self.out, self.say = config, data, out, say
-        self.model = build_model(config.spec)
-        self.augment = dataset_defaults(config.dataset).augment if config.augment else None
-        self.history: list[dict[str, Any]] = []
-        self.order = _Order(len(data.train_images), config.batch, config.seed)
-        self._started = 0.0
-        self._sums = torch.zeros(3, dtype=torch.float64)  # loss, hits, images
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(_Rows(self.data), sampler=self.order, batch_size=None)
-
-    def configure_optimizers(self) -> Any:
-        decayed: list[Tensor] = []
-        free: list[Tensor] = []
-        for name, parameter in self.model.named_parameters():
-            (free if parameter.dim() == 1 or "binary_conv" in name else decayed).append(parameter)
-        groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": self.config.weight_decay}, {"params": free}]
-        optimizer = torch.optim.Adam(groups, lr=self.config.learning_rate, fused=True)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, _falling(self.config.epochs * len(self.order)))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def on_train_epoch_start(self) -> None:
-        self._started = time.monotonic()
-        self._sums.zero_()
-        set_observing(self.model, self.current_epoch < self.config.epochs * (1 - self.config.settle))
-
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, labels = batch
-        if self.augment:
-            pixels = self.augment(images, _generator(self.config.seed, self.current_epoch, batch_idx + 1))
-        else:
-            pixels = images.float()
-        logits = self.model(pixels)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
-        value = float(loss.detach())
-        if not torch.isfinite(loss):
-            raise BirealError(
-                f"the loss is {value} at step {batch_idx} of epoch {self.current_epoch + 1}; the state after the epoch "
-                f"before is kept; try a learning rate below {self.config.learning_rate:g}"
-            )
-        hits = int((logits.argmax(1) == labels).sum())
-        self._sums += torch.tensor([value * len(labels), hits, len(labels)], dtype=torch.float64)
-        self.log("loss", value, prog_bar=True, logger=False)
-        return loss
-
-    def on_train_epoch_end(self) -> None:
-        loss, hits, count = self._sums.tolist()
-        test = top1(predict(self.model, self.data.test_images), self.data.test_labels)
-        row = {
-            "epoch": self.current_epoch + 1,
-            "train_loss": round(loss / count, 6),
-            "train_top1": round(100 * hits / count, 3),
-            "test_top1": round(test, 3),
-            "learning_rate": float(f"{self.trainer.optimizers[0].param_groups[0]['lr']:.4g}"),
-            "seconds": round(time.monotonic() - self._started, 2),
-        }
-        self.history.append(row)
-        self.log("test", test, prog_bar=True, logger=False)
-        write_metrics(self.history, self.out / "metrics.csv")
-        spec = self.config.spec
-        title = f"{spec.model}, width {spec.width:g}, {spec.image_text}, {self.config.dataset}, seed {self.config.seed}"
-        save_curves(self.history, title, self.out / "curves.png")
-        if self.say:
-            Console(soft_wrap=True, highlight=False).print(
-                f"epoch {row['epoch']}/{self.config.epochs}: loss {row['train_loss']:.3f}, "
-                f"training {row['train_top1']:.1f} %, test {row['test_top1']:.1f} %, {row['seconds']:.1f} s"
-            )
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["bireal"] = {"config": self.config.to_json(), "history": self.history}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history = list(checkpoint["bireal"]["history"])
-
-
-def _falling(steps: int) -> Callable[[int], float]:
-    """Return the learning rate's factor: 1 at step 0, falling linearly to 0 at the end."""
-    return lambda step: max(0.0, 1 - step / steps)
-
-
-def write_metrics(history: list[dict[str, Any]], path: Path) -> None:
-    """Write one line per epoch, replacing the file in one move."""
-    with replacing(path) as part, part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, METRICS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
-
-
-class _SaveEveryEpoch(Checkpoint):
-    """Keep the state after the last finished epoch in one file: weights, optimizer, schedule, position, metrics.
-
-    Being a Checkpoint, it runs after the module's own hook, so the file holds this epoch's row of metrics.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        with replacing(self.path) as part:
-            trainer.save_checkpoint(part)
 
 
 def _progress_bar() -> Callback:

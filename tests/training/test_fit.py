@@ -27,11 +27,14 @@ from bireal_hw.training.checkpoint import load_checkpoint, save_checkpoint
 from bireal_hw.training.data import Data, load_data
 from bireal_hw.training.evaluate import predict, top1
 from bireal_hw.training.fit import TrainConfig, default_config, train
+from bireal_hw.training.recipe import Recipe, Stage
+from bireal_hw.training.stage import StageTraining
 
 pytestmark = pytest.mark.torch
 
 SPEC = ModelSpec("bireal18", 0.125, (8, 8), 1, 10)
-CONFIG = TrainConfig(SPEC, "digits", epochs=3, batch=32, settle=0.5)
+STAGE = Stage("binary", learning_rate=2e-3, label_smoothing=0.1, settle=0.5)
+CONFIG = TrainConfig(SPEC, "digits", epochs=3, batch=32, recipe=Recipe("test", (STAGE,)))
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +82,7 @@ def test_results_of_a_run(finished: Path, digits: Data) -> None:
     binary, real = SPEC.parameters()
     expected = {"model": "bireal18", "dataset": "digits", "width": 0.125, "image": [8, 8], "epochs": 3, "seed": 0}
     expected |= {"params_binary": binary, "params_real": real, "test_images": 160, "train_images": 160}
+    expected |= {"recipe": "test", "init": None, "broken_images": 0, "activation": "sign", "weights": "binary"}
     expected |= {"channels": 1, "classes": 10, "class_names": list("0123456789"), "shortcut_bits": 16}
     assert {key: result[key] for key in expected} == expected
     assert result["top1_float"] == round(top1(predict(model, digits.test_images), digits.test_labels), 4)
@@ -91,7 +95,7 @@ def test_metrics_have_one_row_per_epoch_and_the_rate_falls_to_zero(finished: Pat
     found = rows(finished)
     assert [row["epoch"] for row in found] == ["1", "2", "3"]
     rates = [float(row["learning_rate"]) for row in found]
-    assert rates == pytest.approx([CONFIG.learning_rate * factor for factor in (2 / 3, 1 / 3, 0)], rel=1e-3)
+    assert rates == pytest.approx([STAGE.learning_rate * factor for factor in (2 / 3, 1 / 3, 0)], rel=1e-3)
     assert float(found[-1]["train_loss"]) < float(found[0]["train_loss"])
 
 
@@ -132,14 +136,14 @@ class Stopped(BaseException):
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, epoch: int, step: int, error: BaseException) -> None:
     """Raise `error` at a step of an epoch (both from 0)."""
-    original = fit._Fitting.training_step
+    original = StageTraining.training_step
 
-    def training_step(self: fit._Fitting, batch: Any, batch_idx: int) -> torch.Tensor:
+    def training_step(self: StageTraining, batch: Any, batch_idx: int) -> torch.Tensor | None:
         if (self.current_epoch, batch_idx) == (epoch, step):
             raise error
         return original(self, batch, batch_idx)
 
-    monkeypatch.setattr(fit._Fitting, "training_step", training_step)
+    monkeypatch.setattr(StageTraining, "training_step", training_step)
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(0, 2), (1, 0), (2, 4)])
@@ -153,14 +157,14 @@ def test_a_resumed_run_equals_an_undisturbed_one(
     assert (tmp_path / "partial.ckpt").exists() == (epoch > 0)
     assert not (tmp_path / "checkpoint.ckpt").exists()
     steps = []
-    original = fit._Fitting.training_step
+    original = StageTraining.training_step
     with monkeypatch.context() as patch:
 
-        def counted(self: fit._Fitting, batch: Any, batch_idx: int) -> torch.Tensor:
+        def counted(self: StageTraining, batch: Any, batch_idx: int) -> torch.Tensor | None:
             steps.append(self.current_epoch)
             return original(self, batch, batch_idx)
 
-        patch.setattr(fit._Fitting, "training_step", counted)
+        patch.setattr(StageTraining, "training_step", counted)
         train(CONFIG, digits, tmp_path, progress=False)
     assert steps == [number for number in range(epoch, 3) for _ in range(5)]
     assert_same_run(tmp_path, finished)
@@ -203,9 +207,11 @@ from pathlib import Path
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training.data import load_data
 from bireal_hw.training.fit import TrainConfig, train
+from bireal_hw.training.recipe import Recipe, Stage
+recipe = Recipe("test", (Stage("binary", learning_rate=2e-3, label_smoothing=0.1, settle=0.5),))
 spec = ModelSpec("bireal18", 0.125, (8, 8), 1, 10)
 data = load_data("digits", image=(8, 8), limit=160)
-train(TrainConfig(spec, "digits", epochs=3, batch=32, settle=0.5), data, Path(sys.argv[1]), progress=False)
+train(TrainConfig(spec, "digits", epochs=3, batch=32, recipe=recipe), data, Path(sys.argv[1]), progress=False)
 """
 
 
@@ -268,7 +274,7 @@ def test_an_infinite_loss_stops_and_keeps_the_last_good_epoch(
     with pytest.raises(BirealError) as caught:
         train(CONFIG, digits, tmp_path, progress=False)
     assert str(caught.value) == (
-        "the loss is nan at step 2 of epoch 2; the state after the epoch before is kept; "
+        "the loss is nan at step 2 of epoch 2 (stage binary); the state after the epoch before is kept; "
         "try a learning rate below 0.002"
     )
     assert len(torch.load(tmp_path / "partial.ckpt", weights_only=True)["bireal"]["history"]) == 1
@@ -284,13 +290,9 @@ def test_data_that_does_not_fit(tmp_path: Path, digits: Data) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("epochs", 0, "at least 1"),
+        ("epochs", 0, "recipe 'test' has 1 stages (binary)"),
         ("seed", -1, "at least 0"),
         ("batch", 1, "at least 2"),
-        ("learning_rate", 0.0, "above 0"),
-        ("label_smoothing", 1.0, "0 to 1"),
-        ("weight_decay", -0.1, "at least 0"),
-        ("settle", 1.5, "0 to 1"),
     ],
 )
 def test_values_out_of_range(name: str, value: float, allowed: str) -> None:
@@ -307,30 +309,17 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, digits: Data) -> None:
 # ---- recipe ----
 
 
-def test_weight_decay_spares_binary_weights_and_vectors(tmp_path: Path, digits: Data) -> None:
-    fitting = fit._Fitting(dataclasses.replace(CONFIG, weight_decay=0.1), digits, tmp_path, say=False)
-    decayed, free = fitting.configure_optimizers()["optimizer"].param_groups
-    names = {id(parameter): name for name, parameter in fitting.model.named_parameters()}
-    assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
-    assert {names[id(one)] for one in decayed["params"]} == {
-        "conv1.weight",
-        "fc.weight",
-        *(f"layer{stage}.0.downsample.1.weight" for stage in (2, 3, 4)),
-    }
-    assert len(decayed["params"]) + len(free["params"]) == len(names)
-
-
 def test_the_grids_stand_still_in_the_last_part(tmp_path: Path, digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    original = fit._Fitting.training_step
+    original = StageTraining.training_step
 
-    def training_step(self: fit._Fitting, batch: Any, batch_idx: int) -> torch.Tensor:
+    def training_step(self: StageTraining, batch: Any, batch_idx: int) -> torch.Tensor | None:
         quantizers = [module for module in self.model.modules() if isinstance(module, RangeQuant)]
         seen.append((self.current_epoch, {quantizer.observing for quantizer in quantizers}))
         return original(self, batch, batch_idx)
 
-    monkeypatch.setattr(fit._Fitting, "training_step", training_step)
-    train(dataclasses.replace(CONFIG, epochs=4, settle=0.5), digits, tmp_path, progress=False)
+    monkeypatch.setattr(StageTraining, "training_step", training_step)
+    train(dataclasses.replace(CONFIG, epochs=4), digits, tmp_path, progress=False)
     assert dict(seen) == {0: {True}, 1: {True}, 2: {False}, 3: {False}}
 
 

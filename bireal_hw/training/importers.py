@@ -1,0 +1,220 @@
+"""Weights from files: our own checkpoints, and those that the authors of Bi-Real Net and ReActNet wrote with PyTorch.
+
+Files are read with `weights_only`, so a foreign file cannot run code. A file that does not fit is named with the first
+key that differs.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from bireal_hw.errors import BirealError
+from bireal_hw.models.bireal import BiReal, build_model
+from bireal_hw.models.spec import ModelSpec
+from bireal_hw.training.checkpoint import FORMAT, load_checkpoint, read
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Of the red, green and blue that the authors' networks read, in 0..1."""
+
+PREFIX = "module."
+"""What DataParallel puts before every key."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor of a foreign file: its key and shape there, and its key here (None: it is never used)."""
+
+    key: str
+    shape: tuple[int, ...]
+    ours: str | None
+
+
+def layout(spec: ModelSpec) -> list[Entry]:
+    """Return what a checkpoint of the authors holds for a network, in their order.
+
+    `bireal18` and `bireal34` flatten the 1-bit weights; the bottleneck networks keep two layers of a block in one, and
+    a shortcut convolution that is never used; `react18` keeps shifts four-dimensional.
+
+    Raises BirealError for a network of which no release exists.
+    """
+    if spec.model not in LAYOUTS:
+        raise BirealError(f"init: there is no release of {spec.model} to import; there is of {', '.join(LAYOUTS)}")
+    stem, base = 3 if spec.small else 7, spec.stage_channels[0]
+    return [
+        Entry("conv1.weight", (base, spec.channels, stem, stem), "conv1.weight"),
+        *_batchnorm("bn1", base, "bn1"),
+        *LAYOUTS[spec.model](spec),
+        Entry("fc.weight", (spec.classes, spec.features), "fc.weight"),
+        Entry("fc.bias", (spec.classes,), "fc.bias"),
+    ]
+
+
+def _batchnorm(key: str, channels: int, ours: str) -> Iterator[Entry]:
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        yield Entry(f"{key}.{name}", (channels,), f"{ours}.{name}")
+    yield Entry(f"{key}.num_batches_tracked", (), f"{ours}.num_batches_tracked")
+
+
+def _flat(spec: ModelSpec) -> Iterator[Entry]:
+    """Blocks of birealnet18 and 34."""
+    for stage, units in enumerate(spec.stages(), start=1):
+        for index, unit in enumerate(units):
+            name = f"layer{stage}.{index}"
+            yield Entry(f"{name}.binary_conv.weights", (9 * unit.cin * unit.cout, 1), f"{name}.binary_conv.weight")
+            yield from _batchnorm(f"{name}.bn1", unit.cout, f"{name}.bn1")
+            if unit.shortcut and unit.shortcut.cin:
+                yield Entry(
+                    f"{name}.downsample.1.weight", (unit.cout, unit.shortcut.cin, 1, 1), f"{name}.downsample.1.weight"
+                )
+                yield from _batchnorm(f"{name}.downsample.2", unit.cout, f"{name}.downsample.2")
+
+
+def _react(spec: ModelSpec) -> Iterator[Entry]:
+    """Blocks of ReActNet on birealnet18: four-dimensional weights, shifts and slopes."""
+    units = {
+        f"layer{stage}.{i}": unit for stage, row in enumerate(spec.stages(), start=1) for i, unit in enumerate(row)
+    }
+    for entry in _flat(spec):
+        name, _, rest = entry.key.partition(".binary_conv.")
+        if not rest:
+            yield entry
+            continue
+        unit = units[name]
+        yield Entry(f"{name}.move0.bias", (1, unit.cin, 1, 1), f"{name}.move0.bias")
+        yield Entry(f"{name}.binary_conv.weight", (unit.cout, unit.cin, 3, 3), f"{name}.binary_conv.weight")
+        for move in ("move1", "move2"):
+            yield Entry(f"{name}.{move}.bias", (1, unit.cout, 1, 1), f"{name}.{move}.bias")
+        yield Entry(f"{name}.prelu.weight", (unit.cout,), f"{name}.prelu.weight")
+
+
+def _bottleneck(spec: ModelSpec) -> Iterator[Entry]:
+    """Blocks of birealnet50: three convolutions each, numbered through all stages."""
+    block = 0
+    for stage, units in enumerate(spec.stages(), start=1):
+        for first in range(0, len(units), 3):
+            theirs = f"layers.{block}"
+            for number, unit in enumerate(units[first : first + 3], start=1):
+                name = f"layer{stage}.{first + number - 1}"
+                conv = "binary_conv" if unit.binary else "real_conv"
+                shape = (unit.cout, unit.cin, unit.kernel, unit.kernel)
+                yield Entry(f"{theirs}.conv{number}.weight", shape, f"{name}.{conv}.weight")
+                yield from _batchnorm(f"{theirs}.bn{number}", unit.cout, f"{name}.bn1")
+                if unit.shortcut and unit.shortcut.cin and not unit.shortcut.norm:
+                    down = (unit.cout, unit.shortcut.cin, 1, 1)
+                    yield Entry(f"{theirs}.down_conv1x1.weight", down, f"{name}.downsample.1.weight")
+                elif unit.shortcut and unit.shortcut.cin:
+                    down = (unit.cout, unit.shortcut.cin, 1, 1)
+                    yield Entry(f"{theirs}.downsample.1.weight", down, f"{name}.downsample.1.weight")
+                    yield from _batchnorm(f"{theirs}.downsample.2", unit.cout, f"{name}.downsample.2")
+                elif not unit.binary:
+                    yield Entry(f"{theirs}.down_conv1x1.weight", (unit.cout, unit.cout // 4, 1, 1), None)
+            block += 1
+
+
+LAYOUTS = {
+    "bireal18": _flat,
+    "bireal34": _flat,
+    "bireal50": _bottleneck,
+    "bireal101": _bottleneck,
+    "bireal152": _bottleneck,
+    "react18": _react,
+}
+"""Entries of the blocks, by network; 101 and 152 layers continue the release for 50."""
+
+
+def load_weights(path: Path, spec: ModelSpec, class_names: tuple[str, ...]) -> BiReal:
+    """Build a network with the weights of a file, ours or the authors'; in training mode, on the CPU.
+
+    Raises BirealError for a file that is missing, broken, of another network, or of other classes.
+    """
+    content = read(path)
+    if content.get("format") == FORMAT:
+        model, found, info = load_checkpoint(path)
+        check_classes(path, found.classes, info.get("class_names"), class_names)
+        for name, want in spec.to_json().items():
+            got = found.to_json()[name]
+            if got != want and name != "shortcut_bits":
+                raise BirealError(f"checkpoint {path} is of a network with {name}={got}, not {want}")
+        weights = {key: tensor for key, tensor in model.state_dict().items() if tensor.is_floating_point()}
+        fresh = build_model(spec)  # its shortcut may have another width
+        fresh.load_state_dict(model.state_dict() if found == spec else weights, strict=found == spec)
+        return fresh.train()
+    return _import(path, content, spec, class_names)
+
+
+def check_classes(path: Path, count: int, names: list[str] | None, want: tuple[str, ...]) -> None:
+    """Raise BirealError unless a checkpoint has as many classes as a data set, of the same names if it says."""
+    if count != len(want):
+        raise BirealError(f"checkpoint {path} has {count} classes, the data set {len(want)}: both must be the same")
+    for index, (ours, theirs) in enumerate(zip(names or want, want, strict=True)):
+        if ours != theirs:
+            raise BirealError(f"class {index} is '{ours}' in checkpoint {path} and '{theirs}' in the data set")
+
+
+def _import(path: Path, content: dict[str, Any], spec: ModelSpec, class_names: tuple[str, ...]) -> BiReal:
+    """Build a network from a file of the authors."""
+    state = content.get("state_dict", content)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise BirealError(f"checkpoint {path} holds no tensors by name under 'state_dict'")
+    if state and all(str(key).startswith(PREFIX) for key in state):
+        state = {key.removeprefix(PREFIX): value for key, value in state.items()}
+    if spec.channels != 3:
+        raise BirealError(f"channels={spec.channels} does not go with init={path}: the authors' networks read RGB")
+    if (bias := state.get("fc.bias")) is not None and bias.dim() == 1:
+        check_classes(path, len(bias), None, class_names)
+    entries = layout(spec)
+    _compare(path, state, entries, spec)
+    model = build_model(spec)
+    ours = model.state_dict()
+    for entry in entries:
+        if entry.ours:
+            ours[entry.ours] = state[entry.key].reshape(ours[entry.ours].shape).to(ours[entry.ours].dtype)
+    _renormalise(ours)
+    model.load_state_dict(ours)
+    zeros = sum(int((tensor == 0).sum()) for key, tensor in ours.items() if key.endswith("binary_conv.weight"))
+    if zeros:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(
+            f"{path}: {zeros:,} 1-bit weights are exactly 0 and become +1"
+        )
+    return model.train()
+
+
+def _compare(path: Path, state: dict[str, Tensor], entries: list[Entry], spec: ModelSpec) -> None:
+    """Raise BirealError naming the first key that is missing, has another shape, is not finite, or is not known."""
+    whose = f"checkpoint {path} is not one of {spec.model}"
+    for entry in entries:
+        tensor = state.get(entry.key)
+        if tensor is None:
+            near = difflib.get_close_matches(entry.key, state, n=1)
+            raise BirealError(f"{whose}: key '{entry.key}' is missing" + (f"; nearest is '{near[0]}'" if near else ""))
+        if tuple(tensor.shape) != entry.shape:
+            raise BirealError(f"{whose}: key '{entry.key}' has the shape {tuple(tensor.shape)}, not {entry.shape}")
+        if not bool(tensor.isfinite().all()):
+            raise BirealError(f"checkpoint {path} is broken: key '{entry.key}' holds NaN or infinity")
+    known = {entry.key for entry in entries}
+    if foreign := next((key for key in state if key not in known), None):
+        raise BirealError(f"{whose}: key '{foreign}' is not known")
+
+
+def _renormalise(state: dict[str, Tensor]) -> None:
+    """Let the first convolution read (p - m_c) / 128, m_c whole, where it read (p / 255 - mean) / std.
+
+    The factor goes into its weights; what rounding m_c moves, at most half a pixel value, into its BatchNorm (exact
+    but for the zero padding, which is that half pixel value off).
+    """
+    mean, std = torch.tensor(MEAN).double() * 255, torch.tensor(STD).double() * 255
+    whole = mean.round()
+    weight = state["conv1.weight"].double()
+    moved = torch.einsum("ocyx,c->o", weight, (whole - mean) / std)
+    state["mean"] = whole.to(state["mean"])
+    state["conv1.weight"] = (weight * (128 / std).view(1, -1, 1, 1)).to(state["conv1.weight"])
+    state["bn1.running_mean"] = (state["bn1.running_mean"].double() - moved).to(state["bn1.running_mean"])

@@ -1,0 +1,336 @@
+"""One stage of a training as a Lightning module: batches, loss, optimizer, schedule, a row of metrics an epoch."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import Checkpoint
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from bireal_hw.errors import BirealError
+from bireal_hw.models.bireal import BiReal, set_observing
+from bireal_hw.models.modes import binary_convs, set_modes
+from bireal_hw.training.augment import Augment, draw_crops
+from bireal_hw.training.checkpoint import replacing
+from bireal_hw.training.curves import save_curves
+from bireal_hw.training.data import Data, LazyImages, dataset_defaults
+from bireal_hw.training.evaluate import accuracy
+from bireal_hw.training.parallel import Processes, total
+from bireal_hw.training.recipe import Stage
+
+METRICS = ("epoch", "stage", "train_loss", "train_top1", "test_top1", "learning_rate", "seconds")
+WORKERS = 8
+"""Processes per training process that decode images which do not fit in memory."""
+
+Batch = tuple[Tensor, Tensor, int]
+"""images uint8, labels, seed of its augmentation"""
+
+
+class _Rows(Dataset[Batch]):
+    """Images and labels, indexed by (positions, seed)."""
+
+    def __init__(self, data: Data, augment: Augment, part: tuple[int, int]) -> None:
+        self.images, self.labels, self.augment, self.part = data.train_images, data.train_labels, augment, part
+
+    def __getitem__(self, index: tuple[Tensor, int]) -> Batch:
+        positions, seed = index
+        if isinstance(self.images, LazyImages) and self.augment.crop:
+            draws = draw_crops(len(positions), torch.Generator().manual_seed(seed + 1), self.part)
+            images = self.images.cropped(positions, self.augment.crop, draws)
+        else:
+            images = self.images[positions]
+        return images, self.labels[positions], seed
+
+
+class _Order(Sampler[tuple[Tensor, int]]):
+    """Positions and seed of each batch; both depend on the run's seed and the epoch alone, resumed or not.
+
+    The last incomplete batch is left out, unless it is the only one: BatchNorm over a few images is noise. A process
+    gets its part of every batch.
+    """
+
+    def __init__(self, count: int, batch: int, seed: int, first_epoch: int, part: tuple[int, int]) -> None:
+        self.count, self.batch, self.seed, self.first_epoch, self.part = count, batch, seed, first_epoch, part
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return max(1, self.count // self.batch)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        # A generator, as Lightning makes the iterator before it sets the epoch: what counts is the first batch.
+        epoch = self.first_epoch + self.epoch
+        order = torch.randperm(self.count, generator=torch.Generator().manual_seed(_seed(self.seed, epoch, 0)))
+        for step, positions in enumerate(order[: len(self) * self.batch].split(self.batch), start=1):
+            size = len(positions) - len(positions) % self.part[1]
+            yield positions[:size][self.part[0] :: self.part[1]], _seed(self.seed, epoch, step)
+
+
+def _seed(seed: int, epoch: int, step: int) -> int:
+    """Return a seed that depends on where in the training it is used, and on nothing else."""
+    return (seed * 1_000_003 + epoch) * 1_000_003 + step
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a stage is told about the run it belongs to.
+
+    data, dataset    what it trains on
+    batch, seed      of the run
+    epochs           of this stage
+    first_epoch      epochs of the stages before it
+    last_epoch       of the whole run
+    title            of the curves
+    folder           for metrics.csv and curves.png
+    say              print a line an epoch
+    compile          run the network through torch.compile
+    processes        that train together
+    """
+
+    data: Data
+    dataset: str
+    batch: int
+    seed: int
+    epochs: int
+    first_epoch: int
+    last_epoch: int
+    title: str
+    folder: Path
+    say: bool
+    compile: bool
+    processes: Processes
+
+
+class StageTraining(pl.LightningModule):
+    """Train a network by one stage of a recipe; `history` holds a row of metrics for every epoch of the run."""
+
+    def __init__(self, stage: Stage, setting: Setting, model: BiReal, teacher: nn.Module | None = None) -> None:
+        super().__init__()
+        self.stage, self.setting, self.model = stage, setting, model
+        self.history: list[dict[str, Any]] = []
+        self._teacher = [teacher] if teacher else []  # in a list, so that its weights are not taken for the student's
+        self._augment = augmentation(stage.augment, setting.dataset)
+        data, part = setting.data, setting.processes.part
+        self._order = _Order(len(data.train_images), setting.batch, setting.seed, setting.first_epoch, part)
+        self._steps = min(stage.steps or len(self._order), len(self._order))
+        self._started = 0.0
+        self._sums = torch.zeros(3, dtype=torch.float64)  # loss, hits, images
+        if setting.compile:
+            model.compile()
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Read batches; images that do not fit in memory are decoded by processes of their own."""
+        rows = _Rows(self.setting.data, self._augment, self.setting.processes.part)
+        workers = WORKERS if isinstance(self.setting.data.train_images, LazyImages) else 0
+        return DataLoader(rows, sampler=self._order, batch_size=None, num_workers=workers)
+
+    def configure_optimizers(self) -> Any:
+        """Make the optimizer and the schedule of its learning rate."""
+        stage = self.stage
+        weights = {id(conv.weight) for conv in binary_convs(self.model)} if stage.weights != "real" else set()
+        decayed: list[Tensor] = []
+        free: list[Tensor] = []
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                (free if parameter.squeeze().dim() < 2 or id(parameter) in weights else decayed).append(parameter)
+        groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": stage.weight_decay}, {"params": free}]
+        groups = [group for group in groups if group["params"]]
+        optimizer: torch.optim.Optimizer
+        if stage.optimizer == "adam":
+            optimizer = torch.optim.Adam(groups, lr=stage.learning_rate, fused=True)
+        else:
+            optimizer = torch.optim.SGD(groups, lr=stage.learning_rate, momentum=stage.momentum, fused=True)
+        factor = schedule(stage, self._steps, self.setting.epochs)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_fit_start(self) -> None:
+        """Put the teacher where the student is."""
+        for teacher in self._teacher:
+            teacher.to(self.device)
+
+    def on_train_epoch_start(self) -> None:
+        """Start the sums of an epoch; hold the grids still in the last of them."""
+        self._started = time.monotonic()
+        self._sums.zero_()
+        set_observing(self.model, self.current_epoch < self.setting.epochs * (1 - self.stage.settle))
+        if self.stage.train == "grids":
+            for module in self.model.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """Return the loss of a batch; None where no weight is trained."""
+        images, labels, seed = batch
+        part = self.setting.processes.part
+        pixels = self._augment(images, torch.Generator().manual_seed(seed), part)
+        logits = self.model(pixels)
+        loss = self._loss(pixels, logits, labels)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            kept = "the state after the epoch before is kept" if self.history else "there is no earlier state"
+            raise BirealError(
+                f"the loss is {value} at step {batch_idx} of epoch {self._epoch} (stage {self.stage.name}); {kept}; "
+                f"try a learning rate below {self.stage.learning_rate:g}"
+            )
+        hits = int((logits.argmax(1) == labels).sum())
+        self._sums += torch.tensor([value * len(labels), hits, len(labels)], dtype=torch.float64)
+        self.log("loss", value, prog_bar=True, logger=False)
+        return None if self.stage.train == "grids" else loss
+
+    def _loss(self, pixels: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the cross-entropy with the labels, with the teacher's distribution, or a part of each."""
+        share = self.stage.distillation if self._teacher else 0.0
+        loss = logits.new_zeros(())
+        if share < 1:
+            loss = (1 - share) * F.cross_entropy(logits, labels, label_smoothing=self.stage.label_smoothing)
+        for teacher in self._teacher:
+            if share > 0:
+                with torch.no_grad():
+                    taught = teacher(pixels).softmax(dim=1)
+                loss = loss + share * F.cross_entropy(logits, taught)
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Clip latent weights after the optimizer has moved them."""
+        if self.stage.weight_clip:
+            with torch.no_grad():
+                for conv in binary_convs(self.model):
+                    conv.weight.clamp_(-1, 1)
+
+    @property
+    def _epoch(self) -> int:
+        """Number of the epoch in the whole run, from 1."""
+        return self.setting.first_epoch + self.current_epoch + 1
+
+    def on_train_epoch_end(self) -> None:
+        """Evaluate, and add a row to the metrics."""
+        setting = self.setting
+        loss, hits, count = total(self._sums.to(self.device, torch.float64)).tolist()
+        test = accuracy(self.model, setting.data.test_images, setting.data.test_labels, setting.processes.part)
+        row = {
+            "epoch": self._epoch,
+            "stage": self.stage.name,
+            "train_loss": round(loss / count, 6),
+            "train_top1": round(100 * hits / count, 3),
+            "test_top1": round(test, 3),
+            "learning_rate": float(f"{self.trainer.optimizers[0].param_groups[0]['lr']:.4g}"),
+            "seconds": round(time.monotonic() - self._started, 2),
+        }
+        self.history.append(row)
+        self.log("test", test, prog_bar=True, logger=False)
+        if not setting.processes.first:
+            return
+        write_metrics(self.history, setting.folder / "metrics.csv")
+        save_curves(self.history, setting.title, setting.folder / "curves.png")
+        if setting.say:
+            stage = f" ({self.stage.name})" if setting.epochs < setting.last_epoch else ""
+            Console(soft_wrap=True, highlight=False).print(
+                f"epoch {row['epoch']}/{setting.last_epoch}{stage}: loss {row['train_loss']:.3f}, "
+                f"training {row['train_top1']:.1f} %, test {row['test_top1']:.1f} %, {row['seconds']:.1f} s"
+            )
+
+
+def prepare(model: BiReal, stage: Stage) -> None:
+    """Bring a network into the state in which a stage begins or goes on: its modes, and what is trained."""
+    set_modes(model, stage.activation, stage.weights)
+    for parameter in model.parameters():
+        parameter.requires_grad_(stage.train == "all")
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.momentum = None if stage.train == "batchnorm" else stage.batchnorm_update  # None: the plain average
+            for parameter in module.parameters():
+                parameter.requires_grad_(stage.train != "grids")
+
+
+def begin(model: BiReal, stage: Stage, fresh: bool) -> None:
+    """Change the weights as a stage wants them at its beginning; `fresh` ones were just drawn, uniformly."""
+    with torch.no_grad():
+        for conv in binary_convs(model):
+            if fresh and stage.initial != "uniform":
+                INITIAL[stage.initial](conv.weight)
+            if stage.unit_weights:
+                conv.weight.copy_(torch.where(conv.weight >= 0, 1.0, -1.0))
+    if stage.train == "batchnorm":
+        for module in model.modules():
+            if isinstance(module, _BatchNorm):
+                module.reset_running_stats()
+
+
+INITIAL: dict[str, Callable[[Tensor], Any]] = {
+    "positive": lambda weight: nn.init.uniform_(weight, 0, 1e-3),
+    "glorot": nn.init.xavier_normal_,
+}
+"""Latent weights of binary convolutions at the beginning, where they are not those of a new network."""
+
+
+def augmentation(name: str, dataset: str) -> Augment:
+    """Return the augmentation of a stage; whether images may be mirrored is the data set's to say."""
+    own = dataset_defaults(dataset).augment
+    if name == "dataset":
+        return own
+    crop = {"resized": "resized", "crop": "place", "none": ""}[name]
+    return replace(Augment(), crop=crop, flip=own.flip and bool(crop))
+
+
+def schedule(stage: Stage, steps: int, epochs: int) -> Callable[[int], float]:
+    """Return the learning rate's factor at a step (from 0) of a stage of `epochs` with `steps` each."""
+    length = steps * epochs
+    if stage.schedule == "linear_epochs" and epochs == 1:
+        raise BirealError(
+            f"stage '{stage.name}': schedule=linear_epochs has learning rate 0 in its last epoch: give it more than one"
+        )
+    factors: dict[str, Callable[[int], float]] = {
+        "linear": lambda step: max(0.0, 1 - step / length),
+        "linear_epochs": lambda step: max(0.0, 1 - (step // steps + 1) / epochs),
+        "cosine": lambda step: (1 + math.cos(math.pi * min(step, length) / length)) / 2,
+        "steps": lambda step: 0.1 ** sum(step >= at * length for at in stage.milestones),
+        "constant": lambda step: 1.0,
+    }
+    return factors[stage.schedule]
+
+
+def write_metrics(history: list[dict[str, Any]], path: Path) -> None:
+    """Write one line per epoch, replacing the file in one move."""
+    with replacing(path) as part, part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, METRICS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+
+
+class SaveEveryEpoch(Checkpoint):
+    """Keep the state after the last finished epoch in one file: weights, optimizer, schedule, position, and `about`.
+
+    Being a Checkpoint, it runs after the module's own hook, so the file holds this epoch's row of metrics.
+    """
+
+    def __init__(self, path: Path, about: Callable[[], dict[str, Any]]) -> None:
+        self.path, self.about = path, about
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the file."""
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(self.path)  # writes nothing here, but all processes must call it
+            return
+        with replacing(self.path) as part:
+            trainer.save_checkpoint(part)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add what the run says about itself."""
+        checkpoint["bireal"] = self.about()
