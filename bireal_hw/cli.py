@@ -14,6 +14,7 @@ from rich.markup import escape
 from bireal_hw import __version__
 from bireal_hw.errors import BirealError, unknown
 from bireal_hw.flows.config import UsageError, variables
+from bireal_hw.flows.training import join, joins
 from bireal_hw.flows.verbs import VERBS, Verb
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -49,7 +50,7 @@ def _run(arguments: list[str]) -> int:
         return 0  # help was shown
     verb, words = chosen
     try:
-        return verb.run(words)
+        return join(verb.name, words) if joins() else verb.run(words)
     except ModuleNotFoundError as error:
         if error.name not in TRAIN_PACKAGES:
             raise

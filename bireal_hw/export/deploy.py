@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.encoding import half, signed_width
 from bireal_hw.models.bireal import INPUT_FRAC, BiReal, Block
+from bireal_hw.models.modes import is_binary
 from bireal_hw.models.quantizers import (
     BitWeight,
     GridAct,
@@ -284,6 +285,8 @@ def to_deploy(model: BiReal, spec: ModelSpec) -> DeployNet:
     It runs on the CPU only: GPU libraries may pick convolutions (TF32, Winograd, FFT) that are not exact on integers.
     Raises BirealError naming the layer whose integers can reach 2^24, or the tensor that holds NaN or infinity.
     """
+    if not is_binary(model):
+        raise BirealError("the network is real-valued, so it has no deploy model: choose a recipe that ends binary")
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise BirealError(f"{name} holds NaN or infinity: training diverged or the checkpoint is broken")

@@ -13,6 +13,8 @@ from typing import Any
 from bireal_hw import boards
 from bireal_hw.errors import BirealError, out_of_range, unknown
 from bireal_hw.models.spec import REPEATS, ModelSpec
+from bireal_hw.training.recipe import DEFAULT as DEFAULT_RECIPE
+from bireal_hw.training.recipe import TECHNIQUES, load_recipe, shipped
 
 #: Variables that describe the network itself.
 SPEC = tuple(item.name for item in dataclasses.fields(ModelSpec))
@@ -94,6 +96,11 @@ def _file(name: str) -> Callable[[str], str]:
     return parse
 
 
+def _recipe(text: str) -> str:
+    load_recipe(text)
+    return text
+
+
 def _flag(name: str) -> Callable[[str], bool]:
     def parse(text: str) -> bool:
         try:
@@ -130,6 +137,14 @@ class BuildConfig:
         _integer("shortcut_bits", 8, 16), "bits of the shortcut stream, 8 to 16 (default 16)"
     )
     epochs: int | None = _variable(_integer("epochs", 1, 100_000), "passes over the training images")
+    recipe: str | None = _variable(
+        _recipe, f"stages of the training: {', '.join(shipped())}, or a TOML file (default {DEFAULT_RECIPE})"
+    )
+    without: str | None = _variable(
+        _text, f"techniques of the recipe to leave out: {', '.join(TECHNIQUES)}, or a stage"
+    )
+    init: str | None = _variable(_file("init"), "checkpoint to begin with: ours, Bi-Real Net's or ReActNet's")
+    skip_broken: bool | None = _variable(_flag("skip_broken"), "1: leave out images that cannot be decoded")
     seed: int | None = _variable(_integer("seed", 0, 2**31 - 1), "seed of every random choice (default 0)")
     images: int | None = _variable(_integer("images", 1, 10_000), "images to simulate (default 4; hls 256)")
     clock: float | None = _variable(_number("clock", 1, 1000, " MHz"), "clock in MHz (default: the board's)")

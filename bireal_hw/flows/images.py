@@ -41,7 +41,8 @@ def dataset_of(values: Values, graph: Graph, limit: int | None = None) -> Data:
 
     height, width, channels = graph.input.shape
     folder = Path(values["data"]) if values["data"] else None
-    return load_data(values["dataset"], folder, (height, width), channels, limit=limit)
+    skip = bool(values["skip_broken"])
+    return load_data(values["dataset"], folder, (height, width), channels, limit=limit, skip_broken=skip)
 
 
 def to_pixels(images: Any) -> NDArray[np.uint8]:

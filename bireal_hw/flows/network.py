@@ -9,10 +9,15 @@ from bireal_hw.errors import BirealError, nearest
 from bireal_hw.flows.config import SPEC, BuildConfig, run_name
 from bireal_hw.flows.rundir import RunDir
 from bireal_hw.models.spec import SMALL_IMAGE, ModelSpec
+from bireal_hw.training.recipe import DEFAULT as DEFAULT_RECIPE
 
 BUILD = Path("build")
 #: Variables that make a run's network; once it exists they are fixed.
-NETWORK = (*SPEC, "dataset", "epochs", "seed", "untrained")
+NETWORK = (*SPEC, "dataset", "skip_broken", "recipe", "without", "init", "epochs", "seed", "untrained")
+#: Those that say how it is trained.
+TRAINING = ("recipe", "without", "init", "epochs")
+#: Those that runs of earlier versions lack, as they had no choice.
+LATER: dict[str, Any] = {"skip_broken": False, "recipe": DEFAULT_RECIPE, "without": None, "init": None}
 #: State of a training after its last finished epoch.
 PARTIAL = "partial.ckpt"
 #: Files whose presence means that a run has a network, or the beginning of one.
@@ -20,7 +25,7 @@ EVIDENCE = ("checkpoint.ckpt", PARTIAL, "model.onnx")
 
 IMAGENET_CLASSES = 1000
 #: Variables that choose the images for a network that was brought as a file.
-IMAGES_OF_FILE = ("dataset", "data", "seed")
+IMAGES_OF_FILE = ("dataset", "data", "skip_broken", "seed")
 
 OTHER = "choose another run=NAME"
 
@@ -118,6 +123,7 @@ def spec(values: Values) -> ModelSpec:
 
 def _recorded(run: RunDir) -> Values | None:
     values = run.ledger()["values"]
+    values |= {key: value for key, value in LATER.items() if values and key not in values}
     if not any((run.path / name).exists() for name in EVIDENCE):
         return None
     if not values:
@@ -136,7 +142,8 @@ def _from_checkpoint(run: RunDir) -> Values | None:
     from bireal_hw.training.checkpoint import load_checkpoint
 
     _, found, info = load_checkpoint(run.path / "checkpoint.ckpt")
-    about = {key: info.get(key) for key in ("dataset", "epochs", "seed")}
+    about = LATER | {key: info.get(key) for key in ("dataset", "epochs", "seed", "without", "init")}
+    about["recipe"] = info.get("recipe", DEFAULT_RECIPE)
     return {key: getattr(found, key) for key in SPEC} | about | {"untrained": False, "data": None, "file": None}
 
 
@@ -153,19 +160,20 @@ def _fresh(config: BuildConfig, given: Values) -> Values:
         "channels": default.channels,
         "classes": default.classes,
         "shortcut_bits": ModelSpec.shortcut_bits,
-        "epochs": default.epochs,
+        "skip_broken": False,
+        "recipe": DEFAULT_RECIPE,
         "seed": 0,
         "untrained": False,
     }
     values |= given | {"data": config.data, "file": None}
     if values["untrained"]:
-        if "epochs" in given:
-            raise BirealError(f"{show('epochs', given['epochs'])} does not go with untrained=1: nothing is trained")
+        if foreign := next((key for key in TRAINING if key in given), None):
+            raise BirealError(f"{show(foreign, given[foreign])} does not go with untrained=1: nothing is trained")
         if values["classes"] is None and not config.dataset:
             values["classes"] = IMAGENET_CLASSES
         if values["classes"] is None:
             raise BirealError(f"classes= is needed: untrained=1 reads no data set, so '{name}' cannot bring its own")
-        values["epochs"] = None
+        values["recipe"] = None
     return values
 
 

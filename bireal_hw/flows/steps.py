@@ -28,6 +28,7 @@ from bireal_hw.flows.images import images_for
 from bireal_hw.flows.network import BUILD, OTHER, PARTIAL, Values, spec
 from bireal_hw.flows.picture import svg
 from bireal_hw.flows.rundir import RunDir, content_hash, write_json
+from bireal_hw.flows.training import planned
 from bireal_hw.ir.graph import Graph, save
 from bireal_hw.lowering import METADATA, lower
 from bireal_hw.rtl import generate
@@ -228,20 +229,11 @@ def _described(values: Values) -> str:
 
 
 def _train(build: Build, folder: Path) -> Figures:
-    from bireal_hw.training.data import load_data
-    from bireal_hw.training.fit import default_config, train
+    from bireal_hw.training.fit import train
 
     values = build.values
-    data = load_data(
-        values["dataset"],
-        Path(values["data"]) if values["data"] else None,
-        values["image"],
-        values["channels"],
-        values["classes"],
-    )
-    values["classes"] = data.classes
-    config = default_config(spec(values), values["dataset"], values["epochs"], values["seed"])
-    values["epochs"] = config.epochs
+    config, data = planned(values)
+    values |= {"classes": data.classes, "epochs": config.epochs}
     build.record_values()
     about = f"training {_described(values)}, {config.epochs} epochs, into {build.path}"
     Console(highlight=False, soft_wrap=True).print(about)
@@ -249,7 +241,7 @@ def _train(build: Build, folder: Path) -> Figures:
     write_json(folder / "train.json", result | build.marks)
     return {
         "float": f"{result['top1_float']:.2f} %",
-        "deploy": f"{result['top1_deploy']:.2f} %",
+        "deploy": "none: real-valued" if result["top1_deploy"] is None else f"{result['top1_deploy']:.2f} %",
         "test images": f"{result['test_images']:,}",
     }
 

@@ -75,7 +75,7 @@ class TrainConfig:
         recipe = self.recipe.to_json()
         stages = {f"{stage['name']}.{key}": value for stage in recipe.pop("stages") for key, value in stage.items()}
         fields = {"dataset": self.dataset, "epochs": self.epochs, "seed": self.seed, "batch": self.batch}
-        used = {key: recipe[key] for key in ("precision", "snap")}
+        used = {key: recipe[key] for key in ("left_out", "precision", "snap")}
         return (
             self.spec.to_json()
             | fields
@@ -94,10 +94,14 @@ def default_config(
     recipe: Recipe | None = None,
     init: Path | None = None,
 ) -> TrainConfig:
-    """Return how a network is trained on a data set; where the data set brings no epochs or batch, the recipe does."""
+    """Return how a network is trained on a data set.
+
+    Epochs and batch are those given, the data set's, or the recipe's; a recipe that trains no weights keeps its epochs.
+    """
     recipe = recipe or load_recipe()
     defaults = dataset_defaults(dataset)
-    epochs = epochs or max(defaults.epochs or recipe.epochs, len(recipe.stages))
+    trains = any(stage.train == "all" for stage in recipe.stages)
+    epochs = epochs or max((trains and defaults.epochs) or recipe.epochs, len(recipe.stages))
     return TrainConfig(spec, dataset, epochs, seed, defaults.batch or recipe.batch, recipe, init)
 
 
@@ -324,6 +328,7 @@ def _finish(run: _Run) -> dict[str, Any]:
         "class_names": list(data.class_names),
         "shortcut_bits": spec.shortcut_bits,
         "recipe": recipe.name,
+        "without": ",".join(recipe.left_out) or None,
         "init": str(config.init) if config.init else None,
         "epochs": config.epochs,
         "seed": config.seed,

@@ -125,6 +125,7 @@ class Recipe:
     precision   32-true, bf16-mixed or 16-mixed: what convolutions compute in; the shortcut streams stay float32
     compile     run the network through torch.compile
     snap        end by moving BatchNorm and biases onto the hardware's grid, so that the deploy model is the network
+    left_out    techniques that were switched off
     """
 
     name: str
@@ -135,6 +136,7 @@ class Recipe:
     precision: str = "32-true"
     compile: bool = False
     snap: bool = True
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _choices(self)
@@ -192,14 +194,14 @@ class Recipe:
             raise BirealError(
                 f"without={technique}: {unknown(f'technique of recipe {self.name}', technique, [*used, *stages])}"
             )
-        return changed
+        return replace(changed, left_out=(*self.left_out, technique))
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain values; lists for tuples, as JSON gives them back."""
         plain = dataclasses.asdict(self)
         for stage in plain["stages"]:
             stage["milestones"] = list(stage["milestones"])
-        return plain | {"stages": list(plain["stages"])}
+        return plain | {"stages": list(plain["stages"]), "left_out": list(self.left_out)}
 
 
 def is_file(value: str) -> bool:
@@ -324,16 +326,16 @@ def parse_recipe(name: str, content: Mapping[str, Any]) -> Recipe:
             stages.append(Stage(**_fields(Stage, {"name": ""} | table)))
         except BirealError as error:
             raise BirealError(f"stage {called}: {error}") from None
-    return Recipe(**_fields(Recipe, {"name": name, "stages": tuple(stages)} | top, hidden=("name", "stages")))
+    return Recipe(name, tuple(stages), **_fields(Recipe, top, hidden=("name", "stages", "left_out")))
 
 
 def _fields(kind: Any, table: Mapping[str, Any], hidden: tuple[str, ...] = ()) -> dict[str, Any]:
     """Check names and types of fields against a dataclass; whole numbers may stand for real ones."""
-    known = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+    known = {field.name: str(field.type) for field in dataclasses.fields(kind) if field.name not in hidden}
     found: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
-            raise unknown("field", key, [name for name in known if name not in hidden])
+            raise unknown("field", key, known)
         words = {
             "str": "text in quotes", "int": "a whole number", "float": "a number", "bool": "true or false",
             "tuple[float, ...]": "a list of numbers",

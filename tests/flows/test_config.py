@@ -7,7 +7,8 @@ from bireal_hw.errors import BirealError
 from bireal_hw.flows.config import BuildConfig, UsageError, parse_words, variables
 
 NAMES = (
-    "model, dataset, data, width, image, classes, channels, shortcut_bits, epochs, seed, images, clock, target_fps, "
+    "model, dataset, data, width, image, classes, channels, shortcut_bits, epochs, recipe, "
+    "without, init, skip_broken, seed, images, clock, target_fps, "
     "folding, run, board, untrained, stalls, whole, waves"
 )
 
@@ -16,7 +17,7 @@ def test_all_variables_are_read() -> None:
     words = (
         "model=bireal34 dataset=uoft-cs/cifar10 data=. width=0.5 image=48x64 classes=7 channels=1 shortcut_bits=12 "
         "epochs=3 seed=9 images=2 clock=150 target_fps=250.5 run=mine board=kv260 untrained=1 stalls=0 waves=yes "
-        "whole=1 folding=pyproject.toml"
+        "whole=1 folding=pyproject.toml recipe=paper without=settle init=pyproject.toml skip_broken=1"
     )
     assert parse_words(words.split()).given() == {
         "model": "bireal34",
@@ -39,6 +40,10 @@ def test_all_variables_are_read() -> None:
         "waves": True,
         "whole": True,
         "folding": "pyproject.toml",
+        "recipe": "paper",
+        "without": "settle",
+        "init": "pyproject.toml",
+        "skip_broken": True,
     }
     assert {word.split("=")[0] for word in words.split()} | {"config"} == set(variables())
 
