@@ -162,11 +162,13 @@ def divisors(number: int) -> list[int]:
 
 
 def require_divides(kind: str, factor: str, value: int, total: str, number: int) -> None:
-    """Raise BirealError unless value divides number, naming the factors that do."""
+    """Raise BirealError unless value divides number, naming the factors that do and the nearest of them."""
     if value < 1 or number % value:
-        legal = ", ".join(map(str, divisors(number)))
+        legal = divisors(number)
+        nearest = min(legal, key=lambda one: abs(one - value))
         raise BirealError(
-            f"{kind}: {total}={number} is not a multiple of {factor}={value}; choose {factor} from {legal}"
+            f"{kind}: {total}={number} is not a multiple of {factor}={value}; "
+            f"choose {factor} from {', '.join(map(str, legal))}; the nearest is {nearest}"
         )
 
 

@@ -58,5 +58,5 @@ def _read_fold(path: Path, name: str, table: object) -> Fold:
             raise BirealError(f"folding={path}: [{name}]: {unknown('factor', key, FACTORS)}")
     for key in FACTORS:
         if not isinstance(table.get(key), int) or isinstance(table[key], bool):
-            raise BirealError(f"folding={path}: [{name}] {key}={table.get(key)} must be a whole number")
+            raise BirealError(f"folding={path}: [{name}] {key}={table.get(key)!r} must be a whole number")
     return Fold(pe=table["pe"], simd=table["simd"])

@@ -46,7 +46,9 @@ def test_illegal_factors_and_targets_are_named() -> None:
     chosen = {node.name: Fold() for node in convolutions(graph)} | {"conv2": Fold(pe=3, simd=1)}
     with pytest.raises(BirealError) as error:
         complete(graph, chosen)
-    assert str(error.value) == "conv2: binary_conv: out_channels=8 is not a multiple of pe=3; choose pe from 1, 2, 4, 8"
+    assert str(error.value) == (
+        "conv2: binary_conv: out_channels=8 is not a multiple of pe=3; choose pe from 1, 2, 4, 8; the nearest is 2"
+    )
     with pytest.raises(BirealError) as error:
         fold(graph, 0)
     assert str(error.value) == "target_cycles=0 is out of range: 1 or more"
