@@ -26,6 +26,7 @@ ALLOWED = {
     "analysis": {"synth", "rtl", "passes", "ir", "ops", "boards"},
     "rtl": {"ir", "ops", "passes", "assets"},
     "hls": {"golden", "sim", "passes", "ir", "ops", "assets"},
+    "crosscheck": {"golden", "passes", "ir", "ops"},
     "sim": {"golden", "rtl", "passes", "ir", "ops", "assets"},
 }
 EVERYTHING = {"flows", "cli", "__main__", "__init__"}

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bireal_hw.boards import names
+from bireal_hw.crosscheck.qonnx import write
 from tests.networks import tiny
-from tests.qonnx_writer import write
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from bireal_hw import cli
+from bireal_hw.crosscheck.qonnx import write
 from bireal_hw.hls import Table
 from bireal_hw.hls.gpp import QUICK
 from bireal_hw.hls.network import simulate_network
 from bireal_hw.hls.tables import table
 from bireal_hw.ir.op import Memory
 from tests.networks import tiny
-from tests.qonnx_writer import write
 
 pytestmark = pytest.mark.hls
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from bireal_hw import cli
+from bireal_hw.crosscheck.qonnx import write
 from tests.networks import tiny
-from tests.qonnx_writer import write
 
 Fail = Callable[[str], str]
 

@@ -11,11 +11,11 @@ import pytest
 from onnx import helper, numpy_helper
 
 from bireal_hw import golden
+from bireal_hw.crosscheck.qonnx import write
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph, dumps
 from bireal_hw.lowering import lower
 from tests.networks import random_images, tiny
-from tests.qonnx_writer import write
 
 
 @pytest.mark.parametrize(
