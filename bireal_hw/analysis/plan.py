@@ -7,11 +7,13 @@ from typing import TypeVar
 
 from bireal_hw import boards
 from bireal_hw.analysis.choices import Choices
+from bireal_hw.analysis.cost import Anatomy, Rom, anatomy_of, block_ram
 from bireal_hw.analysis.scale import scaled, smaller_images
 from bireal_hw.analysis.solver import USABLE, Solution, Solver
 from bireal_hw.boards import Board
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph
+from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.synth.resources import KINDS, NAMES, Resources, offered
 
 DEFAULT_FPS = 1_000
@@ -79,10 +81,15 @@ def number(amount: float) -> str:
     return f"{amount:,.1f}".removesuffix(".0")
 
 
-def short(used: Resources, board: Board) -> list[str]:
-    """Return the kinds of which a network needs more than it may take of a board."""
+def binding(used: Resources, board: Board) -> list[str]:
+    """Return the kinds of which a network needs more than it may take of a board, the scarcest first.
+
+    The solver counts whole LUTs a layer: where it says no by a hair, that is the scarcest kind alone.
+    """
     have = offered(board)
-    return [kind for kind in KINDS if getattr(used, kind) > USABLE[kind] * getattr(have, kind)]
+    load = {kind: getattr(used, kind) / max(USABLE[kind] * getattr(have, kind), 0.5) for kind in KINDS}
+    scarce = sorted(KINDS, key=lambda kind: -load[kind])
+    return [kind for kind in scarce if load[kind] > 1] or scarce[:1]
 
 
 def _too_slow(solver: Solver, best: Solution, clock_mhz: float, fps: float) -> BirealError:
@@ -95,27 +102,38 @@ def _too_slow(solver: Solver, best: Solution, clock_mhz: float, fps: float) -> B
     needed = solver.least(wanted, fitting=False)
     assert needed
     used = needed.predicted.rounded()
-    limits = " and ".join(f"{USABLE[kind]:.0%} of the {NAMES[kind]}" for kind in short(used, board))
-    return BirealError(
-        f"{start}; {fps:g} would need {amounts(used, board, short(used, board))}, and a network may take {limits}"
-    )
+    over = binding(used, board)
+    limits = " and ".join(f"{USABLE[kind]:.0%} of the {NAMES[kind]}" for kind in over)
+    return BirealError(f"{start}; {fps:g} would need {amounts(used, board, over)}, and a network may take {limits}")
 
 
 def _too_large(solver: Solver, width: float | None) -> BirealError:
     graph, board = solver.choices.graph, solver.board
     least = solver.smallest()
+    used = least.predicted.rounded()
+    over = binding(used, board)
+    start = (
+        f"{graph.info.get('model', graph.name)} at {graph.input.height}x{graph.input.width} does not fit {board.name}"
+    )
+    needs = f"its smallest folding takes {amounts(used, board, over)}"
+    if "bram36" in over:
+        needs += f" ({number(_weights(graph, least))} of them for weights)"
     fitting = [f"board={name}" for name in _boards_that_fit(solver)]
     narrow = _first(NARROWER, lambda factor: scaled(graph, channels=factor), board)
-    image = _first(smaller_images(graph), lambda size: scaled(graph, image=size), board)
     if narrow:
         fitting.append(f"width={width * narrow:g}" if width else f"{narrow:g} times the channels")
+    image = _first(smaller_images(graph), lambda size: scaled(graph, image=size), board)
     if image:
         fitting.append(f"image={image[0]}x{image[1]}")
-    shape = f"{graph.input.height}x{graph.input.width}"
-    return BirealError(
-        f"{graph.name} at {shape} does not fit {board.name} at any speed: it needs at least "
-        f"{amounts(least.rounded(), board)}; what fits: {', or '.join(fitting) or 'no board and no smaller size'}"
-    )
+    what = f"what fits: {', '.join(fitting)}" if fitting else "no board fits and no smaller width"
+    return BirealError(f"{start} at any speed: {needs}; {what}{'' if image else '; no smaller image does'}")
+
+
+def _weights(graph: Graph, solution: Solution) -> float:
+    """Block RAM of the memories that are only read."""
+    instances = elaborate(graph, solution.folding).instances
+    held = [memory for one in instances for memory in anatomy_of(one.binding.module, one.binding.parameters).memories]
+    return block_ram(Anatomy({}, [memory for memory in held if isinstance(memory, Rom)]))
 
 
 def _boards_that_fit(solver: Solver) -> list[str]:

@@ -69,11 +69,11 @@ class Solver:
         """Tell whether the network fits the board at any speed."""
         return self._solve(self.unhurried, fitting=True, best=False) is not None
 
-    def smallest(self) -> Resources:
-        """Return the least resources at any speed, whether or not they fit."""
+    def smallest(self) -> Solution:
+        """Return the folding of least resources at any speed, whether or not they fit."""
         found = self.least(self.unhurried, fitting=False)
         assert found
-        return found.predicted
+        return found
 
     def least(self, cycles: int, fitting: bool = True) -> Solution | None:
         """Return the folding of least resources with at most so many cycles per frame; None if there is none.

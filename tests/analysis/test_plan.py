@@ -7,11 +7,15 @@ import dataclasses
 import pytest
 
 from bireal_hw.analysis import plan as planning
+from bireal_hw.analysis.choices import Choices
 from bireal_hw.analysis.plan import cycles_of, plan
 from bireal_hw.analysis.scale import scaled, smaller_images
+from bireal_hw.analysis.solver import Solution, Solver
 from bireal_hw.boards import Board, board
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import INPUT
+from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.synth.memory import map_memory
 from tests.networks import tiny
 
 GRAPH = tiny(16, 16, channels=3, base=16)
@@ -36,35 +40,58 @@ def test_a_thousand_frames_unless_less_fits() -> None:
     assert slow_clock.cycles > cycles_of(0.05, 1_000)
 
 
-def test_a_speed_beyond_every_folding() -> None:
+def refusal(board: Board, fps: float | None, width: float | None = None) -> str:
     with pytest.raises(BirealError) as error:
-        plan(GRAPH, pynq(), 100, 1e6, None)
-    text = str(error.value)
-    assert text.startswith("target_fps=1e+06 is out of reach on pynq-z2 at 100 MHz: at most ")
-    assert text.endswith("cycles when it is unfolded as far as it goes")
-    assert "\n" not in text
+        plan(GRAPH, board, 100, fps, width)
+    return str(error.value)
+
+
+def out_of_reach(fps: str, most: Solution | None) -> str:
+    assert most
+    return (
+        f"target_fps={fps} is out of reach on pynq-z2 at 100 MHz: at most {1e8 / most.cycles:,.0f} frames per second "
+        f"({most.cycles:,} cycles) can be reached; "
+    )
+
+
+def test_a_speed_beyond_every_folding() -> None:
+    solver = Solver(Choices(GRAPH), pynq())
+    name, cycles = solver.slowest
+    reason = f"{name} takes {cycles:,} cycles when it is unfolded as far as it goes"
+    assert refusal(pynq(), 1e6) == out_of_reach("1e+06", solver.most()) + reason
 
 
 def test_a_speed_beyond_the_board_names_what_binds() -> None:
-    little = pynq(dsp=20)
-    with pytest.raises(BirealError) as error:
-        plan(GRAPH, little, 100, 40_000.0, None)
-    text = str(error.value)
-    assert "target_fps=40000 is out of reach on pynq-z2" in text
-    assert " would need DSP " in text
-    assert " of 20, and a network may take 100% of the DSP" in text
+    solver = Solver(Choices(GRAPH), pynq(dsp=20))
+    needed = solver.least(cycles_of(100, 40_000), fitting=False)
+    assert needed
+    reason = f"40000 would need DSP {needed.predicted.dsp} of 20, and a network may take 100% of the DSP"
+    assert refusal(pynq(dsp=20), 40_000.0) == out_of_reach("40000", solver.most()) + reason
 
 
-def test_a_network_too_large_says_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_too_large_says_what_fits() -> None:
     smallest = plan(GRAPH, pynq(), 100, 1.0, None).predicted.lut
+    little = pynq(lut=int(0.9 * smallest))
+    assert refusal(little, None, width=0.5) == (
+        f"tiny at 16x16 does not fit pynq-z2 at any speed: its smallest folding takes "
+        f"LUT {smallest:,.0f} of {little.lut:,}; what fits: board=pynq-z1, board=ultra96-v2, board=ulx3s-85f, "
+        f"board=kv260, board=zcu104, board=zcu102, board=alveo-u250, width=0.25; no smaller image does"
+    )
+
+
+def test_weights_too_large_for_a_board_are_counted() -> None:
+    graph, board = tiny(8, 8, base=128), pynq(bram36=12)
+    smallest = Solver(Choices(graph), board).smallest()
+    memories = [one.binding.memories.values() for one in elaborate(graph, smallest.folding).instances]
+    weights = sum(map_memory(len(rom.words), rom.width, False).bram36 for some in memories for rom in some)
+    assert weights > 4  # 9 * 128 * 128 + 9 * 128 * 256 bits
     with pytest.raises(BirealError) as error:
-        plan(GRAPH, pynq(lut=int(0.9 * smallest)), 100, None, 0.5)
-    text = str(error.value)
-    assert text.startswith("tiny at 16x16 does not fit pynq-z2 at any speed: it needs at least LUT ")
-    assert "board=ultra96-v2" in text
-    assert "board=alveo-u250" in text
-    assert "width=0." in text
-    assert "\n" not in text
+        plan(graph, board, 100, None, None)
+    assert str(error.value).startswith(
+        f"tiny at 8x8 does not fit pynq-z2 at any speed: its smallest folding takes BRAM36 "
+        f"{planning.number(smallest.predicted.bram36)} of 12 ({planning.number(weights)} of them for weights); "
+        f"what fits: board=pynq-z1, "
+    )
 
 
 def test_a_scaled_network_keeps_its_layers() -> None:

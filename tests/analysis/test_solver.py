@@ -55,7 +55,7 @@ def test_the_most_that_fits_is_the_most() -> None:
     fastest = ample.most()
     assert fastest is not None
     assert fastest.cycles == ample.fastest
-    lut = int((fastest.predicted.lut + ample.smallest().lut) / 2 / USABLE["lut"])
+    lut = int((fastest.predicted.lut + ample.smallest().predicted.lut) / 2 / USABLE["lut"])
     solver = Solver(CHOICES, small(lut=lut))
     found = solver.most()
     assert found is not None
