@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bireal_hw.analysis.cost import predict
 from bireal_hw.analysis.cost import total as predicted_total
 from bireal_hw.analysis.plan import amounts, number, plan
 from bireal_hw.errors import BirealError
@@ -19,7 +21,7 @@ from bireal_hw.passes.folding import Folding
 from bireal_hw.passes.folding_file import folding_text, read_folding
 from bireal_hw.synth import yosys
 from bireal_hw.synth.network import by_instance, report, total, whole
-from bireal_hw.synth.resources import KINDS, NAMES
+from bireal_hw.synth.resources import KINDS, NAMES, Resources
 
 if TYPE_CHECKING:
     from bireal_hw.flows.steps import Build
@@ -68,24 +70,38 @@ def count_resources(build: Build, folder: Path) -> dict[str, str]:
         task = bar.add_task("synthesis", total=None)
         rows = by_instance(flow, board.family, CACHE, lambda done, count: bar.update(task, completed=done, total=count))
     used = total(rows)
-    predicted = predicted_total((one.binding.module, one.binding.parameters) for one in flow.instances).rounded()
+    expected = {one.name: predict(one.binding.module, one.binding.parameters) for one in flow.instances}
+    predicted = sum(expected.values(), Resources()).rounded()
     content: dict[str, Any] = report(rows, board) | {
         "clock_mhz": build.clock_mhz,
         "cycles_per_frame": flow.cycles,
         "frames_per_second": round(build.clock_mhz * 1e6 / flow.cycles, 1),
-        "predicted": {kind: getattr(predicted, kind) for kind in KINDS},
+        "predicted": asdict(predicted),
     }
+    for layer in content["layers"]:
+        for instance in layer["instances"]:
+            instance["predicted"] = asdict(expected[instance["name"]].rounded())
     figures = {
         "fits": f"{'yes' if content['fits'] else 'no'}, {board.name}",
         "used": amounts(used, board),
-        "predicted": amounts(predicted, board),
+        "predicted": f"{amounts(predicted, board)} ({deviation(predicted, used)})",
     }
     if build.config.whole if build.config.whole is not None else len(rows) <= WHOLE_UP_TO:
         together = whole(build.path / board.name / "rtl", board.family, CACHE)
-        content["whole"] = {kind: getattr(together, kind) for kind in KINDS}
-        figures["as one design"] = amounts(together, board)
+        content["whole"] = asdict(together)
+        figures["as one design"] = f"{amounts(together, board)} ({deviation(together, used)})"
     write_json(folder / board.name / "synth.json", content | build.marks)
     return figures
+
+
+def deviation(found: Resources, used: Resources) -> str:
+    """Write by how much amounts differ from those that are used.
+
+    >>> deviation(Resources(lut=102, ff=99, dsp=4), Resources(lut=100, ff=100, dsp=4))
+    'LUT +2.0 %, FF -1.0 %, DSP +0.0 %'
+    """
+    shares = {kind: getattr(found, kind) / getattr(used, kind) - 1 for kind in KINDS if getattr(used, kind)}
+    return ", ".join(f"{NAMES[kind]} {100 * share:+.1f} %" for kind, share in shares.items())
 
 
 def _progress() -> Progress:
@@ -102,8 +118,9 @@ def utilisation(report: dict[str, Any]) -> Table:
     for layer in report["layers"]:
         table.add_row(layer["name"], *(number(layer[kind]) for kind in KINDS))
     table.add_section()
-    for row in ("used", "available"):
-        table.add_row(row, *(number(report[kind][row]) for kind in KINDS))
+    table.add_row("used", *(number(report[kind]["used"]) for kind in KINDS))
+    table.add_row("predicted", *(number(report["predicted"][kind]) for kind in KINDS))
+    table.add_row("available", *(number(report[kind]["available"]) for kind in KINDS))
     shares = (report[kind]["used"] / max(report[kind]["available"], 1) for kind in KINDS)
     table.add_row("share", *(f"{share:.0%}" for share in shares))
     return table
@@ -114,4 +131,4 @@ def refuse_overflow(report: dict[str, Any]) -> None:
     over = [kind for kind in KINDS if report[kind]["used"] > report[kind]["available"]]
     if over:
         amounts = ", ".join(f"{kind} {report[kind]['used']:,} of {report[kind]['available']:,}" for kind in over)
-        raise BirealError(f"the network does not fit {report['board']}: {amounts}; fold it less with target_fps=")
+        raise BirealError(f"the network does not fit {report['board']}: {amounts}; ask for a lower target_fps=")
