@@ -11,6 +11,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,18 +20,11 @@ from torch import Tensor, nn
 
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.encoding import half, signed_width
-from bireal_hw.models.bireal import INPUT_FRAC, BiReal, Block
+from bireal_hw.models.activations import LEAK_GAIN, LEAK_SHIFT
+from bireal_hw.models.bireal import INPUT_FRAC, BiReal, Block, ClipBlock, ReactBlock, range_quant
 from bireal_hw.models.modes import is_binary
-from bireal_hw.models.quantizers import (
-    BitWeight,
-    GridAct,
-    GridQuant,
-    GridWeight,
-    RangeQuant,
-    SignAct,
-    channel_mean,
-    weight_step,
-)
+from bireal_hw.models.networks import MAIN
+from bireal_hw.models.quantizers import BitWeight, GridAct, GridQuant, GridWeight, SignAct, channel_mean, weight_step
 from bireal_hw.models.spec import ModelSpec
 
 EXACT = 2**24
@@ -65,22 +59,34 @@ class Center(nn.Module):
         return self.quant((p - self.mean) * 2.0**-INPUT_FRAC)
 
 
+class Source(NamedTuple):
+    """What is known of a stream that a layer reads.
+
+    peak    bound of its integers' magnitude
+    frac    its grid is 2^-frac
+    shift   (C,) float64 that its readers add, or None (see `bireal_hw.models.bireal.Stream`)
+    """
+
+    peak: int
+    frac: int
+    shift: Tensor | None = None
+
+
 class RealConv(nn.Module):
     """Compute t = (acc_c + H_c) >> s_c on the grid 2^-frac, with 8-bit weights on the grids 2^-e_c.
 
-    The inputs are integers of at most `in_peak` on the grid 2^-in_frac. The output saturates to `bits`; with bits None
-    it has the width of its range, so nothing can saturate. Integers kept: w (Cout, Cin, k, k), h and shift (Cout,);
-    `peak` bounds all of them and every sum.
+    The output saturates to `bits`; with bits None it has the width of its range, so nothing can saturate. Integers
+    kept: w (Cout, Cin, k, k), h and shift (Cout,); `peak` bounds all of them and every sum.
     """
 
     def __init__(
-        self, name: str, conv: QuantConv2d, bn: nn.BatchNorm2d, in_frac: int, in_peak: int, frac: int, bits: int | None
+        self, name: str, conv: QuantConv2d, bn: nn.BatchNorm2d | None, source: Source, frac: int, bits: int | None
     ) -> None:
         super().__init__()
         self.frac = frac
-        factor = _fold64(bn)
-        weights = conv.weight.detach().double() * factor.view(-1, 1, 1, 1)
-        bias = _bias64(bn)
+        in_peak, in_frac, missing = source
+        weights = conv.weight.detach().double() * _fold64(bn, conv.out_channels).view(-1, 1, 1, 1)
+        fixed = _bias64(bn, conv.out_channels)
         exponent = -torch.log2(weight_step(weights, WEIGHT_MAX, per_channel=True)).round().long().flatten()
         exponent = exponent.clamp(max=frac - in_frac + SHIFT_MAX)
         # A channel whose weights are tiny beside its bias gets a coarser grid, as far as the output cannot tell.
@@ -89,6 +95,7 @@ class RealConv(nn.Module):
             left = torch.exp2((-self.shift).clamp(min=0).double())
             rounding = torch.tensor([half(shift) for shift in self.shift.tolist()])
             w = torch.round(torch.ldexp(weights, exponent.view(-1, 1, 1, 1)))
+            bias = fixed if missing is None else fixed + torch.ldexp(w.sum(dim=(2, 3)) @ missing, -exponent)
             h = torch.round(torch.ldexp(bias, in_frac + exponent)) + rounding
             span = w.abs().sum(dim=(1, 2, 3)) * in_peak
             reach = (span + h.abs()) * left
@@ -154,68 +161,156 @@ class Affine(nn.Module):
 
 
 class Pool(nn.Module):
-    """Round a pooled stream to 8 bits: q = sat8((sum + half) >> n), by 2x2 windows or over the whole image."""
+    """Round a stream that is summed over windows: q = sat((sum + half) >> n).
 
-    def __init__(self, name: str, in_bits: int, in_frac: int, quant: RangeQuant, window: int, whole: bool) -> None:
+    The window is the whole image with side None (a sum), else side x side pixels (a mean), 1 for no pool at all.
+    """
+
+    def __init__(self, name: str, source: Source, frac: int, bits: int, side: int | None, pixels: int) -> None:
         super().__init__()
-        self.whole = whole
-        self.frac = int(quant.frac)
+        self.side = side
+        self.frac, self.bits = frac, bits
         # A mean over 2x2 has two more fraction bits than what it averages; a sum has none.
-        self.shift = in_frac + (0 if whole else 2) - self.frac
-        peak = window * 2 ** (in_bits - 1) + half(self.shift)
+        self.shift = source.frac + (0 if side is None else 2 * (side - 1)) - frac
+        peak = pixels * source.peak + half(self.shift)
         self.peak = _check(name, peak if self.shift >= 0 else peak << -self.shift)
-        self.register_buffer("rounding", torch.tensor(2.0 ** -(self.frac + 1)))
-        self.quant = QuantIdentity(act_quant=GridAct, bits=8, frac=self.frac)
+        self.register_buffer("rounding", torch.tensor(2.0 ** -(frac + 1)))
+        self.quant = QuantIdentity(act_quant=GridAct, bits=bits, frac=frac)
 
     rounding: Tensor
 
     def forward(self, r: Tensor) -> Tensor:
-        pooled = r.sum(dim=(2, 3)) if self.whole else F.avg_pool2d(r, 2)
+        pooled = r.sum(dim=(2, 3)) if self.side is None else F.avg_pool2d(r, self.side) if self.side > 1 else r
         return self.quant(pooled + self.rounding if self.shift > 0 else pooled)
 
 
-class DeployBlock(nn.Module):
-    """Compute r' = sat_W(shortcut + ((G * dot + H) >> s))."""
+class LeakyClip(nn.Module):
+    """Compute c + ((G * (u - c) + half) >> s) with c = clip(u, -limit, limit), limit being 1 on the grid."""
 
-    def __init__(self, name: str, block: Block, bits: int, in_frac: int, frac: int) -> None:
+    def __init__(self, name: str, source: Source) -> None:
         super().__init__()
-        self.sign = QuantIdentity(act_quant=SignAct)
-        conv = block.binary_conv
-        self.binary_conv = QuantConv2d(
-            conv.in_channels, conv.out_channels, 3, stride=conv.stride, padding=1, bias=False, weight_quant=BitWeight
-        )
+        self.frac = source.frac
+        self.limit = round(2.0**source.frac)
+        excess = max(source.peak - self.limit, 0)
+        self.peak = _check(name, LEAK_GAIN * excess + half(LEAK_SHIFT))
+        leak = self.peak >> LEAK_SHIFT
+        self.out_peak = min(self.limit, source.peak) + leak
+        self.register_buffer("scale", torch.tensor(LEAK_GAIN * 2.0**-LEAK_SHIFT))
+        self.register_buffer("rounding", torch.tensor(2.0 ** -(self.frac + 1)))
+        self.quant = QuantIdentity(act_quant=GridAct, bits=signed_width(-leak, leak), frac=self.frac)
+
+    scale: Tensor
+    rounding: Tensor
+
+    def forward(self, u: Tensor) -> Tensor:
+        bound = self.limit * 2.0**-self.frac
+        inside = u.clamp(-bound, bound)
+        return inside + self.quant((u - inside) * self.scale + self.rounding)
+
+
+class DeployBlock(nn.Module):
+    """Compute r' = sat_W(f(shortcut + ((G * dot + H) >> s))), the bits of the dot product being x >= theta.
+
+    theta is 0 and f nothing, except for a `ReactBlock`: theta per channel, and f multiplies a negative sum by 2^-k per
+    channel, rounding half up. The shifts around them are part of theta and H, or left to whoever reads r'.
+    """
+
+    def __init__(self, name: str, block: Block, x: Source, r: Source | None, bits: int, frac: int) -> None:
+        super().__init__()
+        conv, bn = block.binary_conv, block.bn1
+        self.in_frac, self.missing, self.crossing = x.frac, x.shift, None if r is None else r.shift
         weight = conv.weight.detach()
+        self.sign = QuantIdentity(act_quant=SignAct)
+        self.binary_conv = QuantConv2d(
+            conv.in_channels, conv.out_channels, conv.kernel_size, stride=conv.stride, padding=conv.padding,
+            bias=False, weight_quant=BitWeight,
+        )  # fmt: skip
         self.binary_conv.weight.data.copy_(torch.where(weight >= 0, 1.0, -1.0))
-        factor = _fold64(block.bn1)
-        alpha = channel_mean(weight.double()).flatten()
-        self.affine = Affine(f"{name}.affine", factor * alpha, _bias64(block.bn1), 9 * conv.in_channels, frac)
-        shortcut = 2 ** (bits - 1)
         self.pool: Pool | None = None
-        if block.downsample is not None:
-            down = block.downsample
-            self.pool = Pool(f"{name}.pool", bits, in_frac, range_quant(down.pool_quant), 4, whole=False)
-            self.downsample = RealConv(f"{name}.downsample", down.conv, down.bn, self.pool.frac, 128, frac, None)
-            shortcut = max(abs(bound) for bound in self.downsample.range)
-        self.peak = _check(f"{name}.merge", shortcut + max(abs(bound) for bound in self.affine.range))
+        self.downsample: RealConv | None = None
+        shortcut = Source(0, frac) if r is None else self._shortcut(name, block, r, bits, frac)
+        self.carried = shortcut.shift
+        gain = _fold64(bn) * channel_mean(weight.double()).flatten()
+        bias = _bias64(bn) if shortcut.shift is None else _bias64(bn) + shortcut.shift
+        self.theta: Tensor | None = None
+        self.k: Tensor | None = None
+        self.out_shift: Tensor | None = None
+        if isinstance(block, ReactBlock):
+            bias = bias + block.move1.bias.detach().double()
+            before = block.move0.bias.detach().double()
+            before = before if x.shift is None else before + x.shift
+            limit = 2 * x.peak  # beyond it nothing changes
+            self.theta = torch.ceil(-before * 2.0**x.frac).clamp(-limit, limit).long()
+            self.register_buffer("threshold", _per_channel(self.theta.double() * 2.0**-x.frac))
+            self.k = block.prelu.shift
+            self.register_buffer("slope", torch.exp2(-self.k.float()))
+            self.register_buffer("rounding", torch.tensor(2.0 ** -(frac + 1)))
+            self.out_shift = block.move2.bias.detach().double()
+        reach = conv.in_channels * conv.kernel_size[0] ** 2
+        self.affine = Affine(f"{name}.affine", gain, bias, reach, frac)
+        most = shortcut.peak + max(abs(bound) for bound in self.affine.range)
+        self.peak = _check(f"{name}.merge", most + (0 if self.k is None else half(int(self.k.max()))))
         self.merge = QuantIdentity(act_quant=GridAct, bits=bits, frac=frac)
 
-    def forward(self, r: Tensor) -> Tensor:
-        t = self.affine(self.binary_conv(self.sign(r)))
-        shortcut = r if self.pool is None else self.downsample(self.pool(r))
-        return self.merge(shortcut + t)
+    threshold: Tensor
+    slope: Tensor
+    rounding: Tensor
+
+    def _shortcut(self, name: str, block: Block, source: Source, bits: int, frac: int) -> Source:
+        """Set up what brings a stream to size and grid of the sums: a pool, or a pool to 8 bits and a convolution."""
+        wanted, down = block.unit.shortcut, block.downsample
+        assert wanted
+        pixels = wanted.pool**2
+        if down is not None:
+            eight = int(range_quant(down.pool_quant).frac)
+            self.pool = Pool(f"{name}.pool", source, eight, 8, wanted.pool, pixels)
+            rounded = Source(128, eight, source.shift)
+            self.downsample = RealConv(f"{name}.downsample", down.conv, down.bn, rounded, frac, None)
+            return Source(max(abs(bound) for bound in self.downsample.range), frac)
+        if wanted.pool > 1:
+            self.pool = Pool(f"{name}.pool", source, frac, bits, wanted.pool, pixels)
+        return source
+
+    def forward(self, x: Tensor, r: Tensor | None) -> Tensor:
+        if self.theta is not None:
+            x = x - self.threshold
+        u = self.affine(self.binary_conv(self.sign(x)))
+        if r is not None:
+            r = r if self.pool is None else self.pool(r)
+            u = (r if self.downsample is None else self.downsample(r)) + u
+        return self.merge(u if self.k is None else F.prelu(u, self.slope) + self.rounding)
+
+
+class DeployClipBlock(nn.Module):
+    """Compute r' = sat_W((acc_c + H_c) >> s_c), a real convolution of the leaky clip of the stream in 8 bits."""
+
+    out_shift = None
+
+    def __init__(self, name: str, block: ClipBlock, x: Source, bits: int, frac: int) -> None:
+        super().__init__()
+        eight = int(range_quant(block.quant).frac)
+        self.clip = LeakyClip(f"{name}.clip", x)
+        self.pool = Pool(f"{name}.pool", Source(self.clip.out_peak, x.frac), eight, 8, 1, 1)
+        self.conv = RealConv(f"{name}.conv", block.real_conv, block.bn1, Source(128, eight), frac, bits)
+
+    def forward(self, x: Tensor, r: Tensor | None) -> Tensor:
+        return self.conv(self.pool(self.clip(x)))
 
 
 class Classifier(nn.Module):
     """Compute the logits acc + H, one weight grid for the whole layer; the factor 1/pixels stays out of them."""
 
-    def __init__(self, name: str, fc: QuantLinear, in_frac: int, pixels: int) -> None:
+    def __init__(self, name: str, fc: QuantLinear, in_frac: int, pixels: int, missing: Tensor | None) -> None:
         super().__init__()
         weights = fc.weight.detach().double()
         step = weight_step(weights, WEIGHT_MAX, per_channel=False)
         self.frac = in_frac - round(math.log2(float(step)))
         self.w = torch.round(weights / step).long()
         assert fc.bias is not None
-        self.h = torch.round(fc.bias.detach().double() * pixels * 2.0**self.frac).long()
+        bias = fc.bias.detach().double()
+        if missing is not None:
+            bias = bias + (self.w * step) @ missing
+        self.h = torch.round(bias * pixels * 2.0**self.frac).long()
         self.peak = _check(name, float((self.w.abs().sum(dim=1) * 128 + self.h.abs()).max()))
         self.fc = QuantLinear(
             fc.in_features, fc.out_features, bias=True, weight_quant=GridWeight, weight_step=step.float()
@@ -246,21 +341,28 @@ class DeployNet(nn.Module):
         super().__init__()
         bits = spec.shortcut_bits
         stages = model.stages()
+        self.stages = spec.stages()
         fracs = [int(range_quant(stage.stream).frac) for stage in stages]
         self.center = Center(_offsets(model.mean))
-        in_peak = 128 if self.center.bits == 8 else PIXEL_MAX
-        self.conv1 = RealConv("conv1", model.conv1, model.bn1, INPUT_FRAC, in_peak, fracs[0], bits)
+        pixel = Source(128 if self.center.bits == 8 else PIXEL_MAX, INPUT_FRAC)
+        self.conv1 = RealConv("conv1", model.conv1, model.bn1, pixel, fracs[0], bits)
         self.maxpool = None if spec.small else nn.MaxPool2d(3, stride=2, padding=1)
-        before = fracs[0]
+        peak = 2 ** (bits - 1)
+        sources = {unit.reads: Source(peak, fracs[0]) for units in self.stages for unit in units}
         for index, (stage, frac) in enumerate(zip(stages, fracs, strict=True)):
-            name = f"layer{index + 1}"
-            blocks = []
-            for number, block in enumerate(stage.blocks()):
-                blocks.append(DeployBlock(f"{name}.{number}", block, bits, before, frac))
-                before = frac
-            self.add_module(name, nn.Sequential(*blocks))
-        self.pool = Pool("pool", bits, before, range_quant(model.pool_quant), spec.pixels, whole=True)
-        self.classifier = Classifier("fc", model.fc, self.pool.frac, spec.pixels)
+            blocks: list[DeployBlock | DeployClipBlock] = []
+            for number, (unit, block) in enumerate(zip(stage.units, stage.blocks(), strict=True)):
+                name, x = f"layer{index + 1}.{number}", sources[unit.reads]
+                if isinstance(block, ClipBlock):
+                    blocks.append(DeployClipBlock(name, block, x, bits, frac))
+                else:
+                    r = sources[unit.shortcut.reads] if unit.shortcut else None
+                    blocks.append(DeployBlock(name, block, x, r, bits, frac))
+                sources[unit.gives] = Source(peak, frac, blocks[-1].out_shift)
+            self.add_module(f"layer{index + 1}", nn.ModuleList(blocks))
+        last = sources[MAIN]
+        self.pool = Pool("pool", last, int(range_quant(model.pool_quant).frac), 8, None, spec.pixels)
+        self.classifier = Classifier("fc", model.fc, self.pool.frac, spec.pixels, last.shift)
         self.frac = self.classifier.frac
         self.m_c = [int(offset) for offset in self.center.mean.flatten()]
         peaks = {name: getattr(module, "peak", None) for name, module in self.named_modules()}
@@ -274,9 +376,12 @@ class DeployNet(nn.Module):
         r = self.conv1(self.center(p))
         if self.maxpool is not None:
             r = self.maxpool(r)
-        for index in (1, 2, 3, 4):
-            r = self.get_submodule(f"layer{index}")(r)
-        return self.classifier(self.pool(r))
+        streams = {unit.reads: r for units in self.stages for unit in units}
+        for index, units in enumerate(self.stages, start=1):
+            for unit, block in zip(units, cast(nn.ModuleList, self.get_submodule(f"layer{index}")), strict=True):
+                shortcut = streams[unit.shortcut.reads] if unit.shortcut else None
+                streams[unit.gives] = block(streams[unit.reads], shortcut)
+        return self.classifier(self.pool(streams[MAIN]))
 
 
 def to_deploy(model: BiReal, spec: ModelSpec) -> DeployNet:
@@ -295,41 +400,68 @@ def to_deploy(model: BiReal, spec: ModelSpec) -> DeployNet:
 
 
 def snap_to_grid(model: BiReal, spec: ModelSpec) -> DeployNet:
-    """Move the BatchNorm factors and biases of a trained network onto the hardware's grid, in place; deploy it.
+    """Move the real numbers of a trained network onto the hardware's grid, in place; deploy it.
 
     Afterwards the trained network in eval mode rounds as the deploy model does, but for float32 noise. Each moves by
     half a unit of its grid at most, 16 bits or so; but a Bi-Real network answers to a single flipped sign with many
     more, so that without this step the two differ in as many images as two runs of the same training would.
     """
     deploy = to_deploy(model, spec)
-    stages = model.stages()
-    blocks = [block for stage in stages for block in stage.blocks()]
-    deployed = [module for module in deploy.modules() if isinstance(module, DeployBlock)]
+    blocks = [block for stage in model.stages() for block in stage.blocks()]
+    deployed = [module for module in deploy.modules() if isinstance(module, DeployBlock | DeployClipBlock)]
     with torch.no_grad():
-        _snap_bias(model.bn1, deploy.conv1)
+        _snap_real(model.conv1, model.bn1, deploy.conv1)
         for block, snapped in zip(blocks, deployed, strict=True):
-            affine = snapped.affine
-            alpha = channel_mean(block.binary_conv.weight.double()).flatten()
-            gain = affine.g.to(alpha) * 2.0 ** -(affine.shift + affine.frac)
-            # A quarter of a unit keeps float32 noise from deciding a tie.
-            bias = (affine.h - half(affine.shift) + (0.25 if affine.shift > 0 else 0)) * 2.0 ** -(
-                affine.shift + affine.frac
-            )
-            factor = torch.where(alpha > 0, gain / alpha, 0)
-            assert block.bn1.running_var is not None
-            block.bn1.weight.copy_(factor * torch.sqrt(block.bn1.running_var.double() + block.bn1.eps))
-            _set_bias(block.bn1, bias.to(alpha))
-            if block.downsample is not None:
-                _snap_bias(block.downsample.bn, snapped.downsample)
+            if isinstance(block, ClipBlock):
+                assert isinstance(snapped, DeployClipBlock)
+                _snap_real(block.real_conv, block.bn1, snapped.conv)
+            else:
+                assert isinstance(snapped, DeployBlock)
+                _snap_block(block, snapped)
         assert model.fc.bias is not None
-        model.fc.bias.copy_(deploy.classifier.h * 2.0**-deploy.frac / spec.pixels)
+        missing = deployed[-1].out_shift
+        logits = deploy.classifier.h * 2.0**-deploy.frac / spec.pixels
+        grid = 2.0 ** (deploy.pool.frac - deploy.frac)
+        model.fc.bias.copy_(logits if missing is None else logits - (deploy.classifier.w.double() * grid) @ missing)
     return deploy
 
 
-def _snap_bias(bn: nn.BatchNorm2d, conv: RealConv) -> None:
-    """Put the bias of the BatchNorm behind a real convolution on the accumulator's grid."""
-    rounding = torch.tensor([half(shift) - (0.25 if shift > 0 else 0) for shift in conv.shift.tolist()])
-    _set_bias(bn, torch.ldexp(conv.h.double() - rounding.double(), -(conv.shift + conv.frac)).to(bn.weight.device))
+def _snap_block(block: Block, snapped: DeployBlock) -> None:
+    """Put the affine, the thresholds and the shortcut's bias of a block on the hardware's grid."""
+    affine = snapped.affine
+    alpha = channel_mean(block.binary_conv.weight.double()).flatten()
+    unit = 2.0 ** -(affine.shift + affine.frac)
+    # A quarter of a unit keeps float32 noise from deciding a tie.
+    bias = (affine.h - half(affine.shift) + (0.25 if affine.shift > 0 else 0)) * unit
+    if snapped.carried is not None:
+        bias = bias - snapped.carried
+    if isinstance(block, ReactBlock):
+        assert snapped.theta is not None
+        # Half a unit below the threshold, so that float32 noise decides no tie.
+        before = (0.5 - snapped.theta) * 2.0**-snapped.in_frac
+        block.move0.bias.copy_(before if snapped.missing is None else before - snapped.missing)
+        bias = bias - block.move1.bias.cpu()
+    assert block.bn1.running_var is not None
+    factor = torch.where(alpha > 0, affine.g.to(alpha) * unit / alpha, 0)
+    block.bn1.weight.copy_(factor * torch.sqrt(block.bn1.running_var.double() + block.bn1.eps))
+    _set_bias(block.bn1, bias.to(alpha))
+    if block.downsample is not None:
+        assert snapped.downsample is not None
+        _snap_real(block.downsample.conv, block.downsample.bn, snapped.downsample, snapped.crossing)
+
+
+def _snap_real(conv: QuantConv2d, bn: nn.BatchNorm2d | None, snapped: RealConv, missing: Tensor | None = None) -> None:
+    """Put a real convolution, and the bias of the BatchNorm behind it, on the grid; its input lacks a shift."""
+    weight, factor = snapped.conv.weight.detach().double(), _fold64(bn, conv.out_channels).cpu().view(-1, 1, 1, 1)
+    # A shade towards 0: 127 steps must not become more by float32 noise, which would double the step.
+    on_grid = torch.where(factor == 0, 0, weight * (1 - 2.0**-20) / factor).to(conv.weight)
+    conv.weight.copy_(torch.where((factor == 0).to(conv.weight.device), conv.weight, on_grid))
+    if bn is not None:
+        rounding = torch.tensor([half(shift) - (0.25 if shift > 0 else 0) for shift in snapped.shift.tolist()])
+        bias = torch.ldexp(snapped.h.double() - rounding.double(), -(snapped.shift + snapped.frac))
+        if missing is not None:
+            bias = bias - weight.sum(dim=(2, 3)) @ missing
+        _set_bias(bn, bias.to(bn.weight.device))
 
 
 def _set_bias(bn: nn.BatchNorm2d, bias: Tensor) -> None:
@@ -366,19 +498,18 @@ def count_saturated(deploy: DeployNet, images: Tensor, batch: int = 64) -> dict[
     return counts
 
 
-def range_quant(layer: nn.Module) -> RangeQuant:
-    """Return the range quantizer inside a QuantIdentity."""
-    found = [module for module in layer.modules() if isinstance(module, RangeQuant)]
-    assert len(found) == 1, f"{len(found)} range quantizers in {layer}"
-    return found[0]
-
-
-def _fold64(bn: nn.BatchNorm2d) -> Tensor:
+def _fold64(bn: nn.BatchNorm2d | None, channels: int = 0) -> Tensor:
+    """Return gamma / sqrt(variance + eps) per channel; ones without a BatchNorm."""
+    if bn is None:
+        return torch.ones(channels, dtype=torch.float64)
     assert bn.running_var is not None
     return bn.weight.detach().double() / torch.sqrt(bn.running_var.double() + bn.eps)
 
 
-def _bias64(bn: nn.BatchNorm2d) -> Tensor:
+def _bias64(bn: nn.BatchNorm2d | None, channels: int = 0) -> Tensor:
+    """Return beta - mean * gamma / sqrt(variance + eps) per channel; zeros without a BatchNorm."""
+    if bn is None:
+        return torch.zeros(channels, dtype=torch.float64)
     assert bn.running_mean is not None
     return bn.bias.detach().double() - bn.running_mean.double() * _fold64(bn)
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from bireal_hw import boards
 from bireal_hw.errors import BirealError, out_of_range, unknown
-from bireal_hw.models.spec import REPEATS, ModelSpec
+from bireal_hw.models.networks import NETWORKS
+from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training.recipe import DEFAULT as DEFAULT_RECIPE
 from bireal_hw.training.recipe import TECHNIQUES, load_recipe, shipped
 
@@ -124,7 +125,7 @@ class UsageError(BirealError):
 class BuildConfig:
     """What the user asked for; None where nothing was said, so that a run's recorded values or the defaults apply."""
 
-    model: str | None = _variable(_text, f"network: {', '.join(REPEATS)} (default bireal18)")
+    model: str | None = _variable(_text, f"network: {', '.join(NETWORKS)} (default bireal18)")
     dataset: str | None = _variable(_dataset, "digits (default), cifar10, folder, or a name on the Hugging Face hub")
     data: str | None = _variable(_folder, "folder with the data set's parquet files, or with one folder per class")
     width: float | None = _variable(

@@ -7,7 +7,7 @@ no operation, since it folds into the weights or into the integer affine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bireal_hw.models.spec import ModelSpec
 
@@ -24,7 +24,7 @@ class Layer:
         kind: `real` (8-bit weights) or `binary`.
         kernel, stride: sides in pixels.
         output: (height, width, channels).
-        binary_params, real_params: trainable numbers, BatchNorm with its layer.
+        binary_params, real_params: trainable numbers; BatchNorm, thresholds and slopes with their layer.
         macs: multiply-accumulates per image, padded taps counted.
     """
 
@@ -93,32 +93,33 @@ def info(spec: ModelSpec) -> Info:
     (10985472, 704040, 11.06)
     """
     height, width = spec.image
-    stages = spec.stage_channels
+    before = spec.stage_channels[0]
     kernel, stride = (3, 1) if spec.small else (7, 2)
     height, width = height // stride, width // stride
-    layers = [_conv("conv1", "real", kernel, stride, spec.channels, (height, width, stages[0]))]
+    layers = [_conv("conv1", "real", kernel, stride, spec.channels, (height, width, before))]
     if not spec.small:
         height, width = height // 2, width // 2  # max pool
-    before = stages[0]
-    for stage, (channels, repeat) in enumerate(zip(stages, spec.repeats, strict=True), start=1):
-        for index in range(repeat):
-            stride = 2 if stage > 1 and index == 0 else 1
-            height, width = height // stride, width // stride
-            output = (height, width, channels)
-            if stride == 2:
-                layers.append(_conv(f"layer{stage}.{index}.downsample", "real", 1, 1, before, output))
-            layers.append(_conv(f"layer{stage}.{index}.binary_conv", "binary", 3, stride, before, output))
-            before = channels
-    weights = before * spec.classes
+    for number, stage in enumerate(spec.stages(), start=1):
+        for index, unit in enumerate(stage):
+            name = f"layer{number}.{index}"
+            height, width = height // unit.stride, width // unit.stride
+            output = (height, width, unit.cout)
+            shortcut, kind = unit.shortcut, "binary" if unit.binary else "real"
+            if shortcut and shortcut.cin:
+                layers.append(_conv(f"{name}.downsample", "real", 1, 1, shortcut.cin, output, shortcut.norm))
+            conv = _conv(f"{name}.{kind}_conv", kind, unit.kernel, unit.stride, unit.cin, output)
+            layers.append(replace(conv, real_params=conv.real_params + unit.shifts))
+    weights = spec.features * spec.classes
     layers.append(Layer("fc", "real", 1, 1, (1, 1, spec.classes), 0, weights + spec.classes, weights))
     return Info(tuple(layers))
 
 
-def _conv(name: str, kind: str, kernel: int, stride: int, cin: int, output: tuple[int, int, int]) -> Layer:
-    """Count a convolution without bias and its BatchNorm."""
+def _conv(
+    name: str, kind: str, kernel: int, stride: int, cin: int, output: tuple[int, int, int], norm: bool = True
+) -> Layer:
+    """Count a convolution without bias and, if it has one, its BatchNorm."""
     height, width, channels = output
-    weights, batch_norm = channels * cin * kernel**2, 2 * channels
+    weights, batch_norm = channels * cin * kernel**2, 2 * channels * norm
     binary = weights if kind == "binary" else 0
-    return Layer(
-        name, kind, kernel, stride, output, binary, batch_norm + weights - binary, weights * height * width
-    )  # fmt: skip
+    real = batch_norm + weights - binary
+    return Layer(name, kind, kernel, stride, output, binary, real, weights * height * width)

@@ -30,9 +30,9 @@ class TrainedAct(QuantIdentity):
         return super().forward(x)
 
 
-def binary_conv(cin: int, cout: int, stride: int) -> TrainedConv:
-    """Make a 3x3 convolution with weights +-alpha_c; zero padding, so a padded tap adds nothing."""
-    return TrainedConv(cin, cout, 3, stride=stride, padding=1, bias=False, weight_quant=SignWeight)
+def binary_conv(cin: int, cout: int, kernel: int, stride: int) -> TrainedConv:
+    """Make a convolution with weights +-alpha_c; zero padding, so a padded tap adds nothing."""
+    return TrainedConv(cin, cout, kernel, stride=stride, padding=kernel // 2, bias=False, weight_quant=SignWeight)
 
 
 def real_conv(cin: int, cout: int, kernel: int, stride: int = 1, padding: int = 0) -> TrainedConv:

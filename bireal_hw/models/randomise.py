@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bireal_hw.models.activations import PowerPReLU, Shift
 from bireal_hw.models.bireal import BiReal
 from bireal_hw.models.spec import ModelSpec
 
@@ -26,7 +27,8 @@ def randomise(model: BiReal, spec: ModelSpec, seed: int) -> BiReal:
     """Give `model` random weights and BatchNorm factors, then calibrate it on random images; returns it in eval mode.
 
     The result is a network a trained one could be: every BatchNorm has its own factors (a tenth of them negative) and
-    offsets, and statistics and grids fit the values that occur. The same seed gives the same network.
+    offsets, every RSign and RPReLU its own shifts and slopes, and statistics and grids fit the values that occur. The
+    same seed gives the same network.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -42,6 +44,10 @@ def randomise(model: BiReal, spec: ModelSpec, seed: int) -> BiReal:
                 module.bias.copy_(0.3 * torch.randn(size, generator=generator))
                 module.reset_running_stats()
                 module.momentum = None  # the plain average over the batches
+            elif isinstance(module, Shift):
+                module.bias.normal_(0, 0.2, generator=generator)
+            elif isinstance(module, PowerPReLU):
+                module.weight.copy_(torch.exp2(-5 * torch.rand(module.weight.shape, generator=generator)))
         model.train()
         for batch in range(BATCHES):
             model(random_images(spec, BATCH, seed + batch).float())

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bireal_hw.errors import BirealError
 from bireal_hw.models.spec import ModelSpec
 
 
@@ -73,14 +74,13 @@ class ReferenceBiReal(nn.Module):
             stem = [nn.Conv2d(spec.channels, channels[0], 7, stride=2, padding=3, bias=False)]
             stem += [nn.BatchNorm2d(channels[0]), nn.MaxPool2d(3, stride=2, padding=1)]
         blocks: list[nn.Module] = []
-        before = channels[0]
-        for cout, repeat in zip(channels, spec.repeats, strict=True):
-            for index in range(repeat):
-                blocks.append(ReferenceBlock(before, cout, 2 if cout != before and index == 0 else 1))
-                before = cout
+        for unit in (unit for stage in spec.stages() for unit in stage):
+            if unit.kernel != 3 or not unit.shortcut or unit.shifts:
+                raise BirealError(f"model={spec.model} has no reference: choose bireal18 or bireal34")
+            blocks.append(ReferenceBlock(unit.cin, unit.cout, unit.stride))
         self.stem = nn.Sequential(*stem)
         self.blocks = nn.Sequential(*blocks)
-        self.fc = nn.Linear(before, spec.classes)
+        self.fc = nn.Linear(spec.features, spec.classes)
 
     def forward(self, p: Tensor) -> Tensor:
         x = (p - 128) / 128

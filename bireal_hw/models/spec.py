@@ -1,4 +1,4 @@
-"""What a network is, in seven numbers: the one description that training, export and reports share (no torch here)."""
+"""What a network is, in six values: the one description that training, export and reports share (no torch here)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bireal_hw.errors import BirealError, out_of_range, unknown
-
-REPEATS = {"bireal18": (4, 4, 4, 4), "bireal34": (6, 8, 12, 6)}
-"""Blocks (each one 1-bit convolution) per stage; paper table "Whole network", authors' PyTorch release."""
+from bireal_hw.models.networks import NETWORKS, Network, Unit, stages
 
 SMALL_IMAGE = 64
 """Images with both sides up to this many pixels get the 3x3 stem without a pool."""
@@ -19,7 +17,7 @@ SMALL_IMAGE = 64
 class ModelSpec:
     """Describe a Bi-Real network; a value that can never be built raises BirealError here.
 
-    model          bireal18 or bireal34
+    model          a name in `bireal_hw.models.networks.NETWORKS`
     width          multiplier of the channels 64, 128, 256, 512; 0.125 to 1
     image          (height, width) in pixels; multiples of 8, of 32 if either exceeds 64
     channels       1 (grey) or 3 (RGB)
@@ -35,8 +33,8 @@ class ModelSpec:
     shortcut_bits: int = 16
 
     def __post_init__(self) -> None:
-        if self.model not in REPEATS:
-            raise unknown("model", self.model, REPEATS)
+        if self.model not in NETWORKS:
+            raise unknown("model", self.model, NETWORKS)
         object.__setattr__(self, "width", _number("width", self.width))
         object.__setattr__(self, "image", _image(self.image))
         for name in ("channels", "classes", "shortcut_bits"):
@@ -72,13 +70,13 @@ class ModelSpec:
         return max(self.image) <= SMALL_IMAGE
 
     @property
-    def repeats(self) -> tuple[int, int, int, int]:
-        """Blocks of the four stages."""
-        return REPEATS[self.model]
+    def network(self) -> Network:
+        """What the blocks of the network are."""
+        return NETWORKS[self.model]
 
     @property
     def stage_channels(self) -> tuple[int, int, int, int]:
-        """Channels of the four stages.
+        """Channels of the four stages; those of a bottleneck network's narrow stream.
 
         >>> ModelSpec(width=0.25).stage_channels
         (16, 32, 64, 128)
@@ -92,24 +90,35 @@ class ModelSpec:
         shrink = 8 if self.small else 32
         return (self.image[0] // shrink) * (self.image[1] // shrink)
 
+    @property
+    def features(self) -> int:
+        """Inputs of the classifier: channels of the last stage's main stream.
+
+        >>> ModelSpec("bireal18").features, ModelSpec("bireal50").features
+        (512, 2048)
+        """
+        return self.stage_channels[-1] * self.network.expansion
+
+    def stages(self) -> tuple[tuple[Unit, ...], ...]:
+        """Return the blocks of the four stages in order."""
+        return stages(self.network, self.stage_channels)
+
     def parameters(self) -> tuple[int, int]:
-        """Count (binary, real) trainable parameters; real = stem, 1x1 shortcuts, classifier, BatchNorm.
+        """Count (binary, real) trainable parameters; real = all but the weights of 1-bit convolutions.
 
         >>> ModelSpec("bireal18", image=(224, 224), classes=1000).parameters()
         (10985472, 704040)
         """
-        stages = self.stage_channels
         kernel = 3 if self.small else 7
         binary = 0
-        real = stages[0] * (self.channels * kernel**2 + 2)
-        before = stages[0]
-        for channels, repeat in zip(stages, self.repeats, strict=True):
-            binary += 9 * channels * (before + (repeat - 1) * channels)
-            real += 2 * channels * repeat
-            if channels != before:
-                real += channels * (before + 2)
-            before = channels
-        return binary, real + (before + 1) * self.classes
+        real = self.stage_channels[0] * (self.channels * kernel**2 + 2)
+        for unit in (unit for stage in self.stages() for unit in stage):
+            weights = unit.cin * unit.cout * unit.kernel**2
+            binary += weights * unit.binary
+            real += weights * (not unit.binary) + 2 * unit.cout + unit.shifts
+            if unit.shortcut and unit.shortcut.cin:
+                real += unit.cout * (unit.shortcut.cin + 2 * unit.shortcut.norm)
+        return binary, real + (self.features + 1) * self.classes
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a dict that `json` can write."""

@@ -15,8 +15,12 @@ SPECS = {
     "pooled": ModelSpec("bireal18", 0.125, (96, 64), 3, 5),
     "deep": ModelSpec("bireal34", 0.125, (8, 24), 3, 3, shortcut_bits=8),
     "means": ModelSpec("bireal18", 0.125, (64, 64), 3, 4, shortcut_bits=12),
+    "bottleneck": ModelSpec("bireal50", 0.125, (16, 16), 3, 5),
+    "react": ModelSpec("react18", 0.125, (8, 24), 3, 5, shortcut_bits=9),
+    "xnor": ModelSpec("xnor18", 0.125, (16, 16), 1, 4),
+    "plain": ModelSpec("plain18", 0.125, (16, 16), 3, 4, shortcut_bits=12),
 }
-"""Both stems, grey and RGB, square and not, both depths, three widths; "means" has other m_c, so 9-bit pixels."""
+"""Both stems, grey and RGB, square and not, every kind of block, four stream widths; "means" has 9-bit pixels."""
 
 
 @cache

@@ -18,15 +18,16 @@ from bireal_hw.export.deploy import (
     GAIN_MAX,
     Affine,
     DeployBlock,
+    DeployClipBlock,
     DeployNet,
     Pool,
     RealConv,
     count_saturated,
-    range_quant,
     snap_to_grid,
     to_deploy,
 )
-from bireal_hw.models.bireal import conv_bn
+from bireal_hw.models.activations import LEAK_GAIN, LEAK_SHIFT
+from bireal_hw.models.bireal import Block, Stream, conv_bn, range_quant
 from bireal_hw.models.randomise import random_images
 from bireal_hw.models.spec import ModelSpec
 from tests.export.samples import SPECS, network
@@ -54,21 +55,39 @@ def affine(layer: Affine, dot: Tensor) -> Tensor:
 
 
 def pool(layer: Pool, r: Tensor) -> Tensor:
-    total = r.sum(dim=(2, 3)) if layer.whole else F.avg_pool2d(r.double(), 2, divisor_override=1).long()
+    side = layer.side
+    total = r.sum(dim=(2, 3)) if side is None else F.avg_pool2d(r.double(), side, divisor_override=1).long()
     shift = layer.shift
-    return saturate((total + 2 ** (shift - 1)) >> shift if shift > 0 else total << -shift, 8)
+    return saturate((total + 2 ** (shift - 1)) >> shift if shift > 0 else total << -shift, layer.bits)
 
 
-def block(layer: DeployBlock, r: Tensor, bits: int) -> Tensor:
-    sign = torch.where(r >= 0, 1, -1).double()
+def block(layer: DeployBlock, x: Tensor, r: Tensor | None, bits: int) -> Tensor:
+    theta = torch.tensor(0) if layer.theta is None else layer.theta.view(1, -1, 1, 1)
+    sign = torch.where(x >= theta, 1, -1).double()
     conv = layer.binary_conv
-    dot = F.conv2d(sign, conv.weight.double(), stride=conv.stride, padding=1).long()
-    shortcut = r if layer.pool is None else real_conv(layer.downsample, pool(layer.pool, r), None)
-    return saturate(shortcut + affine(layer.affine, dot), bits)
+    dot = F.conv2d(sign, conv.weight.double(), stride=conv.stride, padding=conv.padding).long()
+    u = affine(layer.affine, dot)
+    if r is not None:
+        r = r if layer.pool is None else pool(layer.pool, r)
+        u = u + (r if layer.downsample is None else real_conv(layer.downsample, r, None))
+    if layer.k is not None:
+        k = layer.k.view(1, -1, 1, 1)
+        u = torch.where(u >= 0, u, (u + ((1 << k) >> 1)) >> k)
+    return saturate(u, bits)
+
+
+def clip_block(layer: DeployClipBlock, x: Tensor, bits: int) -> Tensor:
+    inside = x.clamp(-layer.clip.limit, layer.clip.limit)
+    clipped = inside + ((LEAK_GAIN * (x - inside) + 2 ** (LEAK_SHIFT - 1)) >> LEAK_SHIFT)
+    return real_conv(layer.conv, pool(layer.pool, clipped), bits)
 
 
 def blocks(deploy: DeployNet) -> list[DeployBlock]:
     return [layer for layer in deploy.modules() if isinstance(layer, DeployBlock)]
+
+
+def all_blocks(deploy: DeployNet) -> list[DeployBlock | DeployClipBlock]:
+    return [layer for layer in deploy.modules() if isinstance(layer, DeployBlock | DeployClipBlock)]
 
 
 def integers(deploy: DeployNet, spec: ModelSpec, p: Tensor) -> Tensor:
@@ -76,9 +95,13 @@ def integers(deploy: DeployNet, spec: ModelSpec, p: Tensor) -> Tensor:
     r = real_conv(deploy.conv1, p.long() - torch.tensor(deploy.m_c).view(1, -1, 1, 1), bits)
     if deploy.maxpool is not None:
         r = F.max_pool2d(r.double(), 3, stride=2, padding=1).long()
-    for layer in blocks(deploy):
-        r = block(layer, r, bits)
-    return pool(deploy.pool, r) @ deploy.classifier.w.T + deploy.classifier.h
+    streams = dict.fromkeys(("main", "mid", "inner"), r)
+    units = [unit for stage in spec.stages() for unit in stage]
+    for unit, layer in zip(units, all_blocks(deploy), strict=True):
+        x, shortcut = streams[unit.reads], streams[unit.shortcut.reads] if unit.shortcut else None
+        made = block(layer, x, shortcut, bits) if isinstance(layer, DeployBlock) else clip_block(layer, x, bits)
+        streams[unit.gives] = made
+    return pool(deploy.pool, streams["main"]) @ deploy.classifier.w.T + deploy.classifier.h
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -98,7 +121,7 @@ def test_float32_equals_integers(name: str) -> None:
 @pytest.mark.parametrize("name", SPECS)
 def test_affine_is_exact_over_its_whole_range(name: str) -> None:
     for layer in blocks(to_deploy(network(name), SPECS[name])):
-        reach = 9 * layer.binary_conv.in_channels
+        reach = layer.binary_conv.kernel_size[0] ** 2 * layer.binary_conv.in_channels
         dot = torch.arange(-reach, reach + 1).view(-1, 1, 1, 1).expand(-1, len(layer.affine.g), 1, 1)
         want = affine(layer.affine, dot)
         assert torch.equal(layer.affine(dot.float()).double() * 2.0**layer.affine.frac, want.double())
@@ -113,13 +136,19 @@ def test_affine_is_exact_over_its_whole_range(name: str) -> None:
 def test_real_convolutions_are_exact_at_the_ends_of_their_range(name: str) -> None:
     deploy = to_deploy(network(name), SPECS[name])
     convs = [(deploy.conv1, 7, 255 if name == "means" else 128)]
-    convs += [(layer.downsample, layer.pool.frac, 128) for layer in blocks(deploy) if layer.pool is not None]
+    for one in all_blocks(deploy):
+        conv = one.downsample if isinstance(one, DeployBlock) else one.conv
+        if conv is not None:
+            assert one.pool is not None
+            convs.append((conv, one.pool.frac, 128))
+    stems = [deploy.conv1, *(one.conv for one in all_blocks(deploy) if isinstance(one, DeployClipBlock))]
     for layer, in_frac, peak in convs:
-        bits = SPECS[name].shortcut_bits if layer is deploy.conv1 else None
+        bits = SPECS[name].shortcut_bits if layer in stems else None
         kernel, stride = layer.conv.kernel_size[0], layer.conv.stride[0]
         # One image per output channel: the inputs that agree with every sign of its weights, where output 4 looks.
         first = 4 * stride - layer.conv.padding[0]
-        x = torch.zeros(len(layer.w), layer.conv.in_channels, 16, 16, dtype=torch.long)
+        side = 4 * stride + kernel
+        x = torch.zeros(len(layer.w), layer.conv.in_channels, side, side, dtype=torch.long)
         x[..., first : first + kernel, first : first + kernel] = torch.where(layer.w >= 0, peak, -peak)
         ends = []
         for inputs in (x, -x):
@@ -134,7 +163,7 @@ def test_real_convolutions_are_exact_at_the_ends_of_their_range(name: str) -> No
 def test_pools_are_exact_where_they_saturate(name: str) -> None:
     bits = SPECS[name].shortcut_bits
     for layer in (layer for layer in to_deploy(network(name), SPECS[name]).modules() if isinstance(layer, Pool)):
-        in_frac = layer.frac + layer.shift - (0 if layer.whole else 2)
+        in_frac = layer.frac + layer.shift - (2 if layer.side == 2 else 0)
         for value in (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1, -1, 0, 1, 3, 2 ** (bits - 4)):
             r = torch.full((1, 2, 2, 2), value)
             assert torch.equal(layer(r * 2.0**-in_frac).double() * 2.0**layer.frac, pool(layer, r).double())
@@ -145,8 +174,9 @@ def test_blocks_saturate_at_the_stream_width() -> None:
     layer = blocks(to_deploy(network("deep"), spec))[1]
     for value in (-128, 127):
         r = torch.full((1, layer.binary_conv.in_channels, 4, 4), value)
-        want = block(layer, r, spec.shortcut_bits)
-        got = layer(r * 2.0**-layer.affine.frac).double() * 2.0**layer.affine.frac
+        want = block(layer, r, r, spec.shortcut_bits)
+        x = r * 2.0**-layer.affine.frac
+        got = layer(x, x).double() * 2.0**layer.affine.frac
         assert torch.equal(got, want.double())
         assert int(want.abs().max()) >= 127
 
@@ -164,15 +194,21 @@ def test_each_layer_stays_within_two_units_of_the_trained_one(name: str) -> None
         close(model.stages()[0].stream(conv_bn(model.conv1, model.bn1, x)), r, deploy.conv1.frac)
         if deploy.maxpool is not None:
             r = deploy.maxpool(r)
+        streams = dict.fromkeys(("main", "mid", "inner"), Stream(r))
         trained = [(stage, layer) for stage in model.stages() for layer in stage.blocks()]
-        for (stage, layer), deployed in zip(trained, blocks(deploy), strict=True):
-            after = deployed(r)
-            close(layer(r, stage.stream), after, deployed.affine.frac)
-            r = after
+        for (stage, layer), deployed in zip(trained, all_blocks(deploy), strict=True):
+            unit = layer.unit
+            read, added = streams[unit.reads], streams[unit.shortcut.reads] if unit.shortcut else None
+            wanted = layer(read, added, stage.stream)
+            after = deployed(read.value, None if added is None else added.value)
+            close(wanted.value, after, int(range_quant(stage.stream).frac))
+            streams[unit.gives] = Stream(after, wanted.shift)
+        r, shift = streams["main"]
         q = deploy.pool(r)
         torch.testing.assert_close(model.pool_quant(r.sum(dim=(2, 3))), q, rtol=0, atol=0)
         # The classifier keeps the factor 1/pixels out; only its bias is rounded.
-        close(model.fc(q / spec.pixels) * spec.pixels, deploy.classifier(q), deploy.frac)
+        whole = q / spec.pixels if shift is None else q / spec.pixels + shift.flatten()
+        close(model.fc(whole) * spec.pixels, deploy.classifier(q), deploy.frac)
 
 
 def close(trained: Tensor, deployed: Tensor, frac: int) -> None:
@@ -228,6 +264,7 @@ def test_batchnorm_beyond_the_grid_is_refused() -> None:
         model.stages()[1].blocks()[2].bn1.weight[:] = 0
         model.stages()[1].blocks()[2].bn1.weight[3] = 1e5
         block_ = model.stages()[1].blocks()[2]
+        assert isinstance(block_, Block)
         assert block_.bn1.running_var is not None
         gain = float(1e5 * block_.binary_conv.weight[3].abs().mean() / (block_.bn1.running_var[3] + 1e-5) ** 0.5)
     with pytest.raises(BirealError) as caught:
@@ -290,6 +327,41 @@ def test_saturated_values_are_counted_per_layer() -> None:
     want = int(((r > high) | (r < low)).sum())
     assert want > 0
     assert count_saturated(deploy, images, batch=4)["conv1.quant"] == want
+
+
+def test_react_thresholds_are_exact_around_their_value() -> None:
+    for layer in blocks(to_deploy(network("react"), SPECS["react"])):
+        assert layer.theta is not None
+        for step in (-1, 0, 1):
+            x = (layer.theta + step).view(1, -1, 1, 1)
+            got = layer.sign(x * 2.0**-layer.in_frac - layer.threshold)
+            assert torch.equal(got, torch.full_like(got, -1.0 if step < 0 else 1.0))
+
+
+def test_prelu_is_exact_for_every_small_sum_and_slope() -> None:
+    layer = copy.deepcopy(blocks(to_deploy(network("react"), SPECS["react"]))[0])
+    layer.k = torch.arange(8)
+    layer.slope = torch.exp2(-layer.k.float())
+    layer.affine.g[:], layer.affine.h[:] = 0, 0
+    layer.affine.scale.zero_()
+    layer.affine.bias.zero_()
+    u = torch.arange(-600, 600).view(-1, 1, 1, 1).expand(-1, 8, 1, 1)
+    frac = layer.affine.frac
+    x = torch.zeros(len(u), 8, 1, 1)
+    want = block(layer, x.long(), u, SPECS["react"].shortcut_bits)
+    assert torch.equal(layer(x, u * 2.0**-frac).double() * 2.0**frac, want.double())
+
+
+def test_leaky_clip_is_exact_over_the_whole_stream() -> None:
+    (layer,) = (one for one in all_blocks(to_deploy(network("bottleneck"), SPECS["bottleneck"]))
+                if isinstance(one, DeployClipBlock))  # fmt: skip
+    u = torch.arange(-(2**15), 2**15)
+    inside = u.clamp(-layer.clip.limit, layer.clip.limit)
+    want = inside + ((LEAK_GAIN * (u - inside) + 2 ** (LEAK_SHIFT - 1)) >> LEAK_SHIFT)
+    frac = layer.clip.frac
+    assert torch.equal(layer.clip(u * 2.0**-frac).double() * 2.0**frac, want.double())
+    assert 0 < layer.clip.limit < 2**15
+    assert int(want.abs().max()) <= layer.clip.out_peak < 2**15
 
 
 def integers_of_stem(deploy: DeployNet, images: Tensor) -> Tensor:

@@ -40,7 +40,8 @@ def test_qonnx_computes_the_same_logits(name: str, tmp_path: Path) -> None:
     described = export_qonnx(deploy, spec, path, names(spec))
     images = random_images(spec, 5, 41)
     images[3], images[4] = 0, 255
-    logits = run_qonnx(path, images.numpy(), batch=3)
+    batch = 3 if name in ("small", "pooled") else 5  # qonnx takes long to change the batch of a deep network
+    logits = run_qonnx(path, images.numpy(), batch)
     assert logits.dtype == np.float32
     np.testing.assert_array_equal(logits, deploy(images.float()).numpy())
     assert len(np.unique(logits)) > spec.classes
@@ -54,9 +55,7 @@ def test_qonnx_computes_the_same_logits(name: str, tmp_path: Path) -> None:
         "max_intermediate": deploy.report.max_intermediate,
     }
     assert list(described["shortcut_fracs"]) == ["layer1", "layer2", "layer3", "layer4"]
-    assert {"conv1", "layer1.0", "layer2.0.downsample", "layer4.3.affine", "pool", "classifier"} <= set(
-        described["max_intermediate"]
-    )
+    assert {"conv1", "layer1.1", "layer4.2.affine", "pool", "classifier"} <= set(described["max_intermediate"])
 
 
 @pytest.fixture(scope="module")

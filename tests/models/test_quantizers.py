@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install 'bireal-hw
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+from bireal_hw.models.activations import PowerPReLU  # noqa: E402
 from bireal_hw.models.quantizers import (  # noqa: E402
     ApproxSign,
     FixedPoint,
@@ -135,3 +136,36 @@ def test_weight_step_is_the_smallest_power_of_two_that_holds_the_weights() -> No
     w = torch.tensor([[127.0], [127.001], [126.9], [1e-6], [0.0]])
     assert weight_step(w, 127, per_channel=True).flatten().tolist() == [1.0, 2.0, 1.0, 2.0**-26, 1.0]
     assert weight_step(w, 127, per_channel=False).item() == 2.0
+
+
+def test_prelu_slopes_are_powers_of_two_and_its_gradients_a_prelu_s() -> None:
+    prelu = PowerPReLU(3)
+    with torch.no_grad():
+        prelu.weight.copy_(torch.tensor([0.25, 0.6, -0.1]))
+    x = torch.tensor([-4.0, -0.0, 0.0, 3.0]).view(1, 1, 4, 1).repeat(2, 3, 1, 1).requires_grad_()
+    y = prelu(x)
+    slopes = [0.25, 0.5, 2.0**-7]
+    for channel, slope in enumerate(slopes):
+        assert y[0, channel].flatten().tolist() == [-4 * slope, 0, 0, 3]
+    weight = torch.arange(24.0).view(2, 3, 4, 1)
+    (y * weight).sum().backward()
+    assert prelu.weight.grad is not None
+    for channel, slope in enumerate(slopes):
+        assert x.grad[1, channel].flatten().tolist() == [
+            w * (slope if index == 0 else 1) for index, w in enumerate(weight[1, channel].flatten().tolist())
+        ]
+        assert prelu.weight.grad[channel] == -4 * weight[:, channel, 0].sum()
+
+
+@given(st.floats(-3, 3, width=32))
+def test_prelu_slope_is_the_nearest_power_in_the_logarithm(weight: float) -> None:
+    prelu = PowerPReLU(1)
+    with torch.no_grad():
+        prelu.weight.fill_(weight)
+    k = int(prelu.shift)
+    assert 0 <= k <= 7
+    if weight > 0:
+        distance = abs(math.log2(weight) + k)
+        assert all(distance <= abs(math.log2(weight) + other) + 1e-6 for other in range(8))
+    else:
+        assert k == 7
