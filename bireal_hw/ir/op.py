@@ -133,6 +133,10 @@ class Op(ABC):
         """The C++ kernel under a folding: `rtl` under the layer's own name, which is also the header's stem."""
         return replace(self.rtl(fold, *inputs), module=self.kind)
 
+    def summary(self) -> str:
+        """What sets it apart from others of its kind, for pictures and comments: sizes and shifts in a few words."""
+        return ""
+
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
         """Raise BirealError if the folding is not legal for this layer."""
         require_divides(self.kind, "lanes", fold.lanes, "channels", inputs[0].channels)
@@ -184,6 +188,16 @@ def shared_lanes(pe: int, simd: int, k: int) -> int:
     [1, 4, 8]
     """
     return next(d for d in divisors(pe) if d * k >= pe * simd)
+
+
+def conv_summary(weights: Array, stride: int) -> str:
+    """Sizes of a convolution in words; weights are (Cout, kernel, kernel, Cin).
+
+    >>> conv_summary(np.zeros((16, 3, 3, 8), np.int8), 2)
+    '3x3, stride 2, 8 -> 16 channels, K = 72'
+    """
+    cout, kernel, _, cin = weights.shape
+    return f"{kernel}x{kernel}, stride {stride}, {cin} -> {cout} channels, K = {kernel * kernel * cin}"
 
 
 def conv_output(size: int, kernel: int, stride: int, pad: int) -> int:

@@ -55,6 +55,10 @@ class AvgPool(Op):
         total = tiles.sum(axis=(2, 4), dtype=np.int64)
         return saturate(shift_right(total + half(self.shift), self.shift), self.dtype.width).astype(np.int32)
 
+    def summary(self) -> str:
+        shift = f">> {self.shift}" if self.shift >= 0 else f"<< {-self.shift}"
+        return f"{self.kernel[0]}x{self.kernel[1]}, sum {shift}"
+
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
         before = (self.kernel[0] - 1) * x.width + self.kernel[1] - 1  # pixels before the first window is full

@@ -20,6 +20,7 @@ from bireal_hw.ir.op import (
     Op,
     Port,
     conv_output,
+    conv_summary,
     require,
     require_divides,
 )
@@ -69,6 +70,9 @@ class BinaryConv(Op):
         dot = np.empty((len(x), height, width, cout), np.int32)
         _xnor_conv(_pack_channels(x), self._packed_weights, cin, self.stride, self.pad, dot)
         return dot
+
+    def summary(self) -> str:
+        return conv_summary(self.weights, self.stride)
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs

@@ -41,6 +41,10 @@ class Center(Op):
     def golden(self, *inputs: Array) -> Array:
         return inputs[0].astype(np.int32) - self.offset.astype(np.int32)
 
+    def summary(self) -> str:
+        values = self.offset.tolist()
+        return f"pixel - {values[0] if len(set(values)) == 1 else tuple(values)}"
+
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         return Cost(inputs[0].beats(fold.lanes), latency=1)
 

@@ -29,6 +29,9 @@ class MaxPool(Op):
         rows = _running_max(x, axis=1)
         return _running_max(rows, axis=2)
 
+    def summary(self) -> str:
+        return "3x3, stride 2"
+
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
         return Cost(x.beats(fold.lanes), latency=(x.width + 1) * (x.channels // fold.lanes) + 3)

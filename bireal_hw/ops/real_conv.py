@@ -19,6 +19,7 @@ from bireal_hw.ir.op import (
     Op,
     Port,
     conv_output,
+    conv_summary,
     require,
     require_divides,
     shared_lanes,
@@ -111,6 +112,9 @@ class RealConv(Op):
         padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))) if pad else x
         view = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(1, 2))
         return view[:, :: self.stride, :: self.stride].transpose(0, 1, 2, 4, 5, 3)
+
+    def summary(self) -> str:
+        return conv_summary(self.weights, self.stride)
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs

@@ -46,9 +46,17 @@ class Stream:
 
 @dataclass(frozen=True)
 class Instance:
-    """One module instance: binding, and the streams on its input ports and on its output (several for a fork)."""
+    """One module instance.
+
+    Attributes:
+        name: of the instance.
+        layer: node of the graph that it computes or stands around; the graph's input for a fork of the image.
+        binding: module, parameters, memories.
+        inputs, outputs: streams on its input ports and on its output (several for a fork).
+    """
 
     name: str
+    layer: str
     binding: Binding
     inputs: tuple[Stream, ...]
     outputs: tuple[Stream, ...]
@@ -118,9 +126,9 @@ class _Elaboration:
             for i, (source, port) in enumerate(zip(node.inputs, binding.inputs, strict=True))
         ]
         self.costs[node.name] = node.op.cost(fold, *types)
-        output = self._place(node.name, binding, inputs)
+        output = self._place(node.name, node.name, binding, inputs)
         for name, behind in tail(node, binding, self.graph.types[node.name]):
-            output = self._place(name, behind, [output])
+            output = self._place(name, node.name, behind, [output])
         return output
 
     def _join(self, stream: Stream, node: Node, index: int, port: Port) -> Stream:
@@ -129,13 +137,13 @@ class _Elaboration:
         for name, binding in joint(self.graph, node, index, Port("", stream.lanes, stream.dtype), port.lanes):
             if binding.module == CONVERTER:
                 self.costs[name] = Cost(converter_cycles(binding, tensor), latency=0)
-            stream = self._place(name, binding, [stream])
+            stream = self._place(name, node.name, binding, [stream])
         return stream
 
-    def _place(self, name: str, binding: Binding, inputs: list[Stream]) -> Stream:
+    def _place(self, name: str, layer: str, binding: Binding, inputs: list[Stream]) -> Stream:
         """Add an instance with one output."""
         output = Stream(name, name, binding.output.lanes, binding.output.dtype)
-        self.instances.append(Instance(name, binding, tuple(inputs), (output,)))
+        self.instances.append(Instance(name, layer, binding, tuple(inputs), (output,)))
         return output
 
     def _fork(self, tensor: str, stream: Stream) -> None:
@@ -147,7 +155,7 @@ class _Elaboration:
         binding = fork(Port("", stream.lanes, stream.dtype), len(readers))
         name = f"{stream.name}_fork"
         outputs = [Stream(f"{tensor}_to_{node.name}", name, stream.lanes, stream.dtype) for node, _ in readers]
-        self.instances.append(Instance(name, binding, (stream,), tuple(outputs)))
+        self.instances.append(Instance(name, tensor, binding, (stream,), tuple(outputs)))
         for (node, i), output in zip(readers, outputs, strict=True):
             self.branches[tensor, node.name, i] = output
 
