@@ -29,7 +29,7 @@ FAULTS: dict[str, tuple[Layer, str, str, str]] = {
     "offset dropped": (REAL, "real_conv", "(sums, l) + offset", "(sums, l) + 0 * offset"),
     "padding is not zero": (REAL, "real_conv", "if (window.inside()) taps", "taps"),
     "pool drops the half": (POOL, "avg_pool", "<< Left) + Half)", "<< Left))"),
-    "pool adds up two windows": (POOL, "avg_pool", "if (column != 0 || row != 0)", "if (frame + i > 0)"),
+    "pool adds up two windows": (POOL, "avg_pool", "if (column != 0 || row != 0)", "if (latest_address >= 0)"),
     "maximum of the row starts late": (MAX, "max_pool", "if (x != 0) {", "if (x > 1) {"),
     "lowest bit in place of the sign": (SIGN, "sign", "(l + 1) * Config::InWidth - 1", "l * Config::InWidth"),
     "offset of another channel": (CENTER, "center", "offsets[group][l]", "offsets[group][Config::Lanes - 1 - l]"),

@@ -45,6 +45,16 @@ def test_logits_are_exact_in_the_cycles_foretold(graph: Graph, target: int, imag
     assert {name: result["cycles"][name] for name in costs} == costs
 
 
+def test_counters_are_wide_enough_in_hardware(tmp_path: Path) -> None:
+    """What only synthesis compiles, counters of a few bits among it, in a whole network: exact, in the same cycles."""
+    graph = tiny(32, 64, 1, 4, max_pool=True, seed=2)
+    folding, project = built(graph, 3_000, tmp_path)
+    flags = (*QUICK, "-DBIREAL_AS_SYNTHESISED")
+    result = simulate_network(graph, folding, project, random_images(graph, 3), BUILDS, flags=flags)
+    assert result["mismatches"] == 0
+    assert result["cycles_per_frame"] == result["cycles_predicted"]
+
+
 def test_a_network_is_clean_under_the_sanitizers(tmp_path: Path) -> None:
     graph = tiny()
     folding, project = built(graph, 2_000, tmp_path)

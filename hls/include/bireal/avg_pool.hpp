@@ -32,32 +32,38 @@ void avg_pool(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
   // the memory is never read in the cycle after its write.
   ap_uint<Config::Lanes * Config::SumWidth> sums[Depth], latest = 0;
   BIREAL_HLS(DEPENDENCE variable=sums inter RAW distance=2 true)
-  int latest_address = -1;
-  int group = 0, column = 0, row = 0, address = 0;  // of the next beat: channels, pixel inside the window, its sum
-  for (int frame = 0; frame < frames; ++frame) {
-    for (int i = 0; i < Beats; ++i) {
-      BIREAL_HLS(PIPELINE II=1 style=flp)
-      const bool group_end = group == Groups - 1, column_end = column == Config::KernelW - 1;
-      const bool row_end = row == Config::KernelH - 1, line_end = group_end && column_end && address == Depth - 1;
-      const ap_uint<Config::Lanes * Config::InWidth> beat = in.read();
-      ap_uint<Config::Lanes * Config::SumWidth> sum = 0;
-      if (column != 0 || row != 0) sum = address == latest_address ? latest : sums[address];
-      ap_uint<Config::Lanes * Config::OutWidth> pooled;
-      for (int l = 0; l < Config::Lanes; ++l) {
-        BIREAL_HLS(UNROLL)
-        const ap_int<Config::SumWidth> total = element<Config::SumWidth>(sum, l) + element<Config::InWidth>(beat, l);
-        const ap_int<RoundWidth> rounded = ((ap_int<RoundWidth>(total) << Left) + Half) >> Right;
-        set_element(sum, l, total);
-        set_element(pooled, l, saturate<Config::OutWidth>(rounded));
-      }
-      sums[address] = latest = sum;
-      latest_address = address;
-      if (column_end && row_end) out.write(pooled);
+  SignedCount<Depth> latest_address = -1;
+  // Of the next beat: channels, pixel inside the window, its sum.
+  Count<Groups - 1> group = 0;
+  Count<Config::KernelW - 1> column = 0;
+  Count<Config::KernelH - 1> row = 0;
+  Count<Depth - 1> address = 0;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_HLS(PIPELINE II=1 style=flp)
+    const bool group_end = group == Groups - 1, column_end = column == Config::KernelW - 1;
+    const bool row_end = row == Config::KernelH - 1, line_end = group_end && column_end && address == Depth - 1;
+    const ap_uint<Config::Lanes * Config::InWidth> beat = in.read();
+    ap_uint<Config::Lanes * Config::SumWidth> sum = 0;
+    if (column != 0 || row != 0) sum = address == latest_address ? latest : sums[address];
+    ap_uint<Config::Lanes * Config::OutWidth> pooled;
+    for (int l = 0; l < Config::Lanes; ++l) {
+      BIREAL_HLS(UNROLL)
+      const ap_int<Config::SumWidth> total = element<Config::SumWidth>(sum, l) + element<Config::InWidth>(beat, l);
+      const ap_int<RoundWidth> rounded = ((ap_int<RoundWidth>(total) << Left) + Half) >> Right;
+      set_element(sum, l, total);
+      set_element(pooled, l, saturate<Config::OutWidth>(rounded));
+    }
+    sums[address] = latest = sum;
+    latest_address = address;
+    if (column_end && row_end) out.write(pooled);
 
-      group = group_end ? 0 : group + 1;
-      if (group_end) column = column_end ? 0 : column + 1;
-      if (line_end) row = row_end ? 0 : row + 1;
-      address = line_end ? 0 : group_end && !column_end ? address - (Groups - 1) : address + 1;
+    group = step(group, group_end);
+    if (group_end) column = step(column, column_end);
+    if (line_end) row = step(row, row_end);
+    if (group_end && !column_end) {
+      address -= Groups - 1;
+    } else {
+      address = step(address, line_end);
     }
   }
   ran(static_cast<long>(frames) * Beats);

@@ -1,6 +1,6 @@
 // axis: the network's two ends on AXI4-Stream.
 // Function       take_pixels drops TLAST and keeps TDATA; give_logits sends Lanes logits a beat, each sign-extended to 32
-//                bits, and TLAST on the last beat of a frame
+//                bits, and TLAST on the last beat of the call, where a DMA transfer ends
 // Stream in      TDATA = the channels of one pixel, 8 bits each, lowest channel in the low byte; TLAST is not read
 // Stream out     TDATA = Lanes * 32 bits, lowest class in the low bits: an array of int32 in memory
 // Parameters     Beats of a frame, Lanes of a beat, Width of a logit, at most 32
@@ -32,11 +32,9 @@ struct AxisBeat {
 template <class Config>
 void take_pixels(hls::stream<AxisBeat<8 * Config::Lanes>>& in, hls::stream<ap_uint<8 * Config::Lanes>>& out,
                  int frames) {
-  for (int frame = 0; frame < frames; ++frame) {
-    for (int i = 0; i < Config::Beats; ++i) {
-      BIREAL_HLS(PIPELINE II=1 style=flp)
-      out.write(in.read().data);
-    }
+  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_HLS(PIPELINE II=1 style=flp)
+    out.write(in.read().data);
   }
   ran(static_cast<long>(frames) * Config::Beats);
 }
@@ -45,20 +43,18 @@ template <class Config>
 void give_logits(hls::stream<ap_uint<Config::Lanes * Config::Width>>& in,
                  hls::stream<AxisBeat<32 * Config::Lanes>>& out, int frames) {
   static_assert(Config::Width <= 32, "give_logits: a logit must fit 32 bits");
-  for (int frame = 0; frame < frames; ++frame) {
-    for (int i = 0; i < Config::Beats; ++i) {
-      BIREAL_HLS(PIPELINE II=1 style=flp)
-      const ap_uint<Config::Lanes * Config::Width> logits = in.read();
-      AxisBeat<32 * Config::Lanes> beat;
-      for (int l = 0; l < Config::Lanes; ++l) {
-        BIREAL_HLS(UNROLL)
-        set_element(beat.data, l, ap_int<32>(element<Config::Width>(logits, l)));
-      }
-      beat.keep = -1;
-      beat.strb = -1;
-      beat.last = i == Config::Beats - 1;
-      out.write(beat);
+  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_HLS(PIPELINE II=1 style=flp)
+    const ap_uint<Config::Lanes * Config::Width> logits = in.read();
+    AxisBeat<32 * Config::Lanes> beat;
+    for (int l = 0; l < Config::Lanes; ++l) {
+      BIREAL_HLS(UNROLL)
+      set_element(beat.data, l, ap_int<32>(element<Config::Width>(logits, l)));
     }
+    beat.keep = -1;
+    beat.strb = -1;
+    beat.last = beats.last();
+    out.write(beat);
   }
   ran(static_cast<long>(frames) * Config::Beats);
 }

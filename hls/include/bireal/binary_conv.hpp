@@ -46,6 +46,7 @@ void binary_conv(hls::stream<ap_uint<Config::Simd>>& in,
   Window<Shape> window;
   Entry<Limb> pixels[Window<Shape>::Words][Limbs];
   BIREAL_HLS(ARRAY_RESHAPE variable=pixels complete dim=2)
+  BIREAL_HLS(DEPENDENCE variable=pixels intra RAW false)
   ap_int<Config::AccWidth> sums[Config::Pe];
   BIREAL_HLS(ARRAY_PARTITION variable=sums complete)
   for (int p = 0; p < Config::Pe; ++p) {
@@ -53,9 +54,9 @@ void binary_conv(hls::stream<ap_uint<Config::Simd>>& in,
     sums[p] = 0;
   }
 
-  long left = frames * Window<Shape>::Beats, iterations = 0;
-  int word = 0;  // of the weights
-  while (left > 0) {
+  long iterations = 0;
+  Count<Shape::Depth - 1> word = 0;  // of the weights
+  for (Countdown<Window<Shape>::Beats> beats(frames); beats.left();) {
     BIREAL_HLS(PIPELINE II=1 style=flp)
     const bool ready = window.ready();
     if (!ready && in.empty()) starved("binary_conv");
@@ -86,9 +87,9 @@ void binary_conv(hls::stream<ap_uint<Config::Simd>>& in,
         if (last) set_element(beat, p, sum);
       }
       if (last) out.write(beat);
-      word = word == Shape::Depth - 1 ? 0 : word + 1;
+      word = step(word, word == Shape::Depth - 1);
       window.next();
-      --left;
+      beats.next();
     }
     ++iterations;
   }

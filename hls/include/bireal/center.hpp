@@ -20,21 +20,19 @@ void center(hls::stream<ap_uint<Config::Lanes * 8>>& in,
   static_assert(Config::Channels % Config::Lanes == 0, "center: Channels must be a multiple of Lanes");
   static_assert(Config::OutWidth == 8 || Config::OutWidth == 9, "center: OutWidth must be 8 or 9");
   constexpr int Groups = Config::Channels / Config::Lanes;
-  int group = 0;  // channels of the next beat
-  for (int frame = 0; frame < frames; ++frame) {
-    for (int i = 0; i < Config::Beats; ++i) {
-      BIREAL_HLS(PIPELINE II=1 style=flp)
-      const ap_uint<Config::Lanes * 8> beat = in.read();
-      ap_uint<Config::Lanes * Config::OutWidth> centred;
-      for (int l = 0; l < Config::Lanes; ++l) {
-        BIREAL_HLS(UNROLL)
-        const ap_uint<8> pixel = beat.range(l * 8 + 7, l * 8);
-        const ap_int<Config::OutWidth> x = pixel - ap_uint<9>(offsets[group][l]);
-        set_element(centred, l, x);
-      }
-      out.write(centred);
-      group = group == Groups - 1 ? 0 : group + 1;
+  Count<Groups - 1> group = 0;  // channels of the next beat
+  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_HLS(PIPELINE II=1 style=flp)
+    const ap_uint<Config::Lanes * 8> beat = in.read();
+    ap_uint<Config::Lanes * Config::OutWidth> centred;
+    for (int l = 0; l < Config::Lanes; ++l) {
+      BIREAL_HLS(UNROLL)
+      const ap_uint<8> pixel = beat.range(l * 8 + 7, l * 8);
+      const ap_int<Config::OutWidth> x = pixel - ap_uint<9>(offsets[group][l]);
+      set_element(centred, l, x);
     }
+    out.write(centred);
+    group = step(group, group == Groups - 1);
   }
   ran(static_cast<long>(frames) * Config::Beats);
 }

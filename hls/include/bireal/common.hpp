@@ -41,6 +41,9 @@ constexpr int min(int a, int b) { return a < b ? a : b; }
 // Smallest power of two that is at least n.
 constexpr int power_of_two(int n) { return n <= 1 ? 1 : 2 * power_of_two((n + 1) / 2); }
 
+// Bits of the number n as an unsigned one.
+constexpr int bits(long n) { return n <= 1 ? 1 : 1 + bits(n / 2); }
+
 // Bits of the widest part, at most 64, into which `width` bits can be cut evenly.
 constexpr int limb_width(int width, int parts = 1) {
   return width % parts == 0 && width / parts <= 64 ? width / parts : limb_width(width, parts + 1);
@@ -68,6 +71,48 @@ struct Plain<33> { typedef std::uint64_t type; };
 template <int Width>
 using Entry = typename Plain<Width>::type;
 #endif
+
+// A counter of 0 .. High, and one of -High .. High. In hardware it has the bits that this takes; g++ counts faster in ints.
+#ifdef BIREAL_SYNTHESIS
+template <long High>
+using Count = ap_uint<bits(High)>;
+template <long High>
+using SignedCount = ap_int<bits(High) + 1>;
+#else
+template <long High>
+using Count = int;
+template <long High>
+using SignedCount = int;
+#endif
+
+// The counter after x: 0 at the end.
+template <class Counter>
+Counter step(const Counter& x, bool end) {
+  BIREAL_HLS(INLINE)
+  return end ? Counter(0) : Counter(x + 1);
+}
+
+// The beats of `frames` frames as one loop: no cycle is lost between frames, and no number of beats has to be multiplied.
+template <long Beats>
+class Countdown {
+  static_assert(Beats >= 1 && Beats < 1L << 31, "the beats of a frame must number 1 to 2^31 - 1");
+
+ public:
+  explicit Countdown(int frames) : frames_(frames) {}
+  bool left() const { return frames_ > 0; }
+  // Whether this is the last beat of all.
+  bool last() const { return frames_ == 1 && beat_ == Beats - 1; }
+  void next() {
+    BIREAL_HLS(INLINE)
+    const bool end = beat_ == Beats - 1;
+    beat_ = step(beat_, end);
+    if (end) --frames_;
+  }
+
+ private:
+  int frames_;
+  Count<Beats - 1> beat_ = 0;
+};
 
 // Bits At .. At+Width-1 of an entry as a signed number.
 template <int Width, int At, int Bits>

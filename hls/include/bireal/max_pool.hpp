@@ -42,35 +42,37 @@ void max_pool(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
   Beat row_maxima[Groups], column_maxima[Depth], latest = 0;
   BIREAL_HLS(DEPENDENCE variable=row_maxima inter RAW distance=2 true)
   BIREAL_HLS(DEPENDENCE variable=column_maxima inter RAW distance=2 true)
-  int latest_group = -1;
-  int group = 0, x = 0, y = 0, pair = 0;  // of the next beat: channels, pixel, and the odd pixels of the row before it
-  for (int frame = 0; frame < frames; ++frame) {
-    for (int i = 0; i < Beats; ++i) {
-      BIREAL_HLS(PIPELINE II=1 style=flp)
-      const bool odd_x = x % 2 != 0, odd_y = y % 2 != 0;
-      const bool group_end = group == Groups - 1, line_end = group_end && x == Config::Width - 1;
-      const Beat beat = in.read();
+  SignedCount<Groups> latest_group = -1;
+  // Of the next beat: channels, pixel, and the odd pixels of the row before it.
+  Count<Groups - 1> group = 0;
+  Count<Config::Width - 1> x = 0;
+  Count<Config::Height - 1> y = 0;
+  Count<Depth - 1> pair = 0;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_HLS(PIPELINE II=1 style=flp)
+    const bool odd_x = x % 2 != 0, odd_y = y % 2 != 0;
+    const bool group_end = group == Groups - 1, line_end = group_end && x == Config::Width - 1;
+    const Beat beat = in.read();
 
-      Beat row_max = beat;
-      if (x != 0) {
-        const Beat stored = group == latest_group ? latest : row_maxima[group];
-        row_max = lane_max<Config::InWidth>(stored, beat);
-      }
-      row_maxima[group] = latest = odd_x ? beat : row_max;
-      latest_group = group;
-
-      if (odd_x) {
-        Beat column_max = row_max;
-        if (y != 0) column_max = lane_max<Config::InWidth>(column_maxima[pair], row_max);
-        column_maxima[pair] = odd_y ? row_max : column_max;
-        if (odd_y) out.write(column_max);
-        pair = line_end ? 0 : pair + 1;
-      }
-
-      group = group_end ? 0 : group + 1;
-      if (group_end) x = line_end ? 0 : x + 1;
-      if (line_end) y = y == Config::Height - 1 ? 0 : y + 1;
+    Beat row_max = beat;
+    if (x != 0) {
+      const Beat stored = group == latest_group ? latest : row_maxima[group];
+      row_max = lane_max<Config::InWidth>(stored, beat);
     }
+    row_maxima[group] = latest = odd_x ? beat : row_max;
+    latest_group = group;
+
+    if (odd_x) {
+      Beat column_max = row_max;
+      if (y != 0) column_max = lane_max<Config::InWidth>(column_maxima[pair], row_max);
+      column_maxima[pair] = odd_y ? row_max : column_max;
+      if (odd_y) out.write(column_max);
+      pair = step(pair, line_end);
+    }
+
+    group = step(group, group_end);
+    if (group_end) x = step(x, line_end);
+    if (line_end) y = step(y, y == Config::Height - 1);
   }
   ran(static_cast<long>(frames) * Beats);
 }

@@ -25,25 +25,23 @@ void merge(hls::stream<ap_uint<Config::Lanes * Config::ShortcutWidth>>& shortcut
   constexpr int Groups = Config::Channels / Config::Lanes;
   constexpr int AffineWidth = max(Config::DotWidth + Config::GWidth, Config::HWidth) + 1;
   constexpr int SumWidth = max(max(AffineWidth, Config::ShortcutWidth), Config::OutWidth) + 1;
-  int group = 0;  // channels of the next beat
-  for (int frame = 0; frame < frames; ++frame) {
-    for (int i = 0; i < Config::Beats; ++i) {
-      BIREAL_HLS(PIPELINE II=1 style=flp)
-      const ap_uint<Config::Lanes * Config::ShortcutWidth> r = shortcut.read();
-      const ap_uint<Config::Lanes * Config::DotWidth> dot = sums.read();
-      ap_uint<Config::Lanes * Config::OutWidth> merged;
-      for (int l = 0; l < Config::Lanes; ++l) {
-        BIREAL_HLS(UNROLL)
-        const auto& entry = affine[group][l];
-        const auto gain = field<Config::GWidth, 0, Config::GWidth + Config::HWidth>(entry);
-        const auto bias = field<Config::HWidth, Config::GWidth, Config::GWidth + Config::HWidth>(entry);
-        const ap_int<AffineWidth> t = gain * element<Config::DotWidth>(dot, l) + bias;
-        const ap_int<SumWidth> sum = element<Config::ShortcutWidth>(r, l) + (t >> Config::Shift);
-        set_element(merged, l, saturate<Config::OutWidth>(sum));
-      }
-      out.write(merged);
-      group = group == Groups - 1 ? 0 : group + 1;
+  Count<Groups - 1> group = 0;  // channels of the next beat
+  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_HLS(PIPELINE II=1 style=flp)
+    const ap_uint<Config::Lanes * Config::ShortcutWidth> r = shortcut.read();
+    const ap_uint<Config::Lanes * Config::DotWidth> dot = sums.read();
+    ap_uint<Config::Lanes * Config::OutWidth> merged;
+    for (int l = 0; l < Config::Lanes; ++l) {
+      BIREAL_HLS(UNROLL)
+      const auto& entry = affine[group][l];
+      const auto gain = field<Config::GWidth, 0, Config::GWidth + Config::HWidth>(entry);
+      const auto bias = field<Config::HWidth, Config::GWidth, Config::GWidth + Config::HWidth>(entry);
+      const ap_int<AffineWidth> t = gain * element<Config::DotWidth>(dot, l) + bias;
+      const ap_int<SumWidth> sum = element<Config::ShortcutWidth>(r, l) + (t >> Config::Shift);
+      set_element(merged, l, saturate<Config::OutWidth>(sum));
     }
+    out.write(merged);
+    group = step(group, group == Groups - 1);
   }
   ran(static_cast<long>(frames) * Config::Beats);
 }

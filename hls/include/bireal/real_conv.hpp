@@ -26,6 +26,11 @@ namespace bireal {
 // The window of the multiplying loop: rows of unfolded pixels, stacked.
 template <class Config>
 struct RealWindow {
+  static_assert(Config::OutChannels % Config::Pe == 0, "real_conv: OutChannels must be a multiple of Pe");
+  static_assert(Config::Kernel * Config::InChannels % Config::Simd == 0,
+                "real_conv: Kernel*InChannels must be a multiple of Simd");
+  static_assert(Config::Pe % Config::OutLanes == 0, "real_conv: Pe must be a multiple of OutLanes");
+  static_assert(Config::SWidth >= 1 && Config::HWidth >= 1, "real_conv: SWidth and HWidth must be at least 1");
   static constexpr bool Unfolded = Config::Kernel > 1;
   static constexpr int Height = Config::Height;
   static constexpr int Width =
@@ -50,25 +55,29 @@ void unfold(hls::stream<ap_uint<Config::InChannels * Config::InWidth>>& in,
   constexpr int Lead = Config::Kernel - 1 - Config::Pad;  // columns that enter before the first window's last one
   constexpr int Row = Lead + RealWindow<Config>::Width * Slot;
   ap_uint<Config::Kernel * Pixel> taps = 0, rest = 0;  // the newest pixel in the high bits; what is still to be sent
-  for (int frame = 0; frame < frames; ++frame) {
-    for (int y = 0; y < Config::Height; ++y) {
-      int column = 0, slot = -Lead;  // of the next pixel; position within the current window's slot
-      for (int i = 0; i < Row; ++i) {
-        BIREAL_HLS(PIPELINE II=1 style=flp)
-        if (slot < Config::Stride) {
-          ap_uint<Pixel> pixel = 0;
-          if (column < Config::Width) pixel = in.read();
-          taps >>= Pixel;
-          taps.range(Config::Kernel * Pixel - 1, (Config::Kernel - 1) * Pixel) = pixel;
-          ++column;
-        }
-        if (slot == 0) rest = taps;
-        if (slot >= 0 && slot < Chunks) {
-          out.write(ap_uint<Beat>(rest));
-          rest >>= Beat;
-        }
-        slot = slot == Slot - 1 ? 0 : slot + 1;
-      }
+  Count<Row - 1> at = 0;             // in the row
+  Count<Row> column = 0;             // of the next pixel
+  SignedCount<Slot> slot = -Lead;  // position within the current window's slot
+  for (Countdown<static_cast<long>(Config::Height) * Row> beats(frames); beats.left(); beats.next()) {
+    BIREAL_HLS(PIPELINE II=1 style=flp)
+    const bool row_end = at == Row - 1;
+    if (slot < Config::Stride) {
+      ap_uint<Pixel> pixel = 0;
+      if (column < Config::Width) pixel = in.read();
+      taps >>= Pixel;
+      taps.range(Config::Kernel * Pixel - 1, (Config::Kernel - 1) * Pixel) = pixel;
+      ++column;
+    }
+    if (slot == 0) rest = taps;
+    if (slot >= 0 && slot < Chunks) {
+      out.write(ap_uint<Beat>(rest));
+      rest >>= Beat;
+    }
+    slot = step(slot, slot == Slot - 1);
+    at = step(at, row_end);
+    if (row_end) {
+      column = 0;
+      slot = -Lead;
     }
   }
   ran(static_cast<long>(frames) * Config::Height * Row);
@@ -82,6 +91,7 @@ void multiply(hls::stream<ap_uint<Config::Simd * Config::InWidth>>& in,
   typedef RealWindow<Config> Shape;
   Window<Shape> window;
   ap_uint<Config::Simd * Config::InWidth> pixels[Window<Shape>::Words];
+  BIREAL_HLS(DEPENDENCE variable=pixels intra RAW false)
   ap_int<Config::AccWidth> sums[Config::Pe];
   BIREAL_HLS(ARRAY_PARTITION variable=sums complete)
   for (int p = 0; p < Config::Pe; ++p) {
@@ -89,9 +99,9 @@ void multiply(hls::stream<ap_uint<Config::Simd * Config::InWidth>>& in,
     sums[p] = 0;
   }
 
-  long left = frames * Window<Shape>::Beats, iterations = 0;
-  int word = 0;  // of the weights
-  while (left > 0) {
+  long iterations = 0;
+  Count<Shape::Depth - 1> word = 0;  // of the weights
+  for (Countdown<Window<Shape>::Beats> beats(frames); beats.left();) {
     BIREAL_HLS(PIPELINE II=1 style=flp)
     const bool ready = window.ready();
     if (!ready && in.empty()) starved("real_conv");
@@ -109,18 +119,19 @@ void multiply(hls::stream<ap_uint<Config::Simd * Config::InWidth>>& in,
       ap_uint<Config::Pe * Config::AccWidth> beat;
       for (int p = 0; p < Config::Pe; ++p) {
         BIREAL_HLS(UNROLL)
-        ap_int<Config::AccWidth> sum = first ? ap_int<Config::AccWidth>(0) : sums[p];
+        ap_int<Config::AccWidth> products = 0;
         for (int j = 0; j < Config::Simd; ++j) {
           BIREAL_HLS(UNROLL)
-          sum += field<8, 0, 8>(weights[word][p * Config::Simd + j]) * x[j];
+          products += field<8, 0, 8>(weights[word][p * Config::Simd + j]) * x[j];
         }
+        const ap_int<Config::AccWidth> sum = (first ? ap_int<Config::AccWidth>(0) : sums[p]) + products;
         sums[p] = sum;
         if (last) set_element(beat, p, sum);
       }
       if (last) out.write(beat);
-      word = word == Shape::Depth - 1 ? 0 : word + 1;
+      word = step(word, word == Shape::Depth - 1);
       window.next();
-      --left;
+      beats.next();
     }
     ++iterations;
   }
@@ -138,73 +149,57 @@ void scale(hls::stream<ap_uint<Config::Pe * Config::AccWidth>>& in,
   constexpr int Beats = Window<RealWindow<Config>>::OutHeight * Window<RealWindow<Config>>::OutWidth * Entries;
   constexpr int FullWidth = Config::AccWidth + Config::LeftShift;
   ap_uint<Config::Pe * Config::AccWidth> sums = 0;  // the next piece in the low bits
-  int piece = 0, entry = 0;
-  for (int frame = 0; frame < frames; ++frame) {
-    for (int i = 0; i < Beats; ++i) {
-      BIREAL_HLS(PIPELINE II=1 style=flp)
-      if (piece == 0) sums = in.read();
-      ap_uint<Config::OutLanes * Config::OutWidth> beat;
-      for (int l = 0; l < Config::OutLanes; ++l) {
-        BIREAL_HLS(UNROLL)
-        const ap_uint<Config::SWidth + Config::HWidth> constants = scales[entry][l];
-        const ap_uint<Config::SWidth> shift = constants;
-        const ap_int<Config::HWidth> offset = ap_uint<Config::HWidth>(constants >> Config::SWidth);
-        const ap_int<Config::AccWidth> sum = element<Config::AccWidth>(sums, l) + offset;
-        const ap_int<FullWidth> shifted = (ap_int<FullWidth>(sum) << Config::LeftShift) >> shift;
-        set_element(beat, l, saturate<Config::OutWidth>(shifted));
-      }
-      out.write(beat);
-      sums >>= Config::OutLanes * Config::AccWidth;
-      piece = piece == Pieces - 1 ? 0 : piece + 1;
-      entry = entry == Entries - 1 ? 0 : entry + 1;
+  Count<Pieces - 1> piece = 0;
+  Count<Entries - 1> entry = 0;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_HLS(PIPELINE II=1 style=flp)
+    if (piece == 0) sums = in.read();
+    ap_uint<Config::OutLanes * Config::OutWidth> beat;
+    for (int l = 0; l < Config::OutLanes; ++l) {
+      BIREAL_HLS(UNROLL)
+      const ap_uint<Config::SWidth + Config::HWidth> constants = scales[entry][l];
+      const ap_uint<Config::SWidth> shift = constants;
+      const ap_int<Config::HWidth> offset = ap_uint<Config::HWidth>(constants >> Config::SWidth);
+      const ap_int<Config::AccWidth> sum = element<Config::AccWidth>(sums, l) + offset;
+      const ap_int<FullWidth> shifted = (ap_int<FullWidth>(sum) << Config::LeftShift) >> shift;
+      set_element(beat, l, saturate<Config::OutWidth>(shifted));
     }
+    out.write(beat);
+    sums >>= Config::OutLanes * Config::AccWidth;
+    piece = step(piece, piece == Pieces - 1);
+    entry = step(entry, entry == Entries - 1);
   }
   ran(static_cast<long>(frames) * Beats);
 }
 
+// For a kernel of one pixel.
 template <class Config>
-void real_conv(hls::stream<ap_uint<Config::Simd * Config::InWidth>>& in,
-               hls::stream<ap_uint<Config::OutLanes * Config::OutWidth>>& out,
-               const Entry<8> (&weights)[RealWindow<Config>::Depth][Config::Pe * Config::Simd],
-               const Entry<Config::SWidth + Config::HWidth> (
-                   &scales)[Config::OutChannels / Config::OutLanes][Config::OutLanes],
-               int frames, std::false_type) {
+typename std::enable_if<!RealWindow<Config>::Unfolded>::type real_conv(
+    hls::stream<ap_uint<Config::Simd * Config::InWidth>>& in,
+    hls::stream<ap_uint<Config::OutLanes * Config::OutWidth>>& out,
+    const Entry<8> (&weights)[RealWindow<Config>::Depth][Config::Pe * Config::Simd],
+    const Entry<Config::SWidth + Config::HWidth> (&scales)[Config::OutChannels / Config::OutLanes][Config::OutLanes],
+    int frames) {
   BIREAL_HLS(DATAFLOW)
   hls::stream<ap_uint<Config::Pe * Config::AccWidth>> sums("sums");
   multiply<Config>(in, sums, weights, frames);
   scale<Config>(sums, out, scales, frames);
 }
 
+// For a larger one.
 template <class Config>
-void real_conv(hls::stream<ap_uint<Config::InChannels * Config::InWidth>>& in,
-               hls::stream<ap_uint<Config::OutLanes * Config::OutWidth>>& out,
-               const Entry<8> (&weights)[RealWindow<Config>::Depth][Config::Pe * Config::Simd],
-               const Entry<Config::SWidth + Config::HWidth> (
-                   &scales)[Config::OutChannels / Config::OutLanes][Config::OutLanes],
-               int frames, std::true_type) {
+typename std::enable_if<RealWindow<Config>::Unfolded>::type real_conv(
+    hls::stream<ap_uint<Config::InChannels * Config::InWidth>>& in,
+    hls::stream<ap_uint<Config::OutLanes * Config::OutWidth>>& out,
+    const Entry<8> (&weights)[RealWindow<Config>::Depth][Config::Pe * Config::Simd],
+    const Entry<Config::SWidth + Config::HWidth> (&scales)[Config::OutChannels / Config::OutLanes][Config::OutLanes],
+    int frames) {
   BIREAL_HLS(DATAFLOW)
   hls::stream<ap_uint<Config::Simd * Config::InWidth>> rows("rows");
   hls::stream<ap_uint<Config::Pe * Config::AccWidth>> sums("sums");
   unfold<Config>(in, rows, frames);
   multiply<Config>(rows, sums, weights, frames);
   scale<Config>(sums, out, scales, frames);
-}
-
-template <class Config>
-void real_conv(
-    hls::stream<ap_uint<(Config::Kernel > 1 ? Config::InChannels : Config::Simd) * Config::InWidth>>& in,
-    hls::stream<ap_uint<Config::OutLanes * Config::OutWidth>>& out,
-    const Entry<8> (&weights)[RealWindow<Config>::Depth][Config::Pe * Config::Simd],
-    const Entry<Config::SWidth + Config::HWidth> (
-        &scales)[Config::OutChannels / Config::OutLanes][Config::OutLanes],
-    int frames) {
-  static_assert(Config::OutChannels % Config::Pe == 0, "real_conv: OutChannels must be a multiple of Pe");
-  static_assert(Config::Kernel * Config::InChannels % Config::Simd == 0,
-                "real_conv: Kernel*InChannels must be a multiple of Simd");
-  static_assert(Config::Pe % Config::OutLanes == 0, "real_conv: Pe must be a multiple of OutLanes");
-  static_assert(Config::SWidth >= 1 && Config::HWidth >= 1, "real_conv: SWidth and HWidth must be at least 1");
-  BIREAL_HLS(INLINE)
-  real_conv<Config>(in, out, weights, scales, frames, std::integral_constant<bool, RealWindow<Config>::Unfolded>());
 }
 
 }  // namespace bireal

@@ -16,17 +16,15 @@ template <class Config>
 void sign(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in, hls::stream<ap_uint<Config::Lanes>>& out,
           int frames) {
   static_assert(Config::Beats >= 1 && Config::Lanes >= 1, "sign: Beats and Lanes must be at least 1");
-  for (int frame = 0; frame < frames; ++frame) {
-    for (int i = 0; i < Config::Beats; ++i) {
-      BIREAL_HLS(PIPELINE II=1 style=flp)
-      const ap_uint<Config::Lanes * Config::InWidth> beat = in.read();
-      ap_uint<Config::Lanes> bits;
-      for (int l = 0; l < Config::Lanes; ++l) {
-        BIREAL_HLS(UNROLL)
-        bits[l] = !beat[(l + 1) * Config::InWidth - 1];
-      }
-      out.write(bits);
+  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_HLS(PIPELINE II=1 style=flp)
+    const ap_uint<Config::Lanes * Config::InWidth> beat = in.read();
+    ap_uint<Config::Lanes> bits;
+    for (int l = 0; l < Config::Lanes; ++l) {
+      BIREAL_HLS(UNROLL)
+      bits[l] = !beat[(l + 1) * Config::InWidth - 1];
     }
+    out.write(bits);
   }
   ran(static_cast<long>(frames) * Config::Beats);
 }

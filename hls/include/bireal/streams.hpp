@@ -32,12 +32,10 @@ void write_all(const ap_uint<Width>& beat, hls::stream<ap_uint<Width>>& out, Oth
 template <class Config, class... Outputs>
 void fork(hls::stream<ap_uint<Config::Width>>& in, int frames, Outputs&... outputs) {
   static_assert(sizeof...(Outputs) >= 2, "fork: it needs two outputs or more");
-  for (int frame = 0; frame < frames; ++frame) {
-    for (int i = 0; i < Config::Beats; ++i) {
-      BIREAL_HLS(PIPELINE II=1 style=flp)
-      const ap_uint<Config::Width> beat = in.read();
-      write_all(beat, outputs...);
-    }
+  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_HLS(PIPELINE II=1 style=flp)
+    const ap_uint<Config::Width> beat = in.read();
+    write_all(beat, outputs...);
   }
   ran(static_cast<long>(frames) * Config::Beats);
 }
@@ -52,21 +50,19 @@ void width_converter(hls::stream<ap_uint<Config::InLanes * Config::ElemWidth>>& 
   constexpr int Narrow = min(Config::InLanes, Config::OutLanes) * Config::ElemWidth;
   static_assert(Config::Beats % Ratio == 0, "width_converter: a frame must end with a whole beat of the wider side");
   ap_uint<Narrow * Ratio> wide = 0;  // the next piece leaves at the low end, a new one enters at the high end
-  int piece = 0;
-  for (int frame = 0; frame < frames; ++frame) {
-    for (int i = 0; i < Config::Beats; ++i) {
-      BIREAL_HLS(PIPELINE II=1 style=flp)
-      const bool first = piece == 0, last = piece == Ratio - 1;
-      piece = last ? 0 : piece + 1;
-      if (Split) {
-        if (first) wide = in.read();
-        out.write(ap_uint<Config::OutLanes * Config::ElemWidth>(wide));
-        wide >>= Narrow;
-      } else {
-        wide >>= Narrow;
-        wide.range(Narrow * Ratio - 1, Narrow * (Ratio - 1)) = ap_uint<Narrow>(in.read());
-        if (last) out.write(ap_uint<Config::OutLanes * Config::ElemWidth>(wide));
-      }
+  Count<Ratio - 1> piece = 0;
+  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_HLS(PIPELINE II=1 style=flp)
+    const bool first = piece == 0, last = piece == Ratio - 1;
+    piece = step(piece, last);
+    if (Split) {
+      if (first) wide = in.read();
+      out.write(ap_uint<Config::OutLanes * Config::ElemWidth>(wide));
+      wide >>= Narrow;
+    } else {
+      wide >>= Narrow;
+      wide.range(Narrow * Ratio - 1, Narrow * (Ratio - 1)) = ap_uint<Narrow>(in.read());
+      if (last) out.write(ap_uint<Config::OutLanes * Config::ElemWidth>(wide));
     }
   }
   ran(static_cast<long>(frames) * Config::Beats);

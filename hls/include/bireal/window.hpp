@@ -78,26 +78,26 @@ class Window {
     BIREAL_HLS(INLINE)
     const bool chunk_end = chunk_ == Shape::Chunks - 1, kx_end = kx_ == Shape::KernelW - 1;
     const bool ky_end = ky_ == Shape::KernelH - 1, fold_end = fold_ == Shape::Folds - 1;
-    int step = 1;  // of the address, in beats
-    chunk_ = chunk_end ? 0 : chunk_ + 1;
+    int move = 1;  // of the address, in beats
+    chunk_ = step(chunk_, chunk_end);
     if (chunk_end) {
-      kx_ = kx_end ? 0 : kx_ + 1;
+      kx_ = step(kx_, kx_end);
       ++column_;
     }
     if (chunk_end && kx_end) {
-      ky_ = ky_end ? 0 : ky_ + 1;
+      ky_ = step(ky_, ky_end);
       column_ -= Shape::KernelW;
       ++row_;
-      step += (Shape::Width - Shape::KernelW) * Shape::Chunks;
+      move += (Shape::Width - Shape::KernelW) * Shape::Chunks;
     }
     if (chunk_end && kx_end && ky_end) {  // a pass is over: back to the window's origin, or on to the next window's
-      fold_ = fold_end ? 0 : fold_ + 1;
+      fold_ = step(fold_, fold_end);
       row_ -= Shape::KernelH;
       int pixels = 0;
       if (fold_end) pixels = next_window();
-      step = 1 + (pixels - Span) * Shape::Chunks;
+      move = 1 + (pixels - Span) * Shape::Chunks;
     }
-    read_ = wrap(read_ + step);
+    read_ = wrap(read_ + move);
   }
 
  private:
@@ -108,23 +108,36 @@ class Window {
     BIREAL_HLS(INLINE)
     const bool row_end = out_x_ == OutWidth - 1, frame_end = row_end && out_y_ == OutHeight - 1;
     const int pixels = frame_end ? StepFrame : row_end ? StepRow : StepColumn;
-    out_x_ = row_end ? 0 : out_x_ + 1;
-    column_ = row_end ? -Shape::PadW : column_ + Shape::StrideW;
+    out_x_ = step(out_x_, row_end);
+    column_ += Shape::StrideW;
     if (row_end) {
-      out_y_ = frame_end ? 0 : out_y_ + 1;
-      row_ = frame_end ? -Shape::PadH : row_ + Shape::StrideH;
+      out_y_ = step(out_y_, frame_end);
+      column_ = -Shape::PadW;
+      row_ += Shape::StrideH;
     }
-    if (frame_end) --frames_;
+    if (frame_end) {
+      row_ = -Shape::PadH;
+      --frames_;
+    }
     surplus_ -= pixels;
     return pixels;
   }
 
-  int surplus_ = Shape::PadH * Shape::Width + Shape::PadW - Span;  // pixels in beyond the window's last tap
-  int frames_ = 0;  // frames in completely minus frames read: above 0 nothing of the window is still to come
-  int write_ = 0, write_chunk_ = 0, write_pixel_ = 0;
-  int read_ = wrap(-(Shape::PadH * Shape::Width + Shape::PadW) * Shape::Chunks);
-  int chunk_ = 0, kx_ = 0, ky_ = 0, fold_ = 0, out_x_ = 0, out_y_ = 0;
-  int column_ = -Shape::PadW, row_ = -Shape::PadH;  // of the tap
+  static constexpr int Reach = Span + MaxStep + 2;  // no pixel that matters is farther from the window's last tap
+
+  SignedCount<Reach> surplus_ = Shape::PadH * Shape::Width + Shape::PadW - Span;  // pixels in beyond the last tap
+  SignedCount<Reach> frames_ = 0;  // in completely minus read: above 0 nothing of the window is still to come
+  Count<Words - 1> write_ = 0, read_ = wrap(-(Shape::PadH * Shape::Width + Shape::PadW) * Shape::Chunks);
+  Count<Shape::Chunks> write_chunk_ = 0;
+  Count<Shape::Height * Shape::Width> write_pixel_ = 0;
+  Count<Shape::Chunks - 1> chunk_ = 0;
+  Count<Shape::KernelW - 1> kx_ = 0;
+  Count<Shape::KernelH - 1> ky_ = 0;
+  Count<Shape::Folds - 1> fold_ = 0;
+  Count<OutWidth - 1> out_x_ = 0;
+  Count<OutHeight - 1> out_y_ = 0;
+  SignedCount<Shape::Width + 2 * Shape::KernelW + Shape::StrideW> column_ = -Shape::PadW;  // of the tap
+  SignedCount<Shape::Height + 2 * Shape::KernelH + Shape::StrideH> row_ = -Shape::PadH;
 };
 
 }  // namespace bireal
