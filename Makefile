@@ -33,9 +33,9 @@ rtl:      ## SystemVerilog of the whole network for board=
 sim:      ## the whole network in Verilator, bit-exact check
 hls:      ## C++ project for Vitis HLS, C simulation, bit-exact check
 synth:    ## resources of the SystemVerilog by Yosys, against the board
-report:   ## one page with everything (not there yet)
+report:   ## one page with graph, layers, resources, accuracy and verdicts
 demo:     ## train to sim on handwritten digits, then the verdict
-all:      ## demo, hls, synth, report (not there yet)
+all:      ## demo, hls, synth, report, then the verdict
 bench:    ## speed of the golden model and of training
 
 $(verbs): $(ready)

@@ -24,6 +24,7 @@ ALLOWED = {
     "golden": {"ir", "ops"},
     "synth": {"rtl", "passes", "ir", "ops", "assets", "boards"},
     "analysis": {"synth", "rtl", "passes", "ir", "ops", "boards"},
+    "report": {"synth", "passes", "ir", "ops"},
     "rtl": {"ir", "ops", "passes", "assets"},
     "hls": {"golden", "sim", "passes", "ir", "ops", "assets"},
     "crosscheck": {"golden", "passes", "ir", "ops"},

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.images import dataset_of, to_pixels
-from bireal_hw.flows.rundir import read_json, write_json
+from bireal_hw.flows.rundir import content_hash, read_json, write_json
 from bireal_hw.flows.steps import DEFAULT_IMAGES, Build, bring
 from bireal_hw.golden import classify, run
 from bireal_hw.ir.graph import Graph, load
@@ -22,6 +22,8 @@ ACCURACY = 95.0
 """Percent of the test images that both models classify right, at least."""
 LOST, LOST_SHARE = 3, 0.002
 """Test images by which the deploy model may be worse, or the share of them where that is more."""
+COMPARED = ("checkpoint.ckpt", "model.onnx", "graph.json")
+"""Files that P, Q and G stand in: what the checks of the network are about."""
 SIMULATED = 4
 """Images that the simulated hardware computes, at least."""
 
@@ -44,13 +46,16 @@ def demo(build: Build) -> list[Check]:
         raise BirealError(f"images={build.config.images} is out of range: demo simulates at least {SIMULATED}")
     bring(build, "train")
     bring(build, "lower", asked=False)
-    checks = check_numbers(build)
+    network = check_numbers(build)
     build.config = replace(build.config, stalls=True)
     bring(build, "sim")
-    checks += check_hardware(read_json(build.path / build.board.name / "sim.json"))
-    report = {"holds": all(check.holds for check in checks), "checks": [asdict(check) for check in checks]}
+    hardware = check_hardware(read_json(build.path / build.board.name / "sim.json"))
+    report: dict[str, Any] = {"holds": all(check.holds for check in network + hardware)}
+    report["checks"] = [{"about": "network", **asdict(check)} for check in network]
+    report["checks"] += [{"about": "hardware", **asdict(check)} for check in hardware]
+    report["made_from"] = {name: content_hash(build.path / name) for name in COMPARED}
     write_json(build.path / "demo.json", report | build.marks | {"board": build.board.name})
-    return checks
+    return network + hardware
 
 
 def check_numbers(build: Build) -> list[Check]:

@@ -262,7 +262,7 @@ def _export(build: Build, folder: Path) -> Figures:
         names = [str(index) for index in range(described.classes)]
     path = folder / "model.onnx"
     report = export_qonnx(to_deploy(model, described), described, path, names)
-    _mark(path, build.marks | {"model": described.model, "class_names": names})
+    _mark(path, build.marks | {"model": described.model, "width": described.width, "class_names": names})
     write_json(folder / "export.json", report | build.marks)
     return {"nodes": str(len(onnx.load(str(path)).graph.node)), "size": f"{path.stat().st_size / 1e6:.2f} MB"}
 
@@ -330,6 +330,12 @@ def _sim(build: Build, folder: Path) -> Figures:
     }
 
 
+def _report(build: Build, folder: Path) -> Figures:
+    from bireal_hw.flows.report import write_report  # which asks the steps what is up to date
+
+    return write_report(build, folder)
+
+
 STEPS = {
     step.name: step
     for step in (
@@ -372,7 +378,7 @@ STEPS = {
             reads=("model.onnx",),
             makes=("graph.json", "graph.svg"),
             settings=lambda build: {},
-            code=("ir", "ops", "lowering"),
+            code=("ir", "ops", "passes", "lowering", "flows.picture"),
             work=_lower,
         ),
         Step(
@@ -419,6 +425,15 @@ STEPS = {
             settings=lambda build: {"clock": build.clock_mhz, "whole": build.config.whole},
             code=("ir", "ops", "passes", "analysis", "boards", "synth", "rtl/"),
             work=count_resources,
+        ),
+        Step(
+            name="report",
+            needs=lambda build: "fold",
+            reads=("graph.json", f"{{board}}/{FOLDING}"),
+            makes=("report.html",),
+            settings=lambda build: {},
+            code=("report",),
+            work=_report,
         ),
     )
 }

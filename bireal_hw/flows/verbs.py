@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bireal_hw.errors import BirealError
@@ -18,10 +19,12 @@ from bireal_hw.flows.cpp import synthesis
 from bireal_hw.flows.demo import demo
 from bireal_hw.flows.hardware import refuse_overflow, utilisation
 from bireal_hw.flows.network import BUILD, resolve, run_dir, show
+from bireal_hw.flows.report import judge, report
 from bireal_hw.flows.rundir import read_json, write_json
 from bireal_hw.flows.steps import Build, bring
 from bireal_hw.models.info import info
 from bireal_hw.models.spec import ModelSpec
+from bireal_hw.report import State
 from bireal_hw.synth.resources import KINDS
 
 CONSOLE = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
@@ -132,18 +135,48 @@ def _demo(words: list[str]) -> int:
     def task(build: Build) -> int:
         checks = demo(build)
         summary(build)
-        table = Table(title="verdict", title_justify="left", show_edge=False)
-        for heading in ("claim", "found", ""):
-            table.add_column(heading)
-        for check in checks:
-            table.add_row(check.claim, check.found, "[green]holds[/green]" if check.holds else "[red]FAILS[/red]")
-        CONSOLE.print(table)
-        failed = [check.claim for check in checks if not check.holds]
-        if failed:
-            raise BirealError(f"the demo does not hold: {'; '.join(failed)}")
+        states = [State.HOLDS if check.holds else State.FAILS for check in checks]
+        _conclude("the demo", [(check.claim, check.found, state) for check, state in zip(checks, states, strict=True)])
         return 0
 
     return _work("demo", words, False, task)
+
+
+def _conclude(what: str, verdicts: list[tuple[str, str, State]]) -> None:
+    """Print claims, what was found and the verdict; raises BirealError, naming them, if some do not hold."""
+    colours = {State.HOLDS: "green", State.FAILS: "red"}
+    table = Table(title="verdict", title_justify="left", show_edge=False)
+    for heading in ("claim", "found", ""):
+        table.add_column(heading)
+    for claim, found, state in verdicts:
+        table.add_row(escape(claim), escape(found), f"[{colours.get(state, 'yellow')}]{state}[/]")
+    CONSOLE.print(table)
+    if failed := [claim for claim, _, state in verdicts if state is not State.HOLDS]:
+        raise BirealError(f"{what} does not hold: {'; '.join(failed)}")
+
+
+def _report(words: list[str]) -> int:
+    def task(build: Build) -> int:
+        report(build)
+        summary(build)
+        return 0
+
+    return _work("report", words, True, task)
+
+
+def _all(words: list[str]) -> int:
+    def task(build: Build) -> int:
+        demo(build)
+        if build.board.flow == "vivado":
+            bring(build, "hls")
+        bring(build, "synth")
+        report(build)
+        summary(build)
+        verdicts = judge(build, [build.board.name])
+        _conclude("the run", [(verdict.claim, verdict.found, verdict.state) for verdict in verdicts])
+        return 0
+
+    return _work("all", words, False, task)
 
 
 def _bench(words: list[str]) -> int:
@@ -206,13 +239,6 @@ def _info(words: list[str]) -> int:
     return 0
 
 
-def _not_there(name: str, what: str) -> Verb:
-    def run(words: list[str]) -> int:
-        raise BirealError(f"{name} is not there yet: {what}")
-
-    return Verb(name, f"not there yet: {what}", VALUES, run)
-
-
 VERBS = {
     verb.name: verb
     for verb in (
@@ -229,8 +255,8 @@ VERBS = {
             lambda report: CONSOLE.print(synthesis(report), soft_wrap=True),
         ),
         Verb("synth", "count the resources of the SystemVerilog with Yosys", FILE_OR_VALUES, _synth),
-        _not_there("report", "one page with graph, layers, resources and accuracy"),
-        _not_there("all", "demo, hls, synth and report in one; use demo"),
+        Verb("report", "write one page with graph, layers, resources, accuracy and verdicts", FILE_OR_VALUES, _report),
+        Verb("all", "demo, hls, synth and report in one, then a verdict on every claim", VALUES, _all),
         Verb("bench", "measure the golden model and the training beside their yardsticks", VALUES, _bench),
         Verb("info", "print layers, parameters and operations of a network", "[MODEL] [KEY=VALUE]...", _info),
     )

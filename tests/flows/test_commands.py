@@ -380,13 +380,6 @@ def test_an_unwritable_build_folder(run: Bench) -> None:
     assert run("train", status=1) == "error: cannot write to build/bireal18-digits: Not a directory"
 
 
-def test_what_is_not_there_says_so(run: Bench) -> None:
-    assert run("report", status=1) == (
-        "error: report is not there yet: one page with graph, layers, resources and accuracy"
-    )
-    assert run("all", status=1) == "error: all is not there yet: demo, hls, synth and report in one; use demo"
-
-
 def test_wrong_command_lines(run: Bench) -> None:
     assert (
         run("trian", status=2)

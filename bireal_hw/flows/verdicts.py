@@ -1,0 +1,122 @@
+"""What a run claims, and whether it holds: from the files that its commands have left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bireal_hw.flows.demo import check_accuracy
+from bireal_hw.flows.results import Result
+from bireal_hw.report import State, Verdict, amount
+from bireal_hw.synth.resources import KINDS, NAMES
+
+FLOAT32_EXACT = 2**24
+"""Every integer below it is exact in float32, in which PyTorch and QONNX compute."""
+
+Content = dict[str, Any]
+
+
+def of_network(train: Result | None, export: Result | None, demo: Result, untrained: bool) -> list[Verdict]:
+    """Judge the network: accuracy, the same integers in PyTorch, QONNX and the golden model, exactness of float32.
+
+    Args:
+        train: what the training left; None for a network that was not trained here.
+        export: what the export left; None for a network that came as a file.
+        demo: what the demo left.
+        untrained: whether the weights are random.
+    """
+    verdicts = []
+    if train:
+        if demo.content:
+            verdicts += [
+                Verdict(check["claim"], check["found"], _state(check["holds"]), file=demo.file)
+                for check in demo.content["checks"]
+                if check.get("about") == "network"
+            ]
+        else:
+            verdicts.append(_judged("deploy model no worse than the trained one", train, "", _loss))
+            verdicts.append(_unknown("P = Q = G on every test image", demo, ""))
+    else:
+        why = "has random weights" if untrained else "came as a file"
+        note = f"make demo checks this for a network that is trained here; this one {why}"
+        verdicts.append(Verdict("P = Q = G on every test image", "", State.OPEN, note=note))
+    if export:
+        verdicts.append(_judged("every intermediate value is exact in float32", export, "", _exact))
+    return verdicts
+
+
+def of_board(board: str, sim: Result, hls: Result | None, synth: Result) -> list[Verdict]:
+    """Judge the hardware for a board: the same integers as the golden model, the predicted cycles, its size.
+
+    Args:
+        board: its name.
+        sim: what the simulation left.
+        hls: what the simulation of the C++ left; None if Vitis HLS does not build for the board.
+        synth: what the synthesis left.
+    """
+    verdicts = [
+        _judged("R = G", sim, board, _equal),
+        _judged("cycles per frame of the SystemVerilog as predicted", sim, board, _cycles),
+    ]
+    if hls:
+        verdicts.append(_judged("H = G", hls, board, _equal))
+        verdicts.append(_judged("cycles per frame of the C++ as predicted", hls, board, _cycles))
+    return [*verdicts, _judged("fits the board", synth, board, _fits)]
+
+
+def first_mismatch(first: Content | None) -> str:
+    """Write the first mismatch of a simulation in words."""
+    if first is None:
+        return "not found again layer by layer"
+    return f"layer {first['layer']} at {first['index']}: wanted {first['want']}, got {first['got']}"
+
+
+def _state(holds: bool | None) -> State:
+    return State.OPEN if holds is None else State.HOLDS if holds else State.FAILS
+
+
+def _judged(claim: str, result: Result, board: str, judge: Callable[[Content], tuple[str, bool | None]]) -> Verdict:
+    """Judge a result; one that is missing or of something else is no verdict."""
+    if result.content is None:
+        return _unknown(claim, result, board)
+    found, holds = judge(result.content)
+    return Verdict(claim, found, _state(holds), board, result.file)
+
+
+def _unknown(claim: str, result: Result, board: str) -> Verdict:
+    state = State.STALE if result.stale else State.OPEN
+    return Verdict(claim, "", state, board, result.file, result.problem, result.command)
+
+
+def _loss(train: Content) -> tuple[str, bool]:
+    total = train["test_images"]
+    check = check_accuracy(train["top1_float"], round(train["top1_deploy"] * total / 100), total)[-1]
+    return f"{check.found} lost", check.holds
+
+
+def _exact(export: Content) -> tuple[str, bool]:
+    layer, most = max(export["max_intermediate"].items(), key=lambda item: item[1], default=("", 0))
+    return f"at most {most:,} ({layer}), below {FLOAT32_EXACT:,}", most < FLOAT32_EXACT
+
+
+def _equal(content: Content) -> tuple[str, bool]:
+    wrong, total = content["mismatches"], content["outputs_compared"]
+    found = f"{wrong:,} of {total:,} outputs differ on {content['images']:,} images ({content['images_from']})"
+    if content.get("runs") == 2:
+        found += ", with and without stalls"
+    if wrong:
+        found += f"; first: {first_mismatch(content['first_mismatch'])}"
+    return found, wrong == 0 and total > 0
+
+
+def _cycles(content: Content) -> tuple[str, bool | None]:
+    measured, predicted = content["cycles_per_frame"], content["cycles_predicted"]
+    if measured is None:
+        return f"not measured; {predicted:,} predicted", None
+    return f"{measured:,} measured, {predicted:,} predicted", measured == predicted
+
+
+def _fits(synth: Content) -> tuple[str, bool]:
+    used = [(NAMES[kind], synth[kind]["used"], synth[kind]["available"]) for kind in KINDS]
+    found = ", ".join(f"{name} {amount(some)} of {amount(have)}" for name, some, have in used if some)
+    return found, all(some <= have for _, some, have in used)
