@@ -84,7 +84,8 @@ class _Lowering:
             for entry in self.model.metadata_props
             if entry.key.startswith(METADATA)
         }
-        return verify(Graph(_identifier(self.model.graph.name or "network"), self.input, tuple(self.nodes), info))
+        name = _identifier(str(info.get("model") or self.model.graph.name)) or "network"
+        return verify(Graph(name, self.input, tuple(self.nodes), info))
 
     # ---- the input and shapes
 

@@ -175,3 +175,15 @@ def test_values_beyond_float32_are_refused(tmp_path: Path) -> None:
     onnx.save(model, str(path))
     with pytest.raises(BirealError, match=r"stem': values reach \d+; float32 is exact below 2\^24, export it anew$"):
         lower(path)
+
+
+@pytest.mark.parametrize(("entries", "name"), [({"bireal_hw.model": '"my net"'}, "my_net"), ({}, "tiny")])
+def test_a_network_is_called_what_its_metadata_says_or_the_graph_of_the_file(
+    entries: dict[str, str], name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.onnx"
+    write(tiny(), path)
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, entries)
+    onnx.save(model, str(path))
+    assert lower(path).name == name
