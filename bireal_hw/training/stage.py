@@ -148,7 +148,7 @@ class StageTraining(pl.LightningModule):
             if parameter.requires_grad:
                 (free if parameter.squeeze().dim() < 2 or id(parameter) in weights else decayed).append(parameter)
         groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": stage.weight_decay}, {"params": free}]
-        groups = [group for group in groups if group["params"]]
+        groups = [group for group in groups if group["params"]] or [{"params": list(self.model.parameters())}]
         optimizer: torch.optim.Optimizer
         if stage.optimizer == "adam":
             optimizer = torch.optim.Adam(groups, lr=stage.learning_rate, fused=True)
@@ -162,6 +162,10 @@ class StageTraining(pl.LightningModule):
         """Put the teacher where the student is."""
         for teacher in self._teacher:
             teacher.to(self.device)
+
+    def on_train_start(self) -> None:
+        """Set the modes again: where weights were loaded to go on from, Brevitas has made its quantizers anew."""
+        set_modes(self.model, self.stage.activation, self.stage.weights)
 
     def on_train_epoch_start(self) -> None:
         """Start the sums of an epoch; hold the grids still in the last of them."""

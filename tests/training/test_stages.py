@@ -1,0 +1,437 @@
+"""Stages: what each trains, how they hand over, and that every technique does what its name says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bireal_hw.errors import BirealError
+from bireal_hw.export.deploy import to_deploy
+from bireal_hw.models.bireal import BiReal, build_model
+from bireal_hw.models.modes import ACTIVATIONS, binary_convs, is_binary
+from bireal_hw.models.quantizers import ApproxSignQuant, RangeQuant
+from bireal_hw.models.spec import ModelSpec
+from bireal_hw.training.checkpoint import load_checkpoint, save_checkpoint
+from bireal_hw.training.data import Data, load_data
+from bireal_hw.training.evaluate import predict
+from bireal_hw.training.fit import TrainConfig, default_config, train
+from bireal_hw.training.parallel import Processes
+from bireal_hw.training.recipe import Recipe, Stage, load_recipe
+from bireal_hw.training.stage import Setting, StageTraining, augmentation, begin, prepare, schedule
+
+pytestmark = pytest.mark.torch
+
+SPEC = ModelSpec("bireal18", 0.125, (8, 8), 1, 10)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return load_data("digits", image=(8, 8), limit=96)
+
+
+def config(*stages: Stage, epochs: int | None = None, **changes: Any) -> TrainConfig:
+    recipe = Recipe("test", stages, **changes)
+    return TrainConfig(SPEC, "digits", epochs=epochs or len(stages), batch=32, recipe=recipe)
+
+
+def run(folder: Path, digits: Data, *stages: Stage, **changes: Any) -> tuple[BiReal, dict[str, Any]]:
+    """Train in a new folder; return the network and train.json."""
+    folder.mkdir(exist_ok=True)
+    train(config(*stages, **changes), digits, folder, progress=False)
+    model, _, info = load_checkpoint(folder / "checkpoint.ckpt")
+    return model, info
+
+
+def training_of(stage: Stage, digits: Data, folder: Path, teacher: nn.Module | None = None) -> StageTraining:
+    torch.manual_seed(0)
+    model = build_model(SPEC)
+    prepare(model, stage)
+    begin(model, stage, fresh=True)
+    setting = Setting(digits, "digits", 32, 0, 2, 0, 2, "title", folder, False, False, Processes())
+    return StageTraining(stage, setting, model, teacher)
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+# ---- schedules, decay, augmentation ----
+
+
+@pytest.mark.parametrize(
+    ("name", "want"),
+    [
+        ("constant", [1] * 8),
+        ("linear", [1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]),
+        ("linear_epochs", [0.75, 0.75, 0.5, 0.5, 0.25, 0.25, 0, 0]),  # 4 epochs of 2 steps; the last one at 0
+        ("steps", [1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01]),
+        ("cosine", [(1 + math.cos(math.pi * step / 8)) / 2 for step in range(8)]),
+    ],
+)
+def test_schedules(name: str, want: list[float]) -> None:
+    factor = schedule(Stage("a", schedule=name), steps=2, epochs=4)
+    assert [factor(step) for step in range(8)] == pytest.approx(want)
+
+
+def test_a_schedule_by_epochs_needs_two() -> None:
+    with pytest.raises(BirealError, match=r"^stage 'a': schedule=linear_epochs has learning rate 0 in its last epoch"):
+        schedule(Stage("a", schedule="linear_epochs"), steps=2, epochs=1)
+
+
+@pytest.mark.parametrize("weights", ["binary", "real"])
+def test_weight_decay_spares_binary_weights_and_vectors(weights: str, digits: Data, tmp_path: Path) -> None:
+    fitting = training_of(Stage("a", weights=weights, weight_decay=0.1), digits, tmp_path)
+    decayed, free = fitting.configure_optimizers()["optimizer"].param_groups
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
+    names = {id(parameter): name for name, parameter in fitting.model.named_parameters()}
+    real = {"conv1.weight", "fc.weight", *(f"layer{stage}.0.downsample.1.weight" for stage in (2, 3, 4))}
+    binary = {name for name in names.values() if name.endswith("binary_conv.weight")}
+    assert len(binary) == 16
+    assert {names[id(one)] for one in decayed["params"]} == (real | binary if weights == "real" else real)
+    assert len(decayed["params"]) + len(free["params"]) == len(names)
+
+
+def test_photographs_are_mirrored_and_digits_are_not() -> None:
+    for name in ("resized", "crop"):
+        assert augmentation(name, "owner/photos").flip
+        assert augmentation(name, "cifar10").flip
+        assert not augmentation(name, "digits").flip
+        assert augmentation(name, "digits").crop
+    assert not augmentation("none", "cifar10").flip
+
+
+# ---- what a stage trains ----
+
+
+@pytest.mark.parametrize("weights", ["binary", "binary_larq", "binary_pytorch", "binary_caffe", "real"])
+@pytest.mark.parametrize("activation", ["sign", "straight_sign", "relu", "leaky_clip", "clip"])
+def test_every_mode_trains(activation: str, weights: str, digits: Data, tmp_path: Path) -> None:
+    stage = Stage("a", activation=activation, weights=weights)
+    fitting = training_of(stage, digits, tmp_path)
+    loss = fitting._loss(torch.zeros(0), fitting.model(digits.train_images[:32].float()), digits.train_labels[:32])
+    loss.backward()
+    for name, parameter in fitting.model.named_parameters():
+        assert parameter.grad is not None, name
+        assert bool(parameter.grad.isfinite().all()), name
+        assert bool((parameter.grad != 0).any()), name
+
+
+def test_weights_of_a_batchnorm_stage_are_ones_and_stay(digits: Data, tmp_path: Path) -> None:
+    first = Stage("binary", settle=0.0)
+    last = Stage("batchnorm", unit_weights=True, train="batchnorm", learning_rate=0.01, settle=0.0)
+    model, info = run(tmp_path / "a", digits, first, last, snap=False)
+    before, _, _ = load_checkpoint(tmp_path / "a" / "stages" / "binary.ckpt")
+    for conv, other in zip(binary_convs(model), binary_convs(before), strict=True):
+        assert torch.equal(conv.weight, torch.where(other.weight >= 0, 1.0, -1.0))
+    assert torch.equal(model.conv1.weight, before.conv1.weight)
+    assert torch.equal(model.fc.weight, before.fc.weight)
+    assert not torch.equal(model.bn1.weight, before.bn1.weight)
+    assert not torch.equal(model.bn1.running_var, before.bn1.running_var)  # type: ignore[arg-type]
+    assert [stage["name"] for stage in info["stages"]] == ["binary", "batchnorm"]
+
+
+def test_statistics_of_a_batchnorm_stage_are_those_of_its_images(digits: Data, tmp_path: Path) -> None:
+    """Learning rate 0 and no augmentation: what is left is the mean over the batches, here a single one."""
+    last = Stage("batchnorm", train="batchnorm", learning_rate=0.0, augment="none", settle=1.0)
+    batch = TrainConfig(SPEC, "digits", epochs=2, batch=96, recipe=Recipe("test", (Stage("a"), last), snap=False))
+    train(batch, digits, tmp_path, progress=False)
+    model, _, _ = load_checkpoint(tmp_path / "checkpoint.ckpt")
+    seen: list[Tensor] = []
+    model.bn1.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    model.bn1.train()  # its weights were quantized as with the statistics of the stage before, so nearly these values
+    with torch.no_grad():
+        model(digits.train_images[:].float())
+    assert model.bn1.running_mean is not None
+    torch.testing.assert_close(model.bn1.running_mean, seen[0].mean(dim=(0, 2, 3)), rtol=0.02, atol=0.02)
+
+
+def test_a_stage_of_grids_changes_grids_only(digits: Data, tmp_path: Path) -> None:
+    first = Stage("binary")
+    model, _ = run(tmp_path / "a", digits, first, Stage("grids", train="grids", settle=0.0), snap=False)
+    before, _, _ = load_checkpoint(tmp_path / "a" / "stages" / "binary.ckpt")
+    changed = {name for name, tensor in state(before).items() if not torch.equal(tensor, model.state_dict()[name])}
+    assert changed
+    assert {name.split(".")[-1] for name in changed} <= {"peak", "frac"}
+
+
+def test_latent_weights_are_clipped(digits: Data, tmp_path: Path) -> None:
+    big = {"learning_rate": 0.5, "optimizer": "sgd", "schedule": "constant"}
+    free, _ = run(tmp_path / "a", digits, Stage("a", weights="binary_caffe", **big), snap=False)  # type: ignore[arg-type]
+    clipped, _ = run(tmp_path / "b", digits, Stage("a", weights="binary_caffe", weight_clip=True, **big), snap=False)  # type: ignore[arg-type]
+    assert max(float(conv.weight.detach().abs().max()) for conv in binary_convs(free)) > 1
+    assert max(float(conv.weight.detach().abs().max()) for conv in binary_convs(clipped)) <= 1
+
+
+def test_initial_weights(digits: Data, tmp_path: Path) -> None:
+    ranges = {}
+    for name in ("uniform", "positive", "glorot"):
+        weight = binary_convs(training_of(Stage("a", initial=name), digits, tmp_path).model)[0].weight.detach()
+        ranges[name] = (float(weight.min()), float(weight.max()), float(weight.std()))
+    assert -0.1 <= ranges["uniform"][0] < -0.09
+    assert 0 <= ranges["positive"][0] < ranges["positive"][1] < 1e-3
+    assert ranges["glorot"][2] == pytest.approx(math.sqrt(2 / (2 * 9 * 8)), rel=0.1)
+
+
+def test_at_most_so_many_steps(digits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = []
+    original = StageTraining.training_step
+
+    def training_step(self: StageTraining, batch: Any, batch_idx: int) -> Tensor | None:
+        steps.append(batch_idx)
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(StageTraining, "training_step", training_step)
+    run(tmp_path / "a", digits, Stage("a", steps=2))
+    assert steps == [0, 1]
+
+
+# ---- teacher ----
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_the_loss_with_a_teacher(share: float, digits: Data, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    teacher = build_model(SPEC).eval()
+    stage = Stage("a", teacher="t.ckpt", distillation=share, label_smoothing=0.1)
+    fitting = training_of(stage, digits, tmp_path, teacher)
+    pixels, labels = digits.train_images[:8].float(), digits.train_labels[:8]
+    logits = torch.randn(8, 10, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        taught = teacher(pixels).softmax(1)
+    distributional = -(taught * logits.log_softmax(1)).sum(1).mean()  # no temperature
+    labelled = F.cross_entropy(logits, labels, label_smoothing=0.1)
+    want = share * distributional + (1 - share) * labelled
+    torch.testing.assert_close(fitting._loss(pixels, logits, labels), want)
+    assert not any("teacher" in name for name, _ in fitting.named_parameters())
+
+
+def test_a_teacher_is_the_network_at_the_end_of_its_stage(
+    digits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teachers: list[tuple[str, BiReal]] = []
+    original = StageTraining.__init__
+
+    def init(self: StageTraining, stage: Stage, setting: Setting, model: BiReal, teacher: Any = None) -> None:
+        teachers.append((stage.name, teacher))
+        original(self, stage, setting, model, teacher)
+
+    monkeypatch.setattr(StageTraining, "__init__", init)
+    real = {"activation": "relu", "weights": "real"}
+    stages = Stage("t", **real), Stage("b", start="scratch", teacher="t"), Stage("c", teacher="t")  # type: ignore[arg-type]
+    run(tmp_path / "a", digits, *stages)
+    kept, _, _ = load_checkpoint(tmp_path / "a" / "stages" / "t.ckpt")
+    assert [(name, teacher is None) for name, teacher in teachers] == [("t", True), ("b", False), ("c", False)]
+    for _, teacher in teachers[1:]:
+        assert not is_binary(teacher)
+        assert not teacher.training
+        assert torch.equal(predict(teacher, digits.test_images), predict(kept, digits.test_images))
+
+
+# ---- from stage to stage ----
+
+
+def test_stages_of_the_paper(digits: Data, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(load_recipe("paper"), snap=False)
+    train(TrainConfig(SPEC, "digits", epochs=5, batch=32, recipe=recipe), digits, tmp_path, progress=False)
+    used = []
+    for stage in recipe.stages:
+        model, _, info = load_checkpoint(tmp_path / "stages" / f"{stage.name}.ckpt")
+        (function,) = {module.function for module in model.modules() if isinstance(module, ApproxSignQuant)}
+        used.append(next(name for name, one in ACTIVATIONS.items() if one == function))
+        assert info["class_names"] == list(digits.class_names)
+    assert used == ["relu", "leaky_clip", "clip", "sign", "sign"]
+    result = json.loads((tmp_path / "train.json").read_text())
+    assert [(one["name"], one["last_epoch"]) for one in result["stages"]] == [
+        (stage.name, number) for number, stage in enumerate(recipe.stages, start=1)
+    ]
+    assert result["recipe"] == "paper"
+
+
+def test_where_a_stage_starts(digits: Data, tmp_path: Path) -> None:
+    """Learning rate 0 shows the weights it started from."""
+    still = {"learning_rate": 0.0}
+    stages = (
+        Stage("a"),
+        Stage("b", **still),  # type: ignore[arg-type]
+        Stage("c", start="scratch", **still),  # type: ignore[arg-type]
+        Stage("d", start="a", **still),  # type: ignore[arg-type]
+    )
+    run(tmp_path / "x", digits, *stages)
+    ends = {name: load_checkpoint(tmp_path / "x" / "stages" / f"{name}.ckpt")[0].fc.weight for name in "abcd"}
+    assert torch.equal(ends["a"], ends["b"])
+    assert torch.equal(ends["a"], ends["d"])
+    assert not torch.equal(ends["a"], ends["c"])
+    path = tmp_path / "x" / "stages" / "a.ckpt"
+    model, _ = run(tmp_path / "y", digits, Stage("e", start=str(path), **still), snap=False)  # type: ignore[arg-type]
+    assert torch.equal(model.fc.weight, ends["a"])
+    begun = dataclasses.replace(config(Stage("e", **still), snap=False), init=path)  # type: ignore[arg-type]
+    (tmp_path / "z").mkdir()
+    assert train(begun, digits, tmp_path / "z", progress=False)["init"] == str(path)
+    assert torch.equal(load_checkpoint(tmp_path / "z" / "checkpoint.ckpt")[0].fc.weight, ends["a"])
+
+
+class Stopped(BaseException):
+    """Stands for anything that ends a training in the middle."""
+
+
+THREE = (
+    Stage("t", activation="relu", weights="real"),
+    Stage("a", share=2, weights="real", start="scratch", teacher="t"),
+    Stage("b", share=2, teacher="t", settle=0.5),
+)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(digits: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run(folder, digits, *THREE, epochs=5)
+    return folder
+
+
+@pytest.mark.parametrize(("epoch", "left"), [(1, "t"), (2, "a"), (4, "b")])
+def test_resuming_in_the_middle_of_a_stage(
+    undisturbed: Path, digits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, left: str
+) -> None:
+    """Stopped in the epoch of that number, from 0; the run then goes on and ends as if nothing had been."""
+    original = StageTraining.training_step
+
+    def training_step(self: StageTraining, batch: Any, batch_idx: int) -> Tensor | None:
+        if (self._epoch, batch_idx) == (epoch + 1, 1):
+            raise Stopped
+        return original(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StageTraining, "training_step", training_step)
+        with pytest.raises(Stopped):
+            run(tmp_path, digits, *THREE, epochs=5)
+    assert torch.load(tmp_path / "partial.ckpt", weights_only=True)["bireal"]["stage"] == left
+    model, info = run(tmp_path, digits, *THREE, epochs=5)
+    want, _, wanted = load_checkpoint(undisturbed / "checkpoint.ckpt")
+    for name, tensor in want.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor), name
+    assert {**info, "seconds": 0} == {**wanted, "seconds": 0}
+
+
+def test_a_run_with_another_recipe_is_not_continued(
+    digits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bireal_hw.training.fit.to_deploy", stop)
+        with pytest.raises(Stopped):
+            run(tmp_path, digits, Stage("a"))
+    with pytest.raises(
+        BirealError, match=r"is an unfinished training with a.settle=0.25, not 0.5; choose another run="
+    ):
+        run(tmp_path, digits, Stage("a", settle=0.5))
+    with pytest.raises(BirealError, match=r"is an unfinished training with stages=\['a'\], not \['b'\]; "):
+        run(tmp_path, digits, Stage("b"))
+
+
+# ---- what cannot go well ----
+
+
+def test_a_stage_that_needs_a_checkpoint_it_does_not_find(
+    digits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BirealError) as caught:
+        run(tmp_path, digits, Stage("a", teacher="no/where.ckpt"))
+    assert str(caught.value) == (
+        "stage 'a' needs no/where.ckpt as its teacher, which is not there; name a file that exists"
+    )
+    monkeypatch.setattr("bireal_hw.training.fit.save_checkpoint", lambda *_: None)
+    with pytest.raises(BirealError) as caught:
+        run(tmp_path, digits, Stage("t"), Stage("a", teacher="t"))
+    assert str(caught.value) == (
+        f"stage 'a' needs {tmp_path}/stages/t.ckpt as its teacher, the network at the end of stage 't', which is not "
+        f"there; remove {tmp_path}/partial.ckpt to train it again"
+    )
+
+
+def test_classes_of_a_checkpoint_and_a_data_set_must_match(digits: Data, tmp_path: Path) -> None:
+    path = tmp_path / "five.ckpt"
+    five = dataclasses.replace(SPEC, classes=5)
+    save_checkpoint(path, build_model(five), five, {})
+    for stage in (Stage("a", teacher=str(path)), Stage("a", start=str(path))):
+        with pytest.raises(BirealError) as caught:
+            run(tmp_path / "x", digits, stage)
+        assert str(caught.value) == f"checkpoint {path} has 5 classes, the data set 10: both must be the same"
+    save_checkpoint(path, build_model(SPEC), SPEC, {"class_names": [*"012345678", "cat"]})
+    with pytest.raises(BirealError) as caught:
+        run(tmp_path / "x", digits, Stage("a", start=str(path)))
+    assert str(caught.value) == f"class 9 is 'cat' in checkpoint {path} and '9' in the data set"
+
+
+def test_a_checkpoint_of_another_network_is_no_beginning(digits: Data, tmp_path: Path) -> None:
+    path = tmp_path / "wide.ckpt"
+    wide = dataclasses.replace(SPEC, width=0.25)
+    save_checkpoint(path, build_model(wide), wide, {})
+    with pytest.raises(BirealError, match=r"wide.ckpt is of a network with width=0.25, not 0.125$"):
+        run(tmp_path / "x", digits, Stage("a", start=str(path)))
+    (tmp_path / "y").mkdir()
+    result = train(config(Stage("a", teacher=str(path))), digits, tmp_path / "y", progress=False)
+    assert result["epochs"] == 1  # a teacher may be another network
+
+
+def test_a_checkpoint_may_have_another_shortcut_width(digits: Data, tmp_path: Path) -> None:
+    path = tmp_path / "narrow.ckpt"
+    narrow = dataclasses.replace(SPEC, shortcut_bits=8)
+    torch.manual_seed(3)
+    source = build_model(narrow)
+    save_checkpoint(path, source, narrow, {})
+    model, _ = run(tmp_path / "x", digits, Stage("a", start=str(path), learning_rate=0.0), snap=False)
+    assert torch.equal(model.fc.weight, source.fc.weight)
+    assert {module.bits for module in model.modules() if isinstance(module, RangeQuant)} == {8, 16}
+
+
+# ---- end ----
+
+
+def test_a_snapped_network_is_its_deploy_model(digits: Data, tmp_path: Path) -> None:
+    plain, before = run(tmp_path / "a", digits, Stage("a"), snap=False)
+    model, info = run(tmp_path / "b", digits, Stage("a"))
+    assert before["top1_float"] == before["top1_trained"] == info["top1_trained"]
+    assert info["top1_float"] == info["top1_deploy"] == before["top1_deploy"]
+    deploy = predict(to_deploy(model, SPEC), digits.test_images)
+    assert torch.equal(deploy, predict(to_deploy(plain, SPEC), digits.test_images))
+    assert torch.equal(predict(model, digits.test_images).argmax(1), deploy.argmax(1))
+
+
+def test_a_real_valued_network_has_no_deploy_model(digits: Data, tmp_path: Path) -> None:
+    model, info = run(tmp_path / "a", digits, Stage("a", activation="relu", weights="real"))
+    assert info["top1_deploy"] is None
+    assert info["top1_float"] > 0
+    with pytest.raises(BirealError, match=r"^the network is real-valued, so it has no deploy model: choose a recipe"):
+        to_deploy(model, SPEC)
+
+
+def test_epochs_and_batch_by_default() -> None:
+    large = ModelSpec("bireal18", 1.0, (224, 224), 3, 1000)
+    adam = load_recipe("adam")
+    photos = default_config(large, "owner/imagenet", recipe=adam)
+    assert (photos.epochs, photos.batch) == (256, 512)
+    small = default_config(SPEC, "digits", recipe=adam)
+    assert (small.epochs, small.batch) == (30, 64)
+    assert default_config(SPEC, "digits", 7, recipe=adam).epochs == 7
+    assert default_config(SPEC, "digits", recipe=load_recipe("calibrate")).epochs == 1
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed"])
+def test_mixed_precision(digits: Data, tmp_path: Path, precision: str) -> None:
+    exact, _ = run(tmp_path / "a", digits, Stage("a"), snap=False)
+    mixed, info = run(tmp_path / "b", digits, Stage("a"), precision=precision, snap=False)
+    assert info["precision"] == precision
+    assert {tensor.dtype for tensor in mixed.parameters()} == {torch.float32}
+    assert not torch.equal(exact.fc.weight, mixed.fc.weight)
+    loss = [json.loads((tmp_path / name / "train.json").read_text())["stages"] for name in "ab"]
+    assert loss[0][0]["name"] == loss[1][0]["name"]
