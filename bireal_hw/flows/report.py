@@ -85,7 +85,7 @@ def collect(build: Build) -> Page:
         classes=_classes(graph, export),
         curves=curves,
         curves_text=text,
-        picture=svg(graph),
+        picture=_picture(build, graph),
         boards=[_section(on_board(build, name)) for name in boards_of(build)],
         missing=_missing({"training": train, "export": export}),
     )
@@ -172,6 +172,13 @@ def _curves(path: Path, train: dict[str, Any]) -> tuple[str, str]:
 def _classes(graph: Graph, export: Result | None) -> list[str]:
     names = export.content["classes"] if export and export.content else graph.info.get("class_names")
     return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def _picture(build: Build, graph: Graph) -> str:
+    """Draw the graph, with folding and cycles if there is one board only that they can be of."""
+    builds = [on_board(build, name) for name in boards_of(build)]
+    current = [one for one in builds if outdated(one, "fold") is None]
+    return svg(graph, elaborate(*folded(current[0])) if len(current) == 1 else None)
 
 
 # ---- a board ----
