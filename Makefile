@@ -9,9 +9,10 @@ own   := PYTHON VENV PYTEST
 names := $(filter-out $(own),$(sort $(foreach word,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(word))))))
 given := $(foreach name,$(names),$(if $(filter command,$(origin $(name))),$(name)='$(subst ','\'',$($(name)))'))
 ready := $(VENV)/.ready
-verbs := train export lower fold rtl sim hls synth report demo all bench
+finn := .venv-finn/.ready
+verbs := train export lower fold rtl sim hls synth report demo all bench crosscheck
 
-.PHONY: help setup $(verbs) test test-all lint
+.PHONY: help setup setup-finn try-finn $(verbs) test test-all lint
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -25,6 +26,16 @@ $(ready): pyproject.toml constraints.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+setup-finn: $(finn) ## create .venv-finn with finn-plus, for crosscheck (which tries this by itself)
+
+$(finn): requirements-finn.txt
+	@test -x .venv-finn/bin/python || $(PYTHON) -m venv .venv-finn
+	.venv-finn/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps -r requirements-finn.txt
+	@touch $@
+
+try-finn:
+	@$(MAKE) --no-print-directory setup-finn || echo 'finn-plus cannot be installed here: crosscheck goes on without it'
+
 train:    ## train a network and evaluate its deploy model
 export:   ## deploy model -> QONNX
 lower:    ## QONNX -> integer dataflow graph
@@ -37,6 +48,7 @@ report:   ## one page with graph, layers, resources, accuracy and verdicts
 demo:     ## train to sim on handwritten digits, then the verdict
 all:      ## demo, hls, synth, report, then the verdict
 bench:    ## speed of the golden model and of training
+crosscheck: try-finn ## an unpadded network through hls4ml and finn-plus, beside the golden model
 
 $(verbs): $(ready)
 	@$(VENV)/bin/bireal-hw $@ $(given)

@@ -21,8 +21,8 @@ from bireal_hw.training.recipe import TECHNIQUES, load_recipe, shipped
 SPEC = tuple(item.name for item in dataclasses.fields(ModelSpec))
 
 
-#: Folders of build/ that are no runs: kept simulators, synthesised modules and the benchmark's figures.
-RESERVED = ("bench", "sim", "synth-cache")
+#: Folders of build/ that are no runs: kept simulators, synthesised modules, figures of the benchmark, other tools.
+RESERVED = ("bench", "crosscheck", "sim", "synth-cache")
 
 
 def _text(text: str) -> str:

@@ -16,6 +16,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.flows.bench import bench
 from bireal_hw.flows.config import SPEC, UsageError, parse_words
 from bireal_hw.flows.cpp import synthesis
+from bireal_hw.flows.crosscheck import crosscheck, refuse_mismatches, tables
 from bireal_hw.flows.demo import demo
 from bireal_hw.flows.hardware import refuse_overflow, utilisation
 from bireal_hw.flows.network import BUILD, resolve, run_dir, show
@@ -197,6 +198,14 @@ def _bench(words: list[str]) -> int:
     return 0
 
 
+def _crosscheck(words: list[str]) -> int:
+    report = crosscheck(words, CONSOLE.print)
+    for part in tables(report):
+        CONSOLE.print(part, soft_wrap=True)
+    refuse_mismatches(report)
+    return 0
+
+
 def _spec(verb: str, words: list[str], **defaults: Any) -> ModelSpec:
     """Read the words of a command about a network that needs no run; the first may be the bare name of a model."""
     words = [f"model={word}" if "=" not in word and index == 0 else word for index, word in enumerate(words)]
@@ -258,6 +267,7 @@ VERBS = {
         Verb("report", "write one page with graph, layers, resources, accuracy and verdicts", FILE_OR_VALUES, _report),
         Verb("all", "demo, hls, synth and report in one, then a verdict on every claim", VALUES, _all),
         Verb("bench", "measure the golden model and the training beside their yardsticks", VALUES, _bench),
+        Verb("crosscheck", "compare an unpadded network with hls4ml and finn-plus", FILE_OR_VALUES, _crosscheck),
         Verb("info", "print layers, parameters and operations of a network", "[MODEL] [KEY=VALUE]...", _info),
     )
 }
