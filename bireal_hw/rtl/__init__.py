@@ -20,6 +20,7 @@ from bireal_hw.assets import asset
 from bireal_hw.errors import unknown
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Memory
+from bireal_hw.passes import describe
 from bireal_hw.passes.dataflow import Dataflow, Instance, elaborate
 from bireal_hw.passes.folding import Folding
 
@@ -46,13 +47,13 @@ def generate(graph: Graph, folding: Folding, out_dir: Path) -> Dataflow:
         for instance in flow.instances:
             for parameter, memory in instance.binding.memories.items():
                 (temporary / memory_file(instance, parameter)).write_text(memory_text(memory))
-        (temporary / "br_top.sv").write_text(top_text(flow))
+        (temporary / "br_top.sv").write_text(top_text(graph, flow))
         (temporary / "lib").mkdir()
         sources = closure({instance.binding.module for instance in flow.instances})
         for path in sources:
             shutil.copyfile(path, temporary / "lib" / path.name)
         (temporary / FILE_LIST).write_text("".join(f"lib/{path.name}\n" for path in sources) + "br_top.sv\n")
-        (temporary / "dataflow.json").write_text(json.dumps(describe(flow, folding), indent=1) + "\n")
+        (temporary / "dataflow.json").write_text(json.dumps(record(flow, folding), indent=1) + "\n")
         shutil.rmtree(out_dir, ignore_errors=True)
         temporary.replace(out_dir)
     finally:
@@ -72,8 +73,8 @@ def memory_text(memory: Memory) -> str:
     return "".join(f"{word:0{digits}x}\n" for word in memory.words)
 
 
-def top_text(flow: Dataflow) -> str:
-    """The text of br_top."""
+def top_text(graph: Graph, flow: Dataflow) -> str:
+    """The text of br_top; `flow` is the graph's."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bireal_hw.rtl", "."),
         undefined=jinja2.StrictUndefined,
@@ -82,7 +83,15 @@ def top_text(flow: Dataflow) -> str:
         keep_trailing_newline=True,
     )
     template = environment.get_template("top.sv.j2")
-    return template.render(flow=flow, version=__version__, parameters=_parameters, connections=_connections)
+    return template.render(
+        graph=graph,
+        flow=flow,
+        describe=describe,
+        comments=describe.comments(graph, flow),
+        version=__version__,
+        parameters=_parameters,
+        connections=_connections,
+    )
 
 
 def _parameters(instance: Instance) -> Iterator[tuple[str, str]]:
@@ -133,7 +142,7 @@ def closure(modules: set[str]) -> list[Path]:
     return [path for name, path in paths.items() if name in needed]
 
 
-def describe(flow: Dataflow, folding: Folding) -> dict[str, object]:
+def record(flow: Dataflow, folding: Folding) -> dict[str, object]:
     """The dataflow as JSON values: what was instantiated with which parameters, and the cycles of each layer."""
     layers = {
         name: {"cycles": cost.cycles, **({"fold": _fold_dict(folding, name)} if name in folding else {})}

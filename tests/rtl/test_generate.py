@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def test_text_of_a_small_network_is_the_committed_one() -> None:
 
 def _text() -> str:
     graph = tiny()
-    return top_text(elaborate(graph, fold(graph, 2_000)))
+    return top_text(graph, elaborate(graph, fold(graph, 2_000)))
 
 
 def test_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -53,6 +54,27 @@ def test_file_list_names_every_module_and_memory(tmp_path: Path) -> None:
             words = (tmp_path / "rtl" / memory["file"]).read_text().split()
             assert len(words) == memory["depth"]
             assert max(int(word, 16).bit_length() for word in words) <= memory["width"]
+
+
+def test_comments_tell_block_sizes_folding_and_cycles() -> None:
+    graph = tiny()
+    folding = fold(graph, 2_000)
+    flow = elaborate(graph, folding)
+    lines = [line.strip() for line in top_text(graph, flow).splitlines()]
+    for node in graph:
+        (found,) = (line for line in lines if line.startswith(f"// {node.name}: "))
+        assert f" -> {graph.types[node.name]}; " in found
+        if node.op.kind.endswith("conv"):
+            assert f"Pe {folding[node.name].pe}, Simd {folding[node.name].simd}; " in found
+        cycles = max(cost.cycles for name, cost in flow.costs.items() if name.split("_in")[0] == node.name)
+        assert found.removesuffix(", the slowest").endswith(f" {cycles:,} cycles")
+        assert found.endswith("slowest") == (cycles == flow.cycles)
+        # the next module that is named after a layer is this one
+        behind = lines[lines.index(found) :]
+        assert next(line for line in behind if re.fullmatch(rf"\) u_({'|'.join(n.name for n in graph)}) \(", line)) == (
+            f") u_{node.name} ("
+        )
+    assert "// ---- merge2: Bi-Real block, 8x8x4 -> 4x4x8; shortcut: merge1, down, down_conv" in lines
 
 
 def test_a_failure_leaves_the_earlier_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

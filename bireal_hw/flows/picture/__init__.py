@@ -17,6 +17,7 @@ from bireal_hw.ir.graph import INPUT, Graph, Node
 from bireal_hw.ops import BinaryConv
 from bireal_hw.passes.blocks import Block, blocks
 from bireal_hw.passes.dataflow import Dataflow
+from bireal_hw.passes.describe import SLOWEST, facts, folds, shape
 
 WIDE, GAP, MARGIN = 400, 26, 20
 """Of a box: width, distance to the next one below; around the drawing."""
@@ -45,7 +46,6 @@ LAYERS = {
     "merge": ("#c3e6c8", "adds the shortcut r and saturates; G and H hold BatchNorm"),
 }
 """Colour and meaning by the type of a layer."""
-SLOWEST = ", the slowest"
 
 REAL, BIT, PLAIN = "real", "bit", "plain"
 STREAMS = {
@@ -115,8 +115,10 @@ class _Picture:
     def __init__(self, graph: Graph, flow: Dataflow | None) -> None:
         self.graph = graph
         self.nodes = {node.name: node for node in graph}
-        self.folds = _folds(graph, flow) if flow else {}
-        title, subtitles = _title(graph, flow)
+        self.folds = folds(graph, flow) if flow else {}
+        subtitles = [" · ".join(facts(graph))]
+        if flow:
+            subtitles.append(f"{flow.cycles:,} cycles per frame; the slowest part is {flow.bottleneck}")
         legend, top = self._legend(MARGIN + 34 + LINE * len(subtitles))
         self._place(top + GAP)
         bands = [self._band(block) for block in blocks(graph)]
@@ -129,12 +131,12 @@ class _Picture:
                 f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
                 f'viewBox="0 0 {width:g} {height:g}" role="img" '
                 'font-family="Helvetica, Arial, Liberation Sans, sans-serif" font-size="11.5" fill="#1b1f24">',
-                f"<title>{escape(title)}: layers and streams</title>",
+                f"<title>{escape(graph.name)}: layers and streams</title>",
                 f'<rect width="{width:g}" height="{height:g}" fill="#ffffff"/>',
                 "<defs>",
                 *(_tip(stream) for stream in STREAMS),
                 "</defs>",
-                _text(MARGIN, MARGIN + 18, title, size=20, bold=True),
+                _text(MARGIN, MARGIN + 18, graph.name, size=20, bold=True),
                 *(_text(MARGIN, MARGIN + 38 + LINE * i, text, size=12.5) for i, text in enumerate(subtitles)),
                 *legend,
                 *bands,
@@ -234,9 +236,8 @@ class _Picture:
         boxes = [self.boxes[node.name] for node in block.nodes if node.name in self.column or node is block.nodes[-1]]
         top, bottom = min(box.y for box in boxes) - GAP + 5, max(box.bottom for box in boxes) + 4
         source, given = (self.graph.types[name] for name in (block.source, block.nodes[-1].name))
-        convolutions = sum(isinstance(node.op, BinaryConv) for node in block.nodes)
-        notes = [block.name, "Bi-Real block" if convolutions == 1 else "block"]
-        notes += [*(["downsampling"] if given.pixels < source.pixels else []), "x".join(map(str, given.shape))]
+        smaller = ["downsampling"] if given.pixels < source.pixels else []
+        notes = [block.name, block.title, *smaller, shape(given.shape)]
         parts = [
             f'<rect x="{MARGIN}" y="{top:g}" width="{self.right + 10 - MARGIN:g}" height="{bottom - top:g}" rx="6" '
             'fill="#eff2f5"/>'
@@ -297,37 +298,6 @@ class _Picture:
             'fill="none" stroke="#c8ced6"/>'
         )
         return [frame, *parts], bottom
-
-
-def _title(graph: Graph, flow: Dataflow | None) -> tuple[str, list[str]]:
-    """Return the network's name, and lines with what is known about it."""
-    info, source = graph.info, graph.input
-    facts = [f"run {info['run']}"] if "run" in info else []
-    facts += [f"width {info['width']:g}"] if "width" in info else []
-    facts += [f"image {source.height}x{source.width}, {_many(source.channels, 'channel')}"]
-    facts += [_many(graph.output.channels, "class", "classes")]
-    if "untrained" in info:
-        facts += ["untrained: random weights" if info["untrained"] else "trained"]
-    lines = [" · ".join(facts)]
-    if flow:
-        lines.append(f"{flow.cycles:,} cycles per frame; the slowest part is {flow.bottleneck}")
-    return graph.name, lines
-
-
-def _many(number: int, one: str, more: str = "") -> str:
-    return f"{number:,} {one if number == 1 else more or one + 's'}"
-
-
-def _folds(graph: Graph, flow: Dataflow) -> dict[str, str]:
-    """Return folding and cycles of every layer in words, the width converters in front of it included."""
-    found = {}
-    for node in graph:
-        parts = [instance for instance in flow.instances if instance.layer == node.name]
-        sizes = next(part.binding.parameters for part in parts if part.name == node.name)
-        fold = f"Pe {sizes['Pe']}, Simd {sizes['Simd']}" if "Pe" in sizes else _many(sizes["Lanes"], "lane")
-        cycles = max(flow.costs[part.name].cycles for part in parts if part.name in flow.costs)
-        found[node.name] = f"{fold}; {_many(cycles, 'cycle')}{SLOWEST if cycles == flow.cycles else ''}"
-    return found
 
 
 # ---- pieces of SVG
