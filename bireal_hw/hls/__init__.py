@@ -23,6 +23,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.hls.tables import table, table_name
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Binding, Memory
+from bireal_hw.passes import describe
 from bireal_hw.passes.dataflow import Dataflow, Instance, elaborate
 from bireal_hw.passes.folding import Folding
 
@@ -213,6 +214,9 @@ def generate(graph: Graph, folding: Folding, out_dir: Path, part: str, clock_mhz
         "design": made,
         "flow": made.flow,
         "graph": graph,
+        "describe": describe,
+        "comments": describe.comments(graph, made.flow),
+        "layers": {instance.name: instance.layer for instance in made.flow.instances},
         "top": TOP,
         "version": __version__,
         "hash": network_hash(made),
