@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -190,10 +191,9 @@ class Document(HTMLParser):
         for name, value in attrs:
             value = value or ""
             assert not name.startswith("on"), f"{name}={value}"
-            assert "url(" not in value
-            if name in ADDRESSES:
-                assert value.startswith(("#", "data:")), f"{name}={value}"
-                self.wanted += [value[1:]] if value.startswith("#") else []
+            for address in re.findall(r"url\(([^)]*)", value) + ([value] if name in ADDRESSES else []):
+                assert address.startswith(("#", "data:")), f"{name}={value}"
+                self.wanted += [address[1:]] if address.startswith("#") else []
             if name == "id":
                 self.ids.append(value)
             if name in ("aria-labelledby", "aria-describedby"):
