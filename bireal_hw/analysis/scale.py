@@ -9,7 +9,7 @@ import numpy as np
 from bireal_hw.ir.graph import INPUT, Graph, Node, verify
 from bireal_hw.ir.op import Op
 from bireal_hw.ir.types import TensorType
-from bireal_hw.ops import AvgPool, BinaryConv, MaxPool, Merge, RealConv
+from bireal_hw.ops import Affine, AvgPool, BinaryConv, MaxPool, Merge, RealConv, Sign
 
 GRAIN = 8
 """Channels come in multiples of this."""
@@ -60,8 +60,12 @@ def _resized(op: Op, before: TensorType, inputs: tuple[TensorType, ...], channel
         if isinstance(op, BinaryConv):
             return replace(op, weights=weights)
         return replace(op, weights=weights, bias=np.resize(op.bias, channels), shift=np.resize(op.shift, channels))
-    if isinstance(op, Merge):
+    if isinstance(op, Merge) and op.slope is not None:
+        op = replace(op, slope=np.resize(op.slope, channels))
+    if isinstance(op, Affine):
         return replace(op, gain=np.resize(op.gain, channels), bias=np.resize(op.bias, channels))
+    if isinstance(op, Sign) and op.threshold is not None:
+        return replace(op, threshold=np.resize(op.threshold, channels))
     if isinstance(op, AvgPool) and op.kernel == (before.height, before.width):
         return replace(op, kernel=(inputs[0].height, inputs[0].width))
     return op

@@ -7,6 +7,7 @@ states one rule; whatever no rule covers stops with the node's name, what was fo
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -24,8 +25,18 @@ from bireal_hw.ir.encoding import FLOAT32_EXACT, half, signed_width
 from bireal_hw.ir.graph import INPUT, Graph, Node, verify
 from bireal_hw.ir.op import Op
 from bireal_hw.ir.types import PIXEL, DataType, TensorType, ranged
-from bireal_hw.lowering.values import Constant, Expression, Source, Stream, Total, Value, as_integers, exponent
-from bireal_hw.ops import AvgPool, BinaryConv, Center, MaxPool, Merge, RealConv, Sign
+from bireal_hw.lowering.values import (
+    Clipped,
+    Constant,
+    Expression,
+    Source,
+    Stream,
+    Total,
+    Value,
+    as_integers,
+    exponent,
+)
+from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign
 
 METADATA = "bireal_hw."
 """Prefix of the metadata entries of the file that become the graph's `info`."""
@@ -133,19 +144,21 @@ class _Lowering:
         if isinstance(value, Stream):
             if self.types[value.name].dtype == dtype:
                 return value
-            raise self._unsupported(node, f"a second quantizer ({dtype}) on {self.types[value.name].dtype}", "one")
+            value = self._values(value)
         if not isinstance(value, Expression):
             raise self._unsupported(node, "an input that needs no rounding", "a convolution, a pool, a sum")
         if rounding != "FLOOR":
             raise self._unsupported(node, f"rounding_mode={rounding}", "FLOOR with the half as an Add in front of it")
+        if value.affine is not None:
+            return self._close_alone(node, value, dtype)
         match value.source.kind:
             case "pixel":
                 return self._close_center(node, value, dtype)
             case "real":
                 return self._close_real(value, dtype)
-            case "dot":
+            case "dot" | "excess":
                 return self._close_affine(node, value, dtype)
-            case "sum":
+            case "sum" | "value":
                 return self._close_pool(node, value, dtype)
 
     def _quant_weights(
@@ -176,6 +189,9 @@ class _Lowering:
         if isinstance(value, Constant):
             signs = np.where(value.array >= 0, 1, -1).astype(np.int64)
             return Constant(signs.astype(np.float64), signs, np.zeros(signs.shape, np.int64), bipolar=True)
+        if isinstance(value, Expression) and value.source.kind == "value":
+            threshold = as_integers(-value.add / value.gain, f"node '{node.name}': a threshold")
+            return self._emit(node.name, Sign(threshold), Stream(value.source.stream))
         return self._emit(node.name, Sign(), self._stream(node, value))
 
     # ---- layers
@@ -281,22 +297,32 @@ class _Lowering:
     # ---- arithmetic between layers
 
     def _add(self, node: onnx.NodeProto) -> Value:
-        """A constant joins the expression; two tensors are a shortcut and what is added to it."""
+        """A constant joins the expression; two tensors are a shortcut and what is added to it, or a leaky clip."""
         a, b = self._value(node, 0), self._value(node, 1)
         for value, other in ((a, b), (b, a)):
-            if isinstance(value, Expression) and isinstance(other, Constant):
+            if isinstance(other, Constant) and isinstance(value, Total) and value.slope is not None:
+                return self._round_total(node, value, other)
+            if isinstance(other, Constant) and isinstance(value, Stream | Expression):
+                value = self._values(value) if isinstance(value, Stream) else value
                 return value.plus(self._per_channel(node, other, value))
         for stream, branch in ((a, b), (b, a)):
-            if isinstance(stream, Stream) and isinstance(branch, Expression) and branch.affine is not None:
+            if not isinstance(branch, Expression) or branch.affine is None:
+                continue
+            if isinstance(stream, Stream) and branch.source.kind == "dot":
                 return Total(stream, branch)
+            if isinstance(stream, Clipped) and branch.source.kind == "excess":
+                return self._close_leaky_clip(node, stream, branch)
         raise self._unsupported(
             node, f"{a.describe()} + {b.describe()}", "a shortcut stream + a rounded binary convolution, or a constant"
         )
 
     def _sub(self, node: onnx.NodeProto) -> Value:
         value, other = self._value(node, 0), self._value(node, 1)
-        if isinstance(value, Expression) and isinstance(other, Constant):
+        if isinstance(value, Stream | Expression) and isinstance(other, Constant):
+            value = self._values(value) if isinstance(value, Stream) else value
             return value.plus(-self._per_channel(node, other, value))
+        if isinstance(value, Stream) and isinstance(other, Clipped) and other.stream == value:
+            return self._values(value, Source("excess", value.name, node.name, limit=other.limit))
         raise self._unsupported(node, f"{value.describe()} - {other.describe()}", "an expression - a constant")
 
     def _mul(self, node: onnx.NodeProto) -> Value:
@@ -305,6 +331,33 @@ class _Lowering:
             if isinstance(value, Expression) and isinstance(other, Constant) and value.affine is None:
                 return value.times(self._per_channel(node, other, value))
         raise self._unsupported(node, f"{a.describe()} * {b.describe()}", "an expression * a constant")
+
+    def _clip(self, node: onnx.NodeProto) -> Value:
+        """The inner part of a leaky clip: symmetric, its limit on the grid."""
+        stream = self._stream(node, self._value(node, 0))
+        bounds = [float(self._constant(node, i).ravel()[0]) for i in (1, 2)]
+        limit = bounds[1] * 2.0 ** self.types[stream.name].dtype.frac
+        if bounds[0] != -bounds[1] or limit != round(limit) or limit < 0:
+            raise self._unsupported(node, f"bounds {bounds[0]} and {bounds[1]}", "-limit and limit, on the grid")
+        return Clipped(stream, round(limit))
+
+    def _prelu(self, node: onnx.NodeProto) -> Value:
+        """Slopes on the sum of a merge."""
+        value = self._value(node, 0)
+        if not isinstance(value, Total) or value.slope is not None:
+            raise self._unsupported(node, value.describe(), "the sum of a shortcut and a rounded binary convolution")
+        slopes = self._per_channel(node, Constant(self._constant(node, 1)), value.branch)
+        steps = [exponent(float(slope)) for slope in slopes]
+        if any(step is None for step in steps):
+            bad = next(slope for slope, step in zip(slopes, steps, strict=True) if step is None)
+            raise self._unsupported(node, f"slope {bad}", "powers of two")
+        return dataclasses.replace(value, slope=-np.array(steps, np.int32))
+
+    def _round_total(self, node: onnx.NodeProto, value: Total, other: Constant) -> Total:
+        """The half that rounds what a PReLU gives."""
+        if value.rounding or np.any(other.array != other.array.ravel()[0]):
+            raise self._unsupported(node, "a constant per channel behind a PReLU", "half a step of the stream's grid")
+        return dataclasses.replace(value, rounding=float(other.array.ravel()[0]))
 
     def _constant_node(self, node: onnx.NodeProto) -> Value:
         return Constant(numpy_helper.to_array(_attributes(node)["value"]).astype(np.float64))
@@ -363,8 +416,8 @@ class _Lowering:
         return self._emit(name, op, Stream(source.stream))
 
     def _close_affine(self, node: onnx.NodeProto, value: Expression, dtype: DataType) -> Expression:
-        """The affine (gain*dot + bias) >> shift: part of the expression until the shortcut is added."""
-        name, dot = value.source.stream, self.types[value.source.stream]
+        """The affine (gain*x + bias) >> shift: part of the expression until it is known what is added."""
+        name, low, high = value.source.stream, *self._bounds(value.source)
         shift = 0
         while shift <= 24:
             step = 2.0 ** -(dtype.frac + shift)
@@ -375,7 +428,7 @@ class _Lowering:
         bias = as_integers(value.add / step, f"node '{name}': the constant added to it")
         if signed_width(int(gain.min()), int(gain.max())) > 16:
             raise self._unsupported(node, f"gains up to {np.abs(gain).max()}", "16 bits")
-        wide = np.stack([gain.astype(np.int64) * end + bias for end in (dot.low, dot.high)])
+        wide = np.stack([gain.astype(np.int64) * end + bias for end in (low, high)])
         own_grid = [int(gcd) or 1 for gcd in np.gcd(gain, bias)]
         self._check_exact(name, int((np.abs(wide) // own_grid).max()))
         need = signed_width(int(wide.min()) >> shift, int(wide.max()) >> shift)
@@ -384,6 +437,34 @@ class _Lowering:
                 node, f"{dtype.width} bits, which saturate before the shortcut is added", f"{need} bits or more"
             )
         return value.rounded(gain, bias, shift, dtype)
+
+    def _bounds(self, source: Source) -> tuple[int, int]:
+        """Lowest and highest integer under an expression."""
+        x = self.types[source.stream]
+        if source.kind == "excess":
+            return min(0, x.low + source.limit), max(0, x.high - source.limit)
+        return x.low, x.high
+
+    def _close_alone(self, node: onnx.NodeProto, value: Expression, dtype: DataType) -> Stream:
+        """sat(t): an affine without a shortcut."""
+        affine = value.affine
+        assert affine is not None
+        if value.source.kind != "dot" or affine.dtype.frac != dtype.frac:
+            raise self._unsupported(node, f"{value.describe()} quantised again, as {dtype}", "one grid")
+        op = Affine(affine.gain, affine.bias, affine.shift, dtype)
+        return self._emit(node.name, op, Stream(value.source.stream))
+
+    def _close_leaky_clip(self, node: onnx.NodeProto, clipped: Clipped, branch: Expression) -> Stream:
+        """Emit c + ((gain*(x - c) + half) >> shift)."""
+        affine = branch.affine
+        assert affine is not None
+        same = branch.source.stream == clipped.stream.name and branch.source.limit == clipped.limit
+        gains, frac = set(affine.gain.tolist()), self.types[clipped.stream.name].dtype.frac
+        halves = set(affine.bias.tolist())
+        if not same or len(gains) != 1 or halves != {half(affine.shift)} or affine.dtype.frac != frac:
+            found = f"gains {sorted(gains)}, constants {sorted(halves)}, grid 2^-{affine.dtype.frac}"
+            raise self._unsupported(node, found, f"one gain, the half {half(affine.shift)}, grid 2^-{frac}")
+        return self._emit(node.name, LeakyClip(clipped.limit, gains.pop(), affine.shift), clipped.stream)
 
     def _close_merge(self, node: onnx.NodeProto, value: Total, dtype: DataType) -> Stream:
         """sat(r + t) on the stream's grid."""
@@ -394,7 +475,10 @@ class _Lowering:
             raise self._unsupported(
                 node, f"grids 2^-{r.frac}, 2^-{affine.dtype.frac} and 2^-{dtype.frac} in one sum", "one grid"
             )
-        op = Merge(affine.gain, affine.bias, affine.shift, dtype)
+        wanted = 0.0 if value.slope is None else 2.0 ** -(dtype.frac + 1)
+        if value.rounding != wanted:
+            raise self._unsupported(node, f"{value.rounding} added behind the PReLU", f"half a step, {wanted}")
+        op = Merge(affine.gain, affine.bias, affine.shift, dtype, value.slope)
         return self._emit(node.name, op, value.stream, Stream(value.branch.source.stream))
 
     def _close_pool(self, node: onnx.NodeProto, value: Expression, dtype: DataType) -> Stream:
@@ -407,8 +491,8 @@ class _Lowering:
             raise self._unsupported(
                 node, f"{value.add[0]} added before rounding", f"half a step, {half(shift) * value.gain[0]}"
             )
-        assert value.source.kernel is not None
-        return self._emit(value.source.node, AvgPool(value.source.kernel, shift, dtype), Stream(value.source.stream))
+        name, kernel = (value.source.node, value.source.kernel) if value.source.kernel else (node.name, (1, 1))
+        return self._emit(name, AvgPool(kernel, shift, dtype), Stream(value.source.stream))
 
     # ---- helpers
 
@@ -429,6 +513,12 @@ class _Lowering:
         if name not in self.values:
             raise BirealError(f"node '{node.name}' reads '{name}', which no earlier node makes")
         return self.values[name]
+
+    def _values(self, stream: Stream, source: Source | None = None) -> Expression:
+        """The values of a stream, or what a source makes of them, as the beginning of an expression."""
+        x = self.types[stream.name]
+        gain = np.full(x.channels, 2.0**-x.dtype.frac)
+        return Expression(source or Source("value", stream.name), gain, np.zeros(x.channels), x.channels)
 
     def _stream(self, node: onnx.NodeProto, value: Value) -> Stream:
         if not isinstance(value, Stream):
@@ -477,6 +567,7 @@ HANDLERS: dict[str, Callable[[_Lowering, onnx.NodeProto], Value]] = {
     "Add": _Lowering._add,
     "AveragePool": _Lowering._averagepool,
     "BipolarQuant": _Lowering._bipolarquant,
+    "Clip": _Lowering._clip,
     "Constant": _Lowering._constant_node,
     "Conv": _Lowering._conv,
     "Flatten": _Lowering._reshape,
@@ -485,6 +576,7 @@ HANDLERS: dict[str, Callable[[_Lowering, onnx.NodeProto], Value]] = {
     "MatMul": _Lowering._matmul,
     "MaxPool": _Lowering._maxpool,
     "Mul": _Lowering._mul,
+    "PRelu": _Lowering._prelu,
     "Quant": _Lowering._quant,
     "ReduceSum": _Lowering._reducesum,
     "Reshape": _Lowering._reshape,

@@ -57,27 +57,30 @@ class Source:
     """The integers under an expression.
 
     Attributes:
-        kind: the pixels, sums of a real convolution, dot products of a binary one (already a node), sums of a window.
-        stream: the graph tensor read (pixel, real, sum) or made (dot).
+        kind: the pixels, sums of a real convolution, dot products of a binary one (already a node), sums of a window,
+            the values of a stream, what lies outside the limit of a clip.
+        stream: the graph tensor read, or made (dot).
         node: name of the file's node.
         weights: real: (Cout, kernel, kernel, Cin) integers.
         stride: real: of the convolution.
         pad: real: of the convolution.
         kernel: sum: (height, width) of the window.
+        limit: excess: the values are those of x minus x clipped to -limit..limit.
     """
 
-    kind: Literal["pixel", "real", "dot", "sum"]
+    kind: Literal["pixel", "real", "dot", "sum", "value", "excess"]
     stream: str
     node: str = ""
     weights: Integers | None = None
     stride: int = 1
     pad: int = 0
     kernel: tuple[int, int] | None = None
+    limit: int = 0
 
 
 @dataclass(frozen=True, eq=False)
-class Affine:
-    """t = (gain*dot + bias) >> shift on the grid of dtype."""
+class Rounded:
+    """t = (gain*source + bias) >> shift on the grid of dtype."""
 
     gain: Integers
     bias: Integers
@@ -93,7 +96,7 @@ class Expression:
     gain: Floats
     add: Floats
     channels: int
-    affine: Affine | None = None
+    affine: Rounded | None = None
 
     def describe(self) -> str:
         """In words, for a message."""
@@ -111,8 +114,8 @@ class Expression:
         return dataclasses.replace(self, gain=self.gain * constant, add=self.add * constant)
 
     def rounded(self, gain: Integers, bias: Integers, shift: int, dtype: DataType) -> Expression:
-        """Close a dot product's expression as an integer affine."""
-        return dataclasses.replace(self, affine=Affine(gain, bias, shift, dtype))
+        """Close the expression as an integer affine."""
+        return dataclasses.replace(self, affine=Rounded(gain, bias, shift, dtype))
 
     def _check_open(self) -> None:
         if self.affine is not None:
@@ -121,17 +124,37 @@ class Expression:
 
 @dataclass(frozen=True, eq=False)
 class Total:
-    """Shortcut stream plus a rounded expression."""
+    """Shortcut stream plus a rounded expression.
+
+    Attributes:
+        stream, branch: the two.
+        slope: (C,) k of the slopes 2^-k of a PReLU on the sum.
+        rounding: what is added behind the PReLU.
+    """
 
     stream: Stream
     branch: Expression
+    slope: Integers | None = None
+    rounding: float = 0.0
 
     def describe(self) -> str:
         """In words, for a message."""
         return f"the sum of {self.stream.name} and its branch, not yet saturated"
 
 
-Value = Constant | Stream | Expression | Total
+@dataclass(frozen=True)
+class Clipped:
+    """A stream clipped to -limit..limit, in units of its grid."""
+
+    stream: Stream
+    limit: int
+
+    def describe(self) -> str:
+        """In words, for a message."""
+        return f"{self.stream.name}, clipped"
+
+
+Value = Constant | Stream | Expression | Total | Clipped
 
 
 def exponent(number: float) -> int | None:

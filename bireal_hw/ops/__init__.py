@@ -1,15 +1,18 @@
 """Layer types of the integer graph: one file each, importing this package registers them."""
 
 from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port
+from bireal_hw.ops.affine import Affine
 from bireal_hw.ops.avg_pool import AvgPool
 from bireal_hw.ops.binary_conv import BinaryConv
 from bireal_hw.ops.center import Center
+from bireal_hw.ops.leaky_clip import LeakyClip
 from bireal_hw.ops.max_pool import MaxPool
 from bireal_hw.ops.merge import Merge
 from bireal_hw.ops.real_conv import RealConv
 from bireal_hw.ops.sign import Sign
 
 __all__ = [
+    "Affine",
     "Array",
     "AvgPool",
     "BinaryConv",
@@ -17,6 +20,7 @@ __all__ = [
     "Center",
     "Cost",
     "Fold",
+    "LeakyClip",
     "MaxPool",
     "Memory",
     "Merge",

@@ -1,4 +1,4 @@
-"""Average pooling as an exact sum that is rounded once to 8 bits; the global pool is the case kernel = image."""
+"""Average pooling as an exact sum that is rounded once; kernel = image is the global pool, kernel = 1 rounds only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AvgPool(Op):
     Attributes:
         kernel: (height, width) of the window, equal to the stride.
         shift: right shift with rounding half up; negative = left.
-        dtype: 8-bit format of q.
+        dtype: format of q: 8 bits in front of a real-valued layer, that of the stream where it is added.
     """
 
     kind: ClassVar[str] = "avg_pool"

@@ -11,7 +11,7 @@ import itertools
 from bireal_hw.errors import BirealError, out_of_range
 from bireal_hw.ir.graph import INPUT, Graph, Node
 from bireal_hw.ir.op import Fold, divisors, shared_lanes
-from bireal_hw.ops import BinaryConv, Merge, RealConv
+from bireal_hw.ops import Affine, BinaryConv, RealConv
 
 TARGET_CYCLES = 100_000
 """Cycles per frame that no layer exceeds, where the layer can be unfolded that far."""
@@ -50,8 +50,8 @@ def complete(graph: Graph, chosen: Folding) -> Folding:
         op, inputs = node.op, graph.inputs_of(node)
         if isinstance(op, BinaryConv | RealConv):
             folding[node.name] = chosen[node.name]
-        elif isinstance(op, Merge):
-            conv = next(n for n in graph if n.name == node.inputs[1])
+        elif isinstance(op, Affine):
+            conv = next(n for n in graph if n.name == node.inputs[-1])
             assert isinstance(conv.op, BinaryConv)
             source = folding[conv.name]
             folding[node.name] = Fold(lanes=shared_lanes(source.pe, source.simd, conv.op.k))

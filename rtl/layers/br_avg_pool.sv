@@ -1,7 +1,7 @@
 // br_avg_pool: average over windows that do not overlap, as an exact sum rounded once.
 // Function       q = sat((sum of the KernelH x KernelW window + half) >>> Shift), saturation to OutWidth bits;
 //                half = 2^(Shift-1) for Shift > 0, else 0; a negative Shift is a left shift. The global pool is the kernel
-//                Height x Width
+//                Height x Width; the kernel 1x1 only rounds and holds no sums
 // Stream in      beat = Lanes signed numbers of InWidth bits of one pixel; rows from the top, pixels from the left
 // Stream out     beat = Lanes signed numbers of OutWidth bits; tlast on the frame's last beat
 // Parameters     Lanes divides Channels, KernelH divides Height, KernelW divides Width (checked at elaboration); SumWidth
@@ -95,18 +95,24 @@ module br_avg_pool #(
   logic [AddrW-1:0] addr1_q;
   logic [Lanes*SumWidth-1:0] stored, sum, sum_q;
 
-  br_ram #(
-    .Width(Lanes * SumWidth),
-    .Depth(Depth)
-  ) u_sums (
-    .clk_i,
-    .en_i   (advance),
-    .raddr_i(addr_q),
-    .rdata_o(stored),
-    .write_i(valid1_q),
-    .waddr_i(addr1_q),
-    .wdata_i(sum)
-  );
+  if (KernelH * KernelW == 1) begin : gen_no_sums
+    assign stored = '0;
+    logic unused;
+    assign unused = &{1'b0, addr1_q};
+  end else begin : gen_sums
+    br_ram #(
+      .Width(Lanes * SumWidth),
+      .Depth(Depth)
+    ) u_sums (
+      .clk_i,
+      .en_i   (advance),
+      .raddr_i(addr_q),
+      .rdata_o(stored),
+      .write_i(valid1_q),
+      .waddr_i(addr1_q),
+      .wdata_i(sum)
+    );
+  end
 
   always_ff @(posedge clk_i) begin
     if (advance) begin

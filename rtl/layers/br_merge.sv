@@ -1,14 +1,16 @@
-// br_merge: affine of the convolution's sums and addition of the real-valued shortcut.
-// Function       r' = sat(r + ((G_c*dot + H_c) >>> Shift)), saturation to OutWidth bits
+// br_merge: affine of the convolution's sums and addition of the real-valued shortcut; a PReLU on request.
+// Function       r' = sat(f(r + ((G_c*dot + H_c) >>> Shift))), saturation to OutWidth bits; KWidth = 0: f(u) = u, else
+//                f(u) = u for u >= 0, (u + half) >>> k_c for u < 0, half = 2^(k_c-1), 0 for k_c = 0
 // Stream in      s_axis: beat = Lanes signed sums dot of DotWidth bits; s_axis_shortcut: beat = Lanes signed numbers r of
 //                ShortcutWidth bits; lowest channel in the low bits; beats are taken in pairs
 // Stream out     beat = Lanes signed numbers of OutWidth bits; tlast is that of s_axis
 // Parameters     Lanes divides Channels (checked at elaboration); G_c, H_c signed, GWidth and HWidth bits;
-//                AffineFile: Channels/Lanes words, lane l at [l*(GWidth+HWidth) +: GWidth+HWidth], G_c in the low bits
-// Latency        4: operands and constants, product, affine, sum
+//                k_c unsigned, KWidth bits; AffineFile: Channels/Lanes words, lane l at [l*Field +: Field] with
+//                Field = GWidth+HWidth+KWidth, G_c in the low bits, then H_c, k_c
+// Latency        4: operands and constants, product, affine, sum; 5 with a PReLU
 // Throughput     cycles per frame = input beats
 // Back-pressure  combinational path m_axis_tready -> s_axis_tready and s_axis_shortcut_tready, and from the valid of either
-//                input to the ready of the other; holds 4 beats when stalled
+//                input to the ready of the other; holds as many beats as its latency when stalled
 // Source         paper, section 3.2; golden in bireal_hw/ops/merge.py
 
 `default_nettype none
@@ -20,6 +22,7 @@ module br_merge #(
   parameter int unsigned ShortcutWidth = 16,  // bits of r
   parameter int unsigned GWidth        = 16,  // bits of G_c
   parameter int unsigned HWidth        = 24,  // bits of H_c
+  parameter int unsigned KWidth        = 0,   // bits of k_c, 0 for no PReLU
   parameter int unsigned Shift         = 8,   // right shift after the affine
   parameter int unsigned OutWidth      = 16,  // bits of r'
   parameter              AffineFile    = ""   // memory file of G_c and H_c
@@ -40,10 +43,11 @@ module br_merge #(
   output logic                                m_axis_tlast
 );
 
-  localparam int unsigned Stages = 4;
+  localparam int unsigned Stages = 4;  // up to the sum
+  localparam int unsigned Depth = Stages + (KWidth > 0 ? 1 : 0);
   localparam int unsigned Groups = Channels / Lanes;
   localparam int unsigned GroupW = br_pkg::idx_width(Groups);
-  localparam int unsigned FieldW = GWidth + HWidth;
+  localparam int unsigned FieldW = GWidth + HWidth + KWidth;
   localparam int unsigned ProductW = DotWidth + GWidth;
   localparam int unsigned AffineW = br_pkg::max2(ProductW, HWidth) + 1;
   localparam int unsigned SumW = br_pkg::max2(br_pkg::max2(AffineW, ShortcutWidth), OutWidth) + 1;
@@ -54,16 +58,16 @@ module br_merge #(
 
   // All stages advance together, whenever the last one is empty or handed over.
   logic advance, take;
-  logic [Stages-1:0] valid_q, last_q;
+  logic [Depth-1:0] valid_q, last_q;
   logic [GroupW-1:0] group_q;  // channels of the next beat
   logic [Lanes*FieldW-1:0] affine_q;
 
-  assign advance = !valid_q[Stages-1] || m_axis_tready;
+  assign advance = !valid_q[Depth-1] || m_axis_tready;
   assign take = advance && s_axis_tvalid && s_axis_shortcut_tvalid;
   assign s_axis_tready = advance && s_axis_shortcut_tvalid;
   assign s_axis_shortcut_tready = advance && s_axis_tvalid;
-  assign m_axis_tvalid = valid_q[Stages-1];
-  assign m_axis_tlast = last_q[Stages-1];
+  assign m_axis_tvalid = valid_q[Depth-1];
+  assign m_axis_tlast = last_q[Depth-1];
 
   br_rom #(
     .Width(Lanes * FieldW),
@@ -77,12 +81,12 @@ module br_merge #(
   );
 
   always_ff @(posedge clk_i) begin
-    if (advance) last_q <= {last_q[Stages-2:0], s_axis_tlast};
+    if (advance) last_q <= {last_q[Depth-2:0], s_axis_tlast};
     if (!rst_ni) begin
       valid_q <= '0;
       group_q <= '0;
     end else begin
-      if (advance) valid_q <= {valid_q[Stages-2:0], take};
+      if (advance) valid_q <= {valid_q[Depth-2:0], take};
       if (take) group_q <= group_q == GroupW'(Groups - 1) ? '0 : group_q + 1'b1;
     end
   end
@@ -101,13 +105,38 @@ module br_merge #(
     assign bias = affine_q[l*FieldW+GWidth+:HWidth];
     assign sum  = SumW'(shortcut_q[Stages-2]) + SumW'(affine_sum_q >>> Shift);
 
-    br_saturate #(
-      .InWidth (SumW),
-      .OutWidth(OutWidth)
-    ) u_saturate (
-      .in_i (sum),
-      .out_o(out)
-    );
+    if (KWidth == 0) begin : gen_sum
+      br_saturate #(
+        .InWidth (SumW),
+        .OutWidth(OutWidth)
+      ) u_saturate (
+        .in_i (sum),
+        .out_o(out)
+      );
+    end else begin : gen_prelu
+      localparam int unsigned ActW = br_pkg::max2(SumW, 1 << KWidth) + 1;  // sum and any half
+      logic [KWidth-1:0] slope_q[Stages-1];  // k_c beside the sum
+      logic signed [ActW-1:0] sum_q, half, activated;
+
+      assign half = (ActW'(1) <<< slope_q[Stages-2]) >>> 1;
+      assign activated = sum_q < 0 ? (sum_q + half) >>> slope_q[Stages-2] : sum_q;
+
+      always_ff @(posedge clk_i) begin
+        if (advance) begin
+          sum_q      <= ActW'(sum);
+          slope_q[0] <= affine_q[l*FieldW+GWidth+HWidth+:KWidth];
+          for (int i = 1; i < Stages - 1; i++) slope_q[i] <= slope_q[i-1];
+        end
+      end
+
+      br_saturate #(
+        .InWidth (ActW),
+        .OutWidth(OutWidth)
+      ) u_saturate (
+        .in_i (activated),
+        .out_o(out)
+      );
+    end
 
     always_ff @(posedge clk_i) begin
       if (advance) begin

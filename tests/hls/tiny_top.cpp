@@ -114,6 +114,7 @@ struct merge1_config {
   static constexpr int HWidth = 12;
   static constexpr int Shift = 4;
   static constexpr int OutWidth = 12;
+  static constexpr int KWidth = 0;
 };
 
 struct merge1_slice_fork_config {
@@ -189,6 +190,7 @@ struct merge2_config {
   static constexpr int HWidth = 12;
   static constexpr int Shift = 5;
   static constexpr int OutWidth = 12;
+  static constexpr int KWidth = 0;
 };
 
 struct global_pool_config {

@@ -30,6 +30,7 @@ def naive(x: Array, op: AvgPool) -> Array:
 
 
 CASES = {
+    "rounding only": ((3, 4, 6), (1, 1), 5, 16, Fold(lanes=2)),
     "2x2": ((4, 6, 8), (2, 2), 10, 16, Fold(lanes=2)),
     "2x2, one channel a beat": ((4, 4, 3), (2, 2), 8, 16, Fold(lanes=1)),
     "one channel, one lane": ((6, 4, 1), (2, 2), 8, 16, Fold(lanes=1)),
@@ -60,6 +61,13 @@ def test_golden_equals_fractions_and_stays_in_the_inferred_range(
     out = op.infer(TensorType.full(4, 6, 3, DataType(16)))
     assert out.low <= y.min()
     assert y.max() <= out.high
+
+
+@pytest.mark.rtl
+def test_a_shortcut_is_pooled_to_its_own_grid() -> None:
+    stream = DataType(16, frac=9)
+    op = AvgPool((2, 2), 2, stream)
+    check_op(op, [TensorType.full(4, 4, 6, stream)], Fold(lanes=3), lambda x: naive(x, op))
 
 
 def test_a_tie_rounds_up() -> None:

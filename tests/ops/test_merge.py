@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
@@ -21,8 +22,10 @@ def naive(r: Array, dot: Array, op: Merge) -> Array:
     out = np.zeros(r.shape, int)
     for index in np.ndindex(*r.shape):
         c = index[-1]
-        t = floor(Fraction(int(op.gain[c]) * int(dot[index]) + int(op.bias[c]), 1 << op.shift))
-        out[index] = min(max(int(r[index]) + t, op.dtype.low), op.dtype.high)
+        u = int(r[index]) + floor(Fraction(int(op.gain[c]) * int(dot[index]) + int(op.bias[c]), 1 << op.shift))
+        if op.slope is not None and u < 0:
+            u = floor(Fraction(u, 1 << int(op.slope[c])) + Fraction(1, 2))
+        out[index] = min(max(u, op.dtype.low), op.dtype.high)
     return out
 
 
@@ -36,6 +39,10 @@ def layer(channels: int, width: int, shift: int, gain: int, seed: int = 2) -> Me
     )
 
 
+def prelu(op: Merge, slopes: list[int]) -> Merge:
+    return replace(op, slope=np.resize(np.array(slopes, np.int32), len(op.gain)))
+
+
 def types(shape: tuple[int, int, int], k: int, r: DataType) -> list[TensorType]:
     return [TensorType.full(*shape, r), TensorType(*shape, ranged(-k, k, 0), -k, k)]
 
@@ -46,6 +53,16 @@ CASES = {
     "one multiplier for 16 channels": ((4, 5, 16), 144, W16, layer(16, 16, 6, 2000), Fold(lanes=1)),
     "three lanes of six": ((3, 3, 6), 27, W16, layer(6, 16, 4, 300), Fold(lanes=3)),
     "unsaturated branch as shortcut": ((2, 3, 8), 72, W20, layer(8, 16, 8, 20000), Fold(lanes=4)),
+    "PReLU, every slope": ((3, 4, 8), 72, W16, prelu(layer(8, 16, 6, 900), list(range(8))), Fold(lanes=2)),
+    "PReLU, slopes 1 and 1/2": ((2, 3, 4), 36, W16, prelu(layer(4, 16, 4, 300), [0, 1]), Fold(lanes=1)),
+    "PReLU, narrow sums": ((2, 3, 2), 1, DataType(3, frac=6), prelu(layer(2, 3, 0, 1), [7, 3]), Fold(lanes=2)),
+    "PReLU, 8-bit stream saturates": (
+        (4, 4, 4),
+        36,
+        DataType(8, frac=6),
+        prelu(layer(4, 8, 2, 60), [2, 0, 1, 1]),
+        Fold(lanes=4),
+    ),
     "8-bit stream saturates": ((4, 4, 4), 36, DataType(8, frac=6), layer(4, 8, 2, 60), Fold(lanes=4)),
 }
 
@@ -57,9 +74,10 @@ def test_naive_golden_and_rtl_agree(case: str) -> None:
     check_op(op, types(shape, k, r), fold, lambda r, dot: naive(r, dot, op))
 
 
-@given(st.integers(0, 1 << 20), st.integers(0, 12), st.integers(8, 16))
-def test_golden_equals_fractions(seed: int, shift: int, width: int) -> None:
+@given(st.integers(0, 1 << 20), st.integers(0, 12), st.integers(8, 16), st.none() | st.lists(st.integers(0, 7)))
+def test_golden_equals_fractions(seed: int, shift: int, width: int, slopes: list[int] | None) -> None:
     op = layer(5, width, shift, 1500, seed)
+    op = prelu(op, slopes) if slopes else op
     rng = np.random.default_rng(seed)
     r = rng.integers(op.dtype.low, op.dtype.high + 1, (1, 2, 2, 5))
     dot = rng.integers(-4608, 4609, (1, 2, 2, 5))
@@ -81,6 +99,10 @@ def test_messages_name_the_limits() -> None:
         (
             lambda: layer(4, 16, 2, 9).infer(*types(shape, 36, DataType(16, frac=5))),
             "merge: shortcut has frac 5, stream 6",
+        ),
+        (
+            lambda: prelu(layer(4, 16, 2, 9), [8]).infer(*types(shape, 36, W16)),
+            "merge: slopes 2^-k have k from 8 to 8; 0..7",
         ),
         (lambda: layer(3, 16, 2, 9).infer(*types(shape, 36, W16)), "merge: 3 gains for 4 channels"),
     ]:

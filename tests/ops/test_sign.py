@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bireal_hw.errors import BirealError
 from bireal_hw.ir.op import Array, Fold
 from bireal_hw.ir.types import DataType, TensorType
 from bireal_hw.ops import Sign
@@ -19,6 +20,32 @@ def naive(x: Array) -> Array:
 @pytest.mark.parametrize(("shape", "width", "lanes"), [((1, 1, 1), 8, 1), ((3, 4, 6), 16, 3)])
 def test_naive_golden_and_rtl_agree(shape: tuple[int, int, int], width: int, lanes: int) -> None:
     check_op(Sign(), [TensorType.full(*shape, DataType(width))], Fold(lanes=lanes), naive)
+
+
+def thresholds(channels: int, width: int) -> Array:
+    """Both ends of the input's range and one beyond it, 0, and numbers between."""
+    edges = [-(1 << (width - 1)), (1 << (width - 1)) - 1, 1 << (width - 1), 0]
+    drawn = np.random.default_rng(3).integers(-20, 20, channels)
+    return np.array([*edges, *drawn])[:channels].astype(np.int32)
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize(("shape", "width", "lanes"), [((3, 4, 6), 8, 3), ((2, 3, 8), 12, 8), ((2, 5, 5), 6, 1)])
+def test_thresholds_agree(shape: tuple[int, int, int], width: int, lanes: int) -> None:
+    op = Sign(thresholds(shape[2], width))
+
+    def compare(x: Array) -> Array:
+        assert op.threshold is not None
+        return np.array([[1 if v >= t else -1 for v, t in zip(pixel, op.threshold, strict=True)]
+                         for pixel in x.reshape(-1, shape[2])]).reshape(x.shape)  # fmt: skip
+
+    check_op(op, [TensorType.full(*shape, DataType(width))], Fold(lanes=lanes), compare)
+
+
+def test_thresholds_count_is_named() -> None:
+    with pytest.raises(BirealError) as error:
+        Sign(np.zeros(3, np.int32)).infer(TensorType.full(2, 2, 4, DataType(8)))
+    assert str(error.value) == "sign: 3 thresholds for 4 channels"
 
 
 def test_zero_is_plus_one() -> None:

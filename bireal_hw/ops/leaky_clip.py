@@ -1,0 +1,76 @@
+"""Leaky clip: the stream itself inside -1..1, slope 0.1 outside; in front of a bottleneck network's blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bireal_hw.ir.encoding import half, signed_width
+from bireal_hw.ir.op import Array, Binding, Cost, Fold, Op, Port, require, with_beats
+from bireal_hw.ir.types import TensorType, ranged
+
+LATENCY = 3
+"""Pipeline stages: what lies inside and outside, product, sum."""
+
+
+@dataclass(frozen=True, eq=False)
+class LeakyClip(Op):
+    """y = c + ((gain*(x - c) + half) >> shift) with c = x clipped to -limit..limit.
+
+    Attributes:
+        limit: 1 on the grid of x, 0 or more.
+        gain: slope outside, times 2^shift; at most 16 bits signed, less than 2^shift.
+        shift: 1 or more.
+    """
+
+    kind: ClassVar[str] = "leaky_clip"
+    limit: int
+    gain: int
+    shift: int
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        (x,) = inputs
+        require(x.dtype.signed and not x.dtype.bipolar, f"leaky_clip: input is {x.dtype}; signed numbers are supported")
+        require(self.limit >= 0, f"leaky_clip: limit={self.limit} must be 0 or more")
+        require(
+            0 <= self.gain < min(1 << self.shift, 1 << 15),
+            f"leaky_clip: the slope {self.gain}/2^{self.shift} must be below 1, its gain below 2^15",
+        )
+        low, high = (int(end) for end in self.golden(np.array([x.low, x.high])))
+        return TensorType(*x.shape, ranged(low, high, x.dtype.frac), low, high)
+
+    def golden(self, *inputs: Array) -> Array:
+        x = inputs[0].astype(np.int64)
+        inside = np.clip(x, -self.limit, self.limit)
+        return (inside + ((self.gain * (x - inside) + half(self.shift)) >> self.shift)).astype(np.int32)
+
+    def summary(self) -> str:
+        return f"slope {self.gain}/2^{self.shift} outside -{self.limit}..{self.limit}"
+
+    def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
+        return Cost(inputs[0].beats(fold.lanes), latency=LATENCY)
+
+    def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
+        (x,) = inputs
+        return (Port("s_axis", fold.lanes, x.dtype),), Port("m_axis", fold.lanes, self.infer(x).dtype)
+
+    def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
+        (x,) = inputs
+        return Binding(
+            "br_leaky_clip",
+            {
+                "Lanes": fold.lanes,
+                "InWidth": x.dtype.width,
+                "Limit": self.limit,
+                "Gain": self.gain,
+                "GWidth": signed_width(0, self.gain),
+                "Shift": self.shift,
+                "OutWidth": self.infer(x).dtype.width,
+            },
+            *self.rtl_ports(fold, x),
+        )
+
+    def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
+        return with_beats(super().hls(fold, *inputs), inputs[0])

@@ -1,0 +1,62 @@
+"""Every network from PyTorch to the golden model: the same integers, and the layers that it should have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs torch: pip install 'bireal-hw[train]'")
+
+from bireal_hw import golden
+from bireal_hw.export.deploy import to_deploy
+from bireal_hw.export.qonnx import export_qonnx
+from bireal_hw.ir.graph import Graph, dumps, loads
+from bireal_hw.lowering import lower
+from bireal_hw.models.randomise import random_images
+from bireal_hw.ops import Merge, Sign
+from tests.export.samples import SPECS, network
+
+pytestmark = pytest.mark.torch
+
+LAYERS = {
+    # Stem, 47 binary convolutions with as many merges, 4 + 3 real shortcuts, the first convolution, classifier; pools:
+    # one in front of each real 1x1 convolution, 3 of a shortcut alone, the global one.
+    "bottleneck": {"sign": 47, "binary_conv": 47, "merge": 47, "real_conv": 10, "avg_pool": 12, "leaky_clip": 1},
+    "react": {"sign": 16, "binary_conv": 16, "merge": 16, "real_conv": 5, "avg_pool": 4},
+    "xnor": {"sign": 16, "binary_conv": 16, "merge": 8, "affine": 8, "real_conv": 5, "avg_pool": 4},
+    "plain": {"sign": 16, "binary_conv": 16, "affine": 16, "real_conv": 2, "avg_pool": 1},
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_golden_computes_the_logits_of_pytorch(name: str, tmp_path: Path) -> None:
+    spec = SPECS[name]
+    deploy = to_deploy(network(name), spec)
+    export_qonnx(deploy, spec, tmp_path / "model.onnx", [str(index) for index in range(spec.classes)])
+    graph = lower(tmp_path / "model.onnx")
+    assert Counter(node.op.kind for node in graph) == {"center": 1, **LAYERS[name]}
+    images = random_images(spec, 4, 17)
+    images[2], images[3] = 0, 255
+    logits = deploy(images.float()).double().numpy() * 2.0**deploy.frac
+    got = golden.run(graph, images.numpy().transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(got, logits)
+    assert graph.output.dtype.frac == deploy.frac
+    _has_its_constants(name, graph)
+    again = loads(dumps(graph))
+    assert again == graph
+    assert dumps(again) == dumps(graph)
+
+
+def _has_its_constants(name: str, graph: Graph) -> None:
+    merges = [node.op for node in graph if isinstance(node.op, Merge)]
+    signs = [node.op for node in graph if isinstance(node.op, Sign)]
+    react = name == "react"
+    assert all((merge.slope is not None) == react for merge in merges)
+    assert all((sign.threshold is not None) == react for sign in signs)
+    if react:
+        slopes = {int(k) for merge in merges if merge.slope is not None for k in merge.slope}
+        assert len(slopes) > 4
+        assert len({int(t) for sign in signs if sign.threshold is not None for t in sign.threshold}) > 20
