@@ -326,7 +326,7 @@ void bireal_top(hls::stream<pixel_beat>& s_axis, hls::stream<logit_beat>& m_axis
   BIREAL_WATCH(conv1_in0_width1, conv1_in0_width1_out)
   bireal::binary_conv<conv1_config>(conv1_in0_width1_out, conv1_out, conv1_weight, frames);
   BIREAL_WATCH(conv1, conv1_out)
-  // merge1: merge; 8x8x4 s12.6, 8x8x4 s7.0 -> 8x8x4 s12.6; 1 lane; 256 cycles
+  // merge1: merge r + ((G*dot + H) >> 4); 8x8x4 s12.6, 8x8x4 s7.0 -> 8x8x4 s12.6; 1 lane; 256 cycles
   bireal::width_converter<merge1_in1_width0_config>(conv1_out, merge1_in1_width0_out, frames);
   BIREAL_WATCH(merge1_in1_width0, merge1_in1_width0_out)
   bireal::merge<merge1_config>(stem_to_merge1_out, merge1_in1_width0_out, merge1_out, merge1_affine, frames);
@@ -348,7 +348,7 @@ void bireal_top(hls::stream<pixel_beat>& s_axis, hls::stream<logit_beat>& m_axis
   // down_conv: real_conv 1x1, stride 1, 4 -> 8 channels, K = 4; 4x4x4 s8.4 -> 4x4x8 s20.6; Pe 1, Simd 1; 512 cycles
   bireal::real_conv<down_conv_config>(down_out, down_conv_out, down_conv_weight, down_conv_scale, frames);
   BIREAL_WATCH(down_conv, down_conv_out)
-  // merge2: merge; 4x4x8 s20.6, 4x4x8 s7.0 -> 4x4x8 s12.6; 1 lane; 128 cycles
+  // merge2: merge r + ((G*dot + H) >> 5); 4x4x8 s20.6, 4x4x8 s7.0 -> 4x4x8 s12.6; 1 lane; 128 cycles
   bireal::merge<merge2_config>(down_conv_out, conv2_out, merge2_out, merge2_affine, frames);
   BIREAL_WATCH(merge2, merge2_out)
   // global_pool: avg_pool 4x4, sum >> 5; 4x4x8 s12.6 -> 1x1x8 s8.1; 1 lane; 128 cycles

@@ -207,7 +207,7 @@ module br_top (
       .m_axis_tlast(conv1_slice_tlast)
   );
 
-  // merge1: merge; 8x8x4 s12.6, 8x8x4 s7.0 -> 8x8x4 s12.6; 1 lane; 256 cycles
+  // merge1: merge r + ((G*dot + H) >> 4); 8x8x4 s12.6, 8x8x4 s7.0 -> 8x8x4 s12.6; 1 lane; 256 cycles
   wire [11:0] merge1_fifo_tdata;
   wire merge1_fifo_tlast;
   wire merge1_fifo_tvalid, merge1_fifo_tready;
@@ -508,7 +508,7 @@ module br_top (
       .m_axis_tlast(down_conv_slice_tlast)
   );
 
-  // merge2: merge; 4x4x8 s20.6, 4x4x8 s7.0 -> 4x4x8 s12.6; 1 lane; 128 cycles
+  // merge2: merge r + ((G*dot + H) >> 5); 4x4x8 s20.6, 4x4x8 s7.0 -> 4x4x8 s12.6; 1 lane; 128 cycles
   wire [19:0] merge2_fifo_tdata;
   wire merge2_fifo_tlast;
   wire merge2_fifo_tvalid, merge2_fifo_tready;
