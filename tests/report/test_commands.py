@@ -26,6 +26,7 @@ def states(*commands: str) -> dict[str, str]:
 
 @pytest.mark.rtl
 @pytest.mark.hls
+@pytest.mark.slow
 @pytest.mark.usefixtures("workdir")
 def test_simulations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")  # no vendor tool
