@@ -3,7 +3,7 @@
 Everything but the layout is left to hls4ml, whose own front end reads the file. Told to it are three facts that a QONNX
 file does not hold: that a pixel has 8 bits, how wide constants and sums must be for nothing to be rounded, and that a
 mean has more fraction bits than what it averages. `io_stream` gives every reader of a stream a copy of its own; with
-`io_parallel`, hls4ml 1.3.0 merges the stem's bias into the sign behind it and loses the shortcut that starts there.
+`io_parallel`, hls4ml 1.3.0 merges the stem's bias and rounding into the sign behind it, and the shortcut goes without.
 """
 
 from __future__ import annotations

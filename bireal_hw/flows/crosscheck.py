@@ -24,7 +24,8 @@ from bireal_hw.golden import run
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Array
 from bireal_hw.lowering import lower
-from bireal_hw.passes.folding import convolutions, fold
+from bireal_hw.passes.folding import Folding, convolutions, fold
+from bireal_hw.passes.folding_file import folding_text
 
 FOLDER = BUILD / "crosscheck"
 IMAGES = 64
@@ -62,13 +63,15 @@ def crosscheck(words: list[str], say: Say) -> dict[str, Any]:
             write(unpadded(seed=seed), path)
         graph = lower(path)
         refuse_padding(graph)
+        folding = fold(graph, TARGET_CYCLES)
+        (FOLDER / "folding.toml").write_text(folding_text(graph, folding))
         images = random_images(graph.input.shape, config.images or IMAGES, seed)
         report = {
             "network": str(file) if file else "built in",
             "images": len(images),
             "seed": seed,
             "hls4ml": _hls4ml(path, graph, images, say),
-            "finn_plus": _finn(graph if file else unpadded(integer=True, seed=seed), images, say),
+            "finn_plus": _finn(graph if file else unpadded(integer=True, seed=seed), images, folding, say),
         }
         write_json(FOLDER / "crosscheck.json", report)
     return report
@@ -103,14 +106,13 @@ def _hls4ml_padding() -> dict[str, Any]:
     return padding_effect(tool, FOLDER / "padded.onnx")
 
 
-def _finn(graph: Graph, images: Array, say: Say) -> dict[str, Any]:
+def _finn(graph: Graph, images: Array, folding: Folding, say: Say) -> dict[str, Any]:
     try:
         through_finn.python()
         finn_file.refuse_other_forms(graph)
     except BirealError as error:
         return {"skipped": str(error)}
     say(f"finn-plus: its builder up to the estimate reports, {len(images)} images")
-    folding = fold(graph, TARGET_CYCLES)
     part = boards.board(BOARD).part
     built = through_finn.build(graph, images, folding, FOLDER / "finn", part)
     cycles = [
