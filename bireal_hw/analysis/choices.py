@@ -2,13 +2,15 @@
 
 Only convolutions choose (Pe, Simd). Every other layer follows one of them, its owner: a merge the convolution whose
 sums it takes, the rest the layer in front. What stands between two layers (width converters, the shortcut's FIFO)
-depends on the lanes on both sides, so on two owners at most.
+depends on the lanes on both sides, the FIFO on the fold of the merge's convolution too; so on two owners at most.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from bireal_hw.analysis.cost import Parameters, total
 from bireal_hw.ir.graph import INPUT, Graph, Node
@@ -30,13 +32,14 @@ class Choice:
         fold: of the convolution.
         cycles: of the slowest of these layers.
         resources: of all of them, with what stands behind each.
-        lanes: of every stream they give and every port they have, by tensor, or by (node, input index).
+        lanes: of every stream they give, by tensor; and what stands in front of their ports depends on, by (node, input
+            index): (lanes, fold), where fold is that of a merge's convolution, or the same for all.
     """
 
     fold: Fold
     cycles: int
     resources: Resources
-    lanes: dict[str | tuple[str, int], int]
+    lanes: dict[str | tuple[str, int], Any]
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Choices:
     """The choices in a graph."""
 
     graph: Graph
-    _joints: dict[tuple[str, int, int, int], tuple[int, Resources]] = field(default_factory=dict)
+    _joints: dict[tuple[str, int, int, tuple[int, Fold]], tuple[int, Resources]] = field(default_factory=dict)
 
     @cached_property
     def owners(self) -> dict[str, str]:
@@ -81,6 +84,11 @@ class Choices:
             for index, source in enumerate(node.inputs)
         ]
         return [link for link in found if link.source != link.sink]
+
+    @cached_property
+    def _readers(self) -> Counter[str]:
+        """How often every tensor is read."""
+        return Counter(source for node in self.graph for source in node.inputs)
 
     @cached_property
     def _bindings(self) -> dict[str, Binding]:
@@ -108,7 +116,7 @@ class Choices:
         }
 
     def _choice(self, owner: str, fold: Fold) -> Choice:
-        lanes: dict[str | tuple[str, int], int] = {INPUT: self.graph.input.channels} if owner == FIXED else {}
+        lanes: dict[str | tuple[str, int], Any] = {INPUT: self.graph.input.channels} if owner == FIXED else {}
         cycles, parts = 0, []
         if owner == FIXED:
             parts += self._fork(INPUT, Port("", self.graph.input.channels, self.graph.input.dtype))
@@ -116,24 +124,24 @@ class Choices:
             if self.owners[node.name] != owner:
                 continue
             own = self._fold(node, owner, fold, lanes)
-            types, out = self.graph.inputs_of(node), self.graph.types[node.name]
+            types = self.graph.inputs_of(node)
             inputs, output = node.op.rtl_ports(own, *types)
             cycles = max(cycles, node.op.cost(own, *types).cycles)
             lanes[node.name] = output.lanes
             for index, (source, port) in enumerate(zip(node.inputs, inputs, strict=True)):
-                lanes[node.name, index] = port.lanes
+                lanes[node.name, index] = port.lanes, fold if isinstance(node.op, Merge) and index == 0 else Fold()
                 if source in lanes:
-                    slowest, between = self._joint(node, index, lanes[source], port.lanes)
+                    slowest, between = self._joint(node, index, lanes[source], *lanes[node.name, index])
                     cycles, parts = max(cycles, slowest), parts + between
             binding = self._bindings[node.name]
             parameters = _refolded(binding.parameters, own, output.lanes)
             parts.append((binding.module, parameters))
             refolded = Binding(binding.module, parameters, inputs, output)
-            parts += [(part.module, part.parameters) for _, part in tail(node, refolded, out)]
+            parts += [(part.module, part.parameters) for _, part in tail(self.graph, node, refolded)]
             parts += self._fork(node.name, output)
         return Choice(fold, cycles, total(parts), lanes)
 
-    def _fold(self, node: Node, owner: str, fold: Fold, lanes: dict[str | tuple[str, int], int]) -> Fold:
+    def _fold(self, node: Node, owner: str, fold: Fold, lanes: dict[str | tuple[str, int], Any]) -> Fold:
         if node.name == owner:
             return fold
         if isinstance(node.op, Merge):
@@ -143,21 +151,23 @@ class Choices:
         return Fold(lanes=lanes[node.inputs[0]])
 
     def _fork(self, tensor: str, stream: Port) -> list[tuple[str, Parameters]]:
-        readers = len(self.graph.consumers(tensor))
+        readers = self._readers[tensor]
         return [("br_fork", fork(stream, readers).parameters)] if readers > 1 else []
 
-    def _joint(self, node: Node, index: int, source: int, sink: int) -> tuple[int, list[tuple[str, Parameters]]]:
+    def _joint(
+        self, node: Node, index: int, source: int, sink: int, fold: Fold
+    ) -> tuple[int, list[tuple[str, Parameters]]]:
         """Cycles and instances between a stream of so many lanes and an input."""
         tensor = self.graph.types[node.inputs[index]]
-        parts: list[Part] = joint(self.graph, node, index, Port("", source, tensor.dtype), sink)
+        parts: list[Part] = joint(self.graph, node, index, Port("", source, tensor.dtype), sink, fold)
         slowest = max((converter_cycles(part, tensor) for _, part in parts if part.module == CONVERTER), default=0)
         return slowest, [(part.module, part.parameters) for _, part in parts]
 
-    def between(self, link: Link, source: int, sink: int) -> tuple[int, Resources]:
-        """Cycles and resources of a link between a stream of `source` lanes and a port of `sink` lanes."""
+    def between(self, link: Link, source: int, sink: tuple[int, Fold]) -> tuple[int, Resources]:
+        """Cycles and resources of a link between a stream of `source` lanes and a port: its `Choice.lanes`."""
         key = link.node.name, link.index, source, sink
         if key not in self._joints:
-            slowest, parts = self._joint(link.node, link.index, source, sink)
+            slowest, parts = self._joint(link.node, link.index, source, *sink)
             self._joints[key] = slowest, total(parts)
         return self._joints[key]
 
@@ -173,8 +183,8 @@ class Choices:
             cycles, used = max(cycles, slowest), used + more
         return cycles, used
 
-    def sides(self, link: Link, chosen: dict[str, Choice]) -> tuple[int, int]:
-        """Lanes on both sides of a link."""
+    def sides(self, link: Link, chosen: dict[str, Choice]) -> tuple[int, tuple[int, Fold]]:
+        """Both sides of a link, as `between` takes them."""
         return (
             chosen[link.source].lanes[link.node.inputs[link.index]],
             chosen[link.sink].lanes[link.node.name, link.index],

@@ -174,9 +174,9 @@ class _Program:
                     self.model.add(both >= sum(first) + sum(second) - 1)
                     self._spend(both, amount)
 
-    def _by_lanes(self, owner: str, key: str | tuple[str, int]) -> dict[int, list[Any]]:
+    def _by_lanes(self, owner: str, key: str | tuple[str, int]) -> dict[Any, list[Any]]:
         """Literals of an owner's choices by the lanes that they give a stream or a port."""
-        found: dict[int, list[Any]] = {}
+        found: dict[Any, list[Any]] = {}
         for literal, choice in self.options[owner]:
             found.setdefault(choice.lanes[key], []).append(literal)
         return found

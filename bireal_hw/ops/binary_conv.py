@@ -77,10 +77,14 @@ class BinaryConv(Op):
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
         out = self.infer(x)
-        kernel, chunks = self.weights.shape[1], self.k // fold.simd
+        chunks = self.k // fold.simd
         cycles = max(x.beats(fold.simd), out.beats(fold.pe) * chunks)
-        needed = min(x.height * x.width, (kernel - 1 - self.pad) * x.width + kernel - self.pad)  # pixels
-        return Cost(cycles, latency=needed * (x.channels // fold.simd) + chunks + LATENCY)
+        return Cost(cycles, latency=self.lead(x) * (x.channels // fold.simd) + chunks + LATENCY)
+
+    def lead(self, x: TensorType) -> int:
+        """Pixels that are stored before the first window is read."""
+        kernel = self.weights.shape[1]
+        return min(x.pixels, (kernel - 1 - self.pad) * x.width + kernel - self.pad)
 
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
         require_divides(self.kind, "pe", fold.pe, "out_channels", self.weights.shape[0])

@@ -2,12 +2,9 @@
 
 Between two layers stand, in this order: a register slice behind every layer that computes (it cuts the timing paths),
 or a FIFO behind a pool, whose rows come in bursts; a fork where a tensor is read twice; a FIFO on the shortcut of every
-block; width converters where the lanes differ. Both hardware backends read the result; it holds every parameter and
-every memory word, and no text of either language.
-
-Why it cannot deadlock: the graph has no cycle, so only a fork whose branches meet again in a merge can block. Its
-direct branch is a FIFO that holds every beat which the other branch takes in before it gives its first one for the same
-pixel (`shortcut_beats`), so the fork never waits for the merge while the merge waits for the fork.
+identity block; width converters where the lanes differ. Both hardware backends read the result; it holds every
+parameter and every memory word, and no text of either language. How deep the FIFOs are and why nothing can deadlock:
+docs/dataflow.md.
 """
 
 from __future__ import annotations
@@ -16,9 +13,10 @@ import math
 from dataclasses import dataclass
 
 from bireal_hw.ir.graph import INPUT, Graph, Node
-from bireal_hw.ir.op import Binding, Cost, Port
+from bireal_hw.ir.op import Binding, Cost, Fold, Port
 from bireal_hw.ir.types import DataType, TensorType
-from bireal_hw.ops import AvgPool, BinaryConv, MaxPool, Merge
+from bireal_hw.ops import AvgPool, BinaryConv, MaxPool, Merge, RealConv
+from bireal_hw.ops.binary_conv import LATENCY
 from bireal_hw.passes.folding import Folding
 
 
@@ -127,14 +125,16 @@ class _Elaboration:
         ]
         self.costs[node.name] = node.op.cost(fold, *types)
         output = self._place(node.name, node.name, binding, inputs)
-        for name, behind in tail(node, binding, self.graph.types[node.name]):
+        for name, behind in tail(self.graph, node, binding):
             output = self._place(name, node.name, behind, [output])
         return output
 
     def _join(self, stream: Stream, node: Node, index: int, port: Port) -> Stream:
         """Place what stands in front of one input of a layer."""
         tensor = self.graph.types[node.inputs[index]]
-        for name, binding in joint(self.graph, node, index, Port("", stream.lanes, stream.dtype), port.lanes):
+        source = Port("", stream.lanes, stream.dtype)
+        fold = self.folding[node.inputs[1]] if isinstance(node.op, Merge) else Fold()
+        for name, binding in joint(self.graph, node, index, source, port.lanes, fold):
             if binding.module == CONVERTER:
                 self.costs[name] = Cost(converter_cycles(binding, tensor), latency=0)
             stream = self._place(name, node.name, binding, [stream])
@@ -164,9 +164,9 @@ Part = tuple[str, Binding]
 """Name and binding of an instance between two layers."""
 
 
-def tail(node: Node, binding: Binding, out: TensorType) -> list[Part]:
+def tail(graph: Graph, node: Node, binding: Binding) -> list[Part]:
     """Return what stands behind a layer: a FIFO or a register slice, or nothing."""
-    beats = burst_beats(node, out, binding.output.lanes)
+    beats = burst_beats(graph, node, binding.output.lanes)
     if beats:
         return [(f"{node.name}_fifo", _pipe("br_fifo", binding.output, {"Depth": beats}))]
     if binding.module in SLICED:
@@ -174,7 +174,7 @@ def tail(node: Node, binding: Binding, out: TensorType) -> list[Part]:
     return []
 
 
-def joint(graph: Graph, node: Node, index: int, source: Port, wanted: int) -> list[Part]:
+def joint(graph: Graph, node: Node, index: int, source: Port, wanted: int, fold: Fold) -> list[Part]:
     """Return what stands between a stream and one input of a layer: the FIFO of a shortcut, width converters.
 
     Args:
@@ -183,11 +183,13 @@ def joint(graph: Graph, node: Node, index: int, source: Port, wanted: int) -> li
         index: of its input.
         source: lanes and format of the stream.
         wanted: lanes of the layer's port.
+        fold: of the convolution whose sums a merge takes; without meaning for other layers.
     """
     parts: list[Part] = []
     if isinstance(node.op, Merge) and index == 0:
-        depth = shortcut_beats(graph, node, source.lanes)
-        parts.append((f"{node.name}_fifo", _pipe("br_fifo", source, {"Depth": depth})))
+        depth = shortcut_beats(graph, node, source.lanes, wanted, fold)
+        if depth:
+            parts.append((f"{node.name}_fifo", _pipe("br_fifo", source, {"Depth": depth})))
     lanes = source.lanes
     for step, after in enumerate((math.gcd(source.lanes, wanted), wanted)):
         if after != lanes:
@@ -215,35 +217,49 @@ def _pipe(module: str, stream: Port, parameters: dict[str, int]) -> Binding:
     return Binding(module, {"Width": stream.width, **parameters}, (source,), sink)
 
 
-def burst_beats(node: Node, out: TensorType, lanes: int) -> int:
-    """Depth of the FIFO behind a pool, 0 behind any other layer.
+def burst_beats(graph: Graph, node: Node, lanes: int) -> int:
+    """Depth of the FIFO behind a pool, 0 behind any other layer or where a register slice holds enough.
 
-    A 2x2 pool gives a whole row while it reads every second row, and nothing in between; a layer that takes pixels
-    evenly has taken half of the row by its end. The other half waits here instead of holding up what lies before.
+    A pool of stride 2 gives a row while it reads every second row, and nothing in between; its reader takes pixels
+    evenly and has taken half of the row by its end. The other half waits here, less what the reader holds itself: a 1x1
+    convolution three pixels.
     """
-    if isinstance(node.op, MaxPool) or (isinstance(node.op, AvgPool) and out.pixels > 1):
-        return ((out.width + 1) // 2 + 2) * (out.channels // lanes)
-    return 0
+    out = graph.types[node.name]
+    if not isinstance(node.op, AvgPool | MaxPool) or out.pixels == 1:
+        return 0
+    readers = [reader.op for reader, _ in graph.consumers(node.name)]
+    held = WINDOW_PIXELS if all(isinstance(op, RealConv) for op in readers) else 0
+    pixels = (out.width + 1) // 2 + 1 - held
+    return pixels * (out.channels // lanes) + SPARE if pixels > 0 else 0
 
 
-def shortcut_beats(graph: Graph, merge: Node, lanes: int) -> int:
-    """Depth of the FIFO in front of a merge's shortcut input.
+def shortcut_beats(graph: Graph, merge: Node, lanes: int, wanted: int, fold: Fold) -> int:
+    """Depth of the FIFO in front of a merge's shortcut input, 0 where none is needed.
 
-    The convolution of a block gives its first sums for pixel i when its window buffer holds pixel i + pad*Width + pad,
-    and its pipeline holds a few pixels more. So the identity shortcut runs ahead by that many pixels. A strided
-    convolution reads while `stride` further rows are written, by which the pooled shortcut runs ahead one output row,
-    and half of one more since those rows are produced in the second half of that time.
+    The convolution of an identity block starts with pixel i when its buffer holds all pixels of that window, so the
+    shortcut runs ahead of the merge by as many; and by what arrives until the first sums of the window are there.
+    With stride 2 the pooled shortcut has its pixel i when the convolution has all of window i: nothing waits here.
+
+    Args:
+        graph: the network.
+        merge: the layer.
+        lanes: of the shortcut's stream.
+        wanted: lanes of the merge.
+        fold: of the convolution.
     """
-    nodes = {node.name: node for node in graph}
-    conv = nodes[merge.inputs[1]]
+    conv = next(node for node in graph if node.name == merge.inputs[1])
     assert isinstance(conv.op, BinaryConv)
-    out = graph.types[merge.inputs[0]]
-    if conv.op.stride == 1:
-        pixels = conv.op.pad * (out.width + 1) + IN_FLIGHT
-    else:
-        pixels = out.width + (out.width + 1) // 2 + IN_FLIGHT
-    return min(pixels, out.pixels + IN_FLIGHT) * (out.channels // lanes)
+    if conv.op.stride > 1:
+        return 0
+    (x,), out = graph.inputs_of(conv), graph.types[conv.name]
+    beats = out.channels // lanes
+    converters = (max(1, lanes // fold.simd) if lanes != fold.simd else 0) + (fold.pe != wanted)
+    first_sums = conv.op.k // fold.simd + 1 + LATENCY + 1 + converters  # store, compute, slice
+    arriving = math.ceil(first_sums * beats * out.pixels / conv.op.cost(fold, x).cycles)
+    return conv.op.lead(x) * beats + arriving
 
 
-IN_FLIGHT = 6
-"""Pixels between the fork and the merge beyond the window: window under way, sums, converters, slices."""
+WINDOW_PIXELS = 3
+"""Pixels that the buffer of a 1x1 convolution holds, the one under way included."""
+SPARE = 4
+"""Beats beyond the pixels of a burst: those between a pool and its reader are not in step."""

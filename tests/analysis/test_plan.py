@@ -80,7 +80,7 @@ def test_a_network_too_large_says_what_fits() -> None:
 
 
 def test_weights_too_large_for_a_board_are_counted() -> None:
-    graph, board = tiny(8, 8, base=128), pynq(bram36=12)
+    graph, board = tiny(8, 8, base=128), pynq(bram36=4)
     smallest = Solver(Choices(graph), board).smallest()
     memories = [one.binding.memories.values() for one in elaborate(graph, smallest.folding).instances]
     weights = sum(map_memory(len(rom.words), rom.width, False).bram36 for some in memories for rom in some)
@@ -89,7 +89,7 @@ def test_weights_too_large_for_a_board_are_counted() -> None:
         plan(graph, board, 100, None, None)
     assert str(error.value).startswith(
         f"tiny at 8x8 does not fit pynq-z2 at any speed: its smallest folding takes BRAM36 "
-        f"{planning.number(smallest.predicted.bram36)} of 12 ({planning.number(weights)} of them for weights); "
+        f"{planning.number(smallest.predicted.bram36)} of 4 ({planning.number(weights)} of them for weights); "
         f"what fits: board=pynq-z1, "
     )
 

@@ -176,7 +176,7 @@ def test_project_json_describes_the_project(tmp_path: Path) -> None:
     folder = project(tiny(), tmp_path / "hls")
     record = json.loads((folder / "project.json").read_text())
     assert record["cycles_per_frame"] == 1152
-    assert record["streams"]["stem_to_merge1_out"] == {"width": 12, "depth": 60}
+    assert record["streams"]["stem_to_merge1_out"] == {"width": 12, "depth": 44}
     for kernel in record["kernels"]:
         for name in kernel["memories"]:
             assert (folder / "weights" / f"{name}.hpp").is_file()

@@ -274,7 +274,7 @@ void bireal_top(hls::stream<pixel_beat>& s_axis, hls::stream<logit_beat>& m_axis
   hls::stream<ap_uint<12>> stem_to_sign1_out("stem_to_sign1_out");
   BIREAL_HLS(STREAM variable=stem_to_sign1_out depth=2)
   hls::stream<ap_uint<12>> stem_to_merge1_out("stem_to_merge1_out");
-  BIREAL_HLS(STREAM variable=stem_to_merge1_out depth=60)
+  BIREAL_HLS(STREAM variable=stem_to_merge1_out depth=44)
   hls::stream<ap_uint<1>> sign1_out("sign1_out");
   BIREAL_HLS(STREAM variable=sign1_out depth=2)
   hls::stream<ap_uint<4>> conv1_in0_width1_out("conv1_in0_width1_out");
@@ -296,9 +296,9 @@ void bireal_top(hls::stream<pixel_beat>& s_axis, hls::stream<logit_beat>& m_axis
   hls::stream<ap_uint<7>> conv2_out("conv2_out");
   BIREAL_HLS(STREAM variable=conv2_out depth=2)
   hls::stream<ap_uint<8>> down_out("down_out");
-  BIREAL_HLS(STREAM variable=down_out depth=16)
+  BIREAL_HLS(STREAM variable=down_out depth=2)
   hls::stream<ap_uint<20>> down_conv_out("down_conv_out");
-  BIREAL_HLS(STREAM variable=down_conv_out depth=96)
+  BIREAL_HLS(STREAM variable=down_conv_out depth=2)
   hls::stream<ap_uint<12>> merge2_out("merge2_out");
   BIREAL_HLS(STREAM variable=merge2_out depth=2)
   hls::stream<ap_uint<8>> global_pool_out("global_pool_out");

@@ -42,7 +42,7 @@ def test_every_merge_has_a_fifo_that_holds_the_window_s_lead() -> None:
         for instance in flow.instances
         if instance.name.startswith("merge") and instance.binding.module == "br_fifo"
     }
-    assert set(depth) == {"merge1_fifo", "merge2_fifo"}
+    assert set(depth) == {"merge1_fifo"}  # merge2 adds a pooled shortcut
     beats, lanes = depth["merge1_fifo"]
     assert beats >= (8 + 2) * 8 // lanes  # a 3x3 window needs pixel i + Width + 1 before it gives sum i
 

@@ -213,7 +213,7 @@ module br_top (
   wire merge1_fifo_tvalid, merge1_fifo_tready;
   br_fifo #(
       .Width(12),
-      .Depth(60)
+      .Depth(44)
   ) u_merge1_fifo (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
@@ -433,25 +433,22 @@ module br_top (
       .m_axis_tlast(down_tlast)
   );
 
-  wire [7:0] down_fifo_tdata;
-  wire down_fifo_tlast;
-  wire down_fifo_tvalid, down_fifo_tready;
-  br_fifo #(
-      .Width(8),
-      .Depth(16)
-  ) u_down_fifo (
+  wire [7:0] down_slice_tdata;
+  wire down_slice_tlast;
+  wire down_slice_tvalid, down_slice_tready;
+  br_reg_slice #(
+      .Width(8)
+  ) u_down_slice (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
       .s_axis_tdata(down_tdata),
       .s_axis_tvalid(down_tvalid),
       .s_axis_tready(down_tready),
       .s_axis_tlast(down_tlast),
-      .m_axis_tdata(down_fifo_tdata),
-      .m_axis_tvalid(down_fifo_tvalid),
-      .m_axis_tready(down_fifo_tready),
-      .m_axis_tlast(down_fifo_tlast),
-      .usage_o(),
-      .max_fill_o()
+      .m_axis_tdata(down_slice_tdata),
+      .m_axis_tvalid(down_slice_tvalid),
+      .m_axis_tready(down_slice_tready),
+      .m_axis_tlast(down_slice_tlast)
   );
 
   // down_conv: real_conv 1x1, stride 1, 4 -> 8 channels, K = 4; 4x4x4 s8.4 -> 4x4x8 s20.6; Pe 1, Simd 1; 512 cycles
@@ -480,10 +477,10 @@ module br_top (
   ) u_down_conv (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
-      .s_axis_tdata(down_fifo_tdata),
-      .s_axis_tvalid(down_fifo_tvalid),
-      .s_axis_tready(down_fifo_tready),
-      .s_axis_tlast(down_fifo_tlast),
+      .s_axis_tdata(down_slice_tdata),
+      .s_axis_tvalid(down_slice_tvalid),
+      .s_axis_tready(down_slice_tready),
+      .s_axis_tlast(down_slice_tlast),
       .m_axis_tdata(down_conv_tdata),
       .m_axis_tvalid(down_conv_tvalid),
       .m_axis_tready(down_conv_tready),
@@ -509,27 +506,6 @@ module br_top (
   );
 
   // merge2: merge r + ((G*dot + H) >> 5); 4x4x8 s20.6, 4x4x8 s7.0 -> 4x4x8 s12.6; 1 lane; 128 cycles
-  wire [19:0] merge2_fifo_tdata;
-  wire merge2_fifo_tlast;
-  wire merge2_fifo_tvalid, merge2_fifo_tready;
-  br_fifo #(
-      .Width(20),
-      .Depth(96)
-  ) u_merge2_fifo (
-      .clk_i(clk_i),
-      .rst_ni(rst_ni),
-      .s_axis_tdata(down_conv_slice_tdata),
-      .s_axis_tvalid(down_conv_slice_tvalid),
-      .s_axis_tready(down_conv_slice_tready),
-      .s_axis_tlast(down_conv_slice_tlast),
-      .m_axis_tdata(merge2_fifo_tdata),
-      .m_axis_tvalid(merge2_fifo_tvalid),
-      .m_axis_tready(merge2_fifo_tready),
-      .m_axis_tlast(merge2_fifo_tlast),
-      .usage_o(),
-      .max_fill_o()
-  );
-
   wire [11:0] merge2_tdata;
   wire merge2_tlast;
   wire merge2_tvalid, merge2_tready;
@@ -546,10 +522,10 @@ module br_top (
   ) u_merge2 (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
-      .s_axis_shortcut_tdata(merge2_fifo_tdata),
-      .s_axis_shortcut_tvalid(merge2_fifo_tvalid),
-      .s_axis_shortcut_tready(merge2_fifo_tready),
-      .s_axis_shortcut_tlast(merge2_fifo_tlast),
+      .s_axis_shortcut_tdata(down_conv_slice_tdata),
+      .s_axis_shortcut_tvalid(down_conv_slice_tvalid),
+      .s_axis_shortcut_tready(down_conv_slice_tready),
+      .s_axis_shortcut_tlast(down_conv_slice_tlast),
       .s_axis_tdata(conv2_slice_tdata),
       .s_axis_tvalid(conv2_slice_tvalid),
       .s_axis_tready(conv2_slice_tready),
