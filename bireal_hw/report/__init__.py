@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 
 import jinja2
 from markupsafe import Markup
@@ -161,6 +162,12 @@ class Page:
 
 def render(page: Page) -> str:
     """Write the page as HTML; every text of the run is escaped, the same page gives the same bytes."""
+    picture = Markup(page.picture)  # the one text that is markup already, its own names escaped
+    return _template().render(page=page, picture=picture, NAMES=NAMES, version=__version__)
+
+
+@cache
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bireal_hw.report", "."),
         autoescape=True,
@@ -170,8 +177,7 @@ def render(page: Page) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"amount": amount, "percent": percent}
-    template = environment.get_template("page.html.j2")
-    return template.render(page=page, picture=Markup(page.picture), State=State, NAMES=NAMES, version=__version__)
+    return environment.get_template("page.html.j2")
 
 
 def amount(value: float) -> str:
