@@ -1,9 +1,11 @@
-"""The C++ of a run for Vitis HLS: written, run by g++, and synthesised where the tool is installed."""
+"""The C++ of a run for Vitis HLS: written, run by g++, and taken to IP and bitstream where the tools are installed."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
 
 from bireal_hw import boards
 from bireal_hw.errors import BirealError
@@ -24,10 +26,10 @@ IMAGES = 256
 
 
 def write_cpp(build: Build, folder: Path, graph: Graph, folding: Folding) -> dict[str, str]:
-    """Leave the project and hls.json: the comparison with the golden model, and what C synthesis found.
+    """Leave the project and hls.json: the comparison with the golden model, and what the vendor's tools found.
 
     Raises:
-        BirealError: the tool does not build for the board, or as `simulate_network` and `synthesise` do.
+        BirealError: the tools do not build for the board, or as `simulate_network` does.
     """
     board, clock = build.board, build.config.clock or build.board.clock_mhz
     if board.flow != "vivado":
@@ -37,10 +39,12 @@ def write_cpp(build: Build, folder: Path, graph: Graph, folding: Folding) -> dic
     images, origin = images_for(build.values, graph, count or IMAGES, or_fewer=count is None)
     project = folder / board.name / "hls"
     project.parent.mkdir()
-    generate(graph, folding, project, board.part, clock)
-    result = simulate_network(graph, folding, project, images, BUILD / "sim", dump=project.parent / "hls_mismatch")
-    if not result["mismatches"]:
-        result["synthesis"] = synthesise(project, build.path / board.name / "hls")
+    generate(graph, folding, project, board.part, clock, board.name)
+    with Console(stderr=True).status("C simulation") as status:
+        result = simulate_network(graph, folding, project, images, BUILD / "sim", dump=project.parent / "hls_mismatch")
+        if not result["mismatches"]:
+            cosim = bool(build.config.cosim)
+            result |= synthesise(project, build.path / board.name / "hls", cosim, status.update)
     about = {"board": board.name, "part": board.part, "clock_mhz": clock, "images_from": origin}
     untrained = bool(graph.info.get("untrained", build.marks["untrained"]))
     write_json(project.parent / "hls.json", about | build.marks | {"untrained": untrained} | result)
@@ -52,12 +56,51 @@ def write_cpp(build: Build, folder: Path, graph: Graph, folding: Folding) -> dic
     }
 
 
+STAGES = {"synthesis": "C synthesis with IP export", "cosimulation": "co-simulation", "bitstream": "bitstream"}
+"""What the vendor's tools do, by the keys of hls.json."""
+
+
 def synthesis(report: dict[str, Any]) -> str:
-    """Say in one line what C synthesis found, or that it was left out and how to do it later, from hls.json."""
-    found = report["synthesis"]
-    if "skipped" in found:
-        return f"C synthesis skipped: {found['skipped']}; to run it later: {found['command']}"
-    used = ", ".join(
-        f"{key} {value['used']:,} of {value['available']:,}" for key, value in found.items() if isinstance(value, dict)
-    )
-    return f"C synthesis by {found['tool']}: {used}; clock {found['estimated_clock_ns']} of {found['clock_ns']} ns"
+    """Say what the vendor's tools found, from hls.json: a line for what was done, a line for what was left out.
+
+    Raises:
+        BirealError: a tool failed, or the design does not meet its clock.
+    """
+    stages = {stage: report[stage] for stage in STAGES if stage in report}
+    for stage, found in stages.items():
+        if "failed" in found:
+            raise BirealError(f"{STAGES[stage]} by {found['tool']}: {found['failed']} (log: {found['log']})")
+    left_out: dict[str, list[str]] = {}
+    lines = []
+    for stage, found in stages.items():
+        if "skipped" in found:
+            later = f"; to run it later: {found['command']}" if "command" in found else ""
+            left_out.setdefault(found["skipped"] + later, []).append(STAGES[stage])
+        else:
+            lines.append(f"{STAGES[stage]} by {found['tool']}: {_results(found)}")
+    lines += [f"{' and '.join(what)} skipped: {why}" for why, what in left_out.items()]
+    slack = min(report["bitstream"].get(f"{edge}_slack_ns", 0) for edge in ("setup", "hold"))
+    if slack < 0:
+        where = f"{report['bitstream']['clock_mhz']:g} MHz"
+        raise BirealError(f"timing is not met at {where}: the worst slack is {slack} ns; ask for less with clock=")
+    return "\n".join(lines)
+
+
+def _results(found: dict[str, Any]) -> str:
+    """The figures of one stage."""
+    words = [
+        f"{key} {value['used']:,} of {value['available']:,}"
+        for key, value in found.items()
+        if isinstance(value, dict) and "used" in value
+    ]
+    if "estimated_clock_ns" in found:
+        words.append(f"clock {found['estimated_clock_ns']} of {found['clock_ns']} ns")
+    if "loops" in found:
+        slower = f"all but {', '.join(found['slower_loops'])}" if found["slower_loops"] else "all"
+        words.append(f"{found['loops']} loops, {slower} with an initiation interval of 1")
+    if "passed" in found:
+        cycles = found["latency_cycles"]
+        words.append("the same logits" + (f" after {cycles:,} cycles" if cycles is not None else ""))
+    if "setup_slack_ns" in found:
+        words.append(f"slack {found['setup_slack_ns']} ns at {found['clock_mhz']:g} MHz; {found['files'][0]}")
+    return ", ".join(words)

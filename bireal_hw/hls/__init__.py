@@ -20,6 +20,7 @@ import jinja2
 from bireal_hw import __version__
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
+from bireal_hw.hls.overlay import overlay
 from bireal_hw.hls.tables import table, table_name
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Binding, Memory
@@ -33,6 +34,13 @@ WEIGHTS = "weights"
 VECTORS = "vectors"
 """Folder of the test bench's images and logits."""
 SCRIPT = "run_hls.tcl"
+VITIS = "vitis/solution"
+"""Where that script leaves the files of Vitis HLS."""
+BLOCK_DESIGN = "run_vivado.tcl"
+UTILISATION, TIMING = "utilisation.rpt", "timing.rpt"
+"""Reports that it leaves."""
+OVERLAY = "overlay"
+"""Folder of what the board needs: bitstream, its description, driver."""
 STREAM_DEPTH = 2
 """Depth of a stream between two kernels: what a register slice holds."""
 LUT_WORDS = 64
@@ -195,12 +203,15 @@ def network_hash(made: Design) -> str:
     return digest.hexdigest()[:16]
 
 
-def generate(graph: Graph, folding: Folding, out_dir: Path, part: str, clock_mhz: float) -> Design:
+def generate(
+    graph: Graph, folding: Folding, out_dir: Path, part: str, clock_mhz: float, board: str | None = None
+) -> Design:
     """Write the project of a network into a folder that appears whole or not at all.
 
     Leaves `top.hpp`, `top.cpp`, `weights/*.hpp`, `include/bireal/*.hpp` (the library), `tb.cpp`, `run_hls.tcl`,
-    `README.md` and `project.json` (network hash, part, clock, kernels with parameters, streams with depths). The test
-    bench's images and logits come with `simulate_network`.
+    `README.md` and `project.json` (network hash, board, part, clock, kernels with parameters, streams with depths); for
+    a board that a block design is written for, `run_vivado.tcl` and `overlay/driver.py`. The test bench's images and
+    logits come with `simulate_network`.
 
     Args:
         graph: the network.
@@ -208,6 +219,7 @@ def generate(graph: Graph, folding: Folding, out_dir: Path, part: str, clock_mhz
         out_dir: replaced if it exists.
         part: device, package and speed grade.
         clock_mhz: clock to synthesise for.
+        board: name of the board that the part is on, if any.
     """
     made = design(graph, folding)
     context = {
@@ -221,12 +233,22 @@ def generate(graph: Graph, folding: Folding, out_dir: Path, part: str, clock_mhz
         "version": __version__,
         "hash": network_hash(made),
         "part": part,
+        "board": board,
+        "overlay": overlay(board, clock_mhz) if board else None,
         "clock_mhz": clock_mhz,
         "period_ns": f"{1000 / clock_mhz:.3f}",
         "vectors": VECTORS,
         "weights": WEIGHTS,
         "script": SCRIPT,
+        "vitis": VITIS,
+        "block_design": BLOCK_DESIGN,
+        "utilisation": UTILISATION,
+        "timing": TIMING,
+        "folder": OVERLAY,
     }
+    texts = ["top.hpp", "top.cpp", "tb.cpp", SCRIPT, "README.md"]
+    if context["overlay"]:
+        texts += [BLOCK_DESIGN, f"{OVERLAY}/driver.py"]
     temporary = out_dir.with_name(out_dir.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -234,8 +256,9 @@ def generate(graph: Graph, folding: Folding, out_dir: Path, part: str, clock_mhz
         (temporary / WEIGHTS).mkdir()
         for one in made.tables:
             (temporary / WEIGHTS / f"{one.name}.hpp").write_text(_table_text(one))
-        for name in ("top.hpp", "top.cpp", "tb.cpp", SCRIPT, "README.md"):
-            (temporary / name).write_text(render(name, **context))
+        for name in texts:
+            (temporary / name).parent.mkdir(exist_ok=True)
+            (temporary / name).write_text(render(Path(name).name, **context))
         (temporary / PROJECT).write_text(json.dumps(_describe(made, context), indent=1) + "\n")
         shutil.rmtree(out_dir, ignore_errors=True)
         temporary.replace(out_dir)
@@ -269,8 +292,10 @@ def _describe(made: Design, context: dict[str, Any]) -> dict[str, object]:
         "network": context["hash"],
         "version": __version__,
         "top": TOP,
+        "board": context["board"],
         "part": context["part"],
         "clock_mhz": context["clock_mhz"],
+        "overlay_clock_mhz": context["overlay"].clock_mhz if context["overlay"] else None,
         "cycles_per_frame": made.flow.cycles,
         "bottleneck": made.flow.bottleneck,
         "kernels": [

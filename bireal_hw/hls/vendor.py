@@ -1,85 +1,143 @@
-"""Vitis HLS where it is installed: C synthesis of a generated project, and its report."""
+"""Vitis HLS and Vivado where they are installed: from a generated project to an IP and, on some boards, a bitstream."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
-import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bireal_hw.errors import BirealError
-from bireal_hw.hls import SCRIPT, TOP
+from bireal_hw.hls import BLOCK_DESIGN, OVERLAY, PROJECT, SCRIPT, TIMING, TOP, UTILISATION, VITIS
+from bireal_hw.hls.overlay import boards
+from bireal_hw.hls.reports import read_cosimulation, read_synthesis, read_timing, read_utilisation
 
-LOG = "vitis.log"
-REPORT = Path("vitis") / "solution" / "syn" / "report" / f"{TOP}_csynth.xml"
+SYNTHESIS = Path(VITIS) / "syn" / "report" / f"{TOP}_csynth.xml"
+COSIMULATION = Path(VITIS) / "sim" / "report" / f"{TOP}_cosim.rpt"
+IP = Path(VITIS) / "impl" / "ip"
+FILES = (f"{OVERLAY}/bireal.bit", f"{OVERLAY}/bireal.hwh")
 
-_COMMANDS = {"vitis-run": ("--mode", "hls", "--tcl", SCRIPT), "vitis_hls": ("-f", SCRIPT)}
-"""Programs that run the script, the newer first."""
-_RESOURCES = {"lut": ("LUT",), "ff": ("FF",), "bram18": ("BRAM_18K",), "dsp": ("DSP", "DSP48E"), "uram": ("URAM",)}
-"""Keys of our report, each with the tags that releases of the tool have used for it."""
+_VITIS = {"vitis-run": ("--mode", "hls", "--tcl", SCRIPT), "vitis_hls": ("-f", SCRIPT)}
+"""Programs that run the script of C synthesis, the newer first."""
+_VIVADO = ("vivado", "-mode", "batch", "-source", BLOCK_DESIGN)
+_QUIET = ("-nojournal", "-nolog", "-notrace")
+_NO_DESIGN = {"skipped": f"a block design is written for {' and '.join(boards())} only"}
+
+Result = dict[str, Any]
 
 
-def command(program: str | None = None) -> list[str]:
-    """Return the command that runs the project's script in its folder, with the newest tool unless one is named."""
-    program = program or next(iter(_COMMANDS))
-    return [program, *_COMMANDS[program]]
+@dataclass(frozen=True)
+class _Workplace:
+    """Where the tools run.
+
+    Attributes:
+        project: the folder of the project, with the tools' files and their logs.
+        final: where it will lie, for what is said about it.
+        note: is told what begins.
+    """
+
+    project: Path
+    final: Path
+    note: Callable[[str], object]
+
+    def run(self, command: list[str], read: Callable[[], Result], **environment: str) -> Result:
+        """Run a tool with its words in a log, and read its reports."""
+        log = f"{command[0]}.out"
+        about = {"tool": command[0], "log": str(self.final / log)}
+        self.note(f"{command[0]} is at work; its words go to {self.project / log}")
+        with (self.project / log).open("w") as words:
+            # Without a terminal: Vitis HLS asks for commands once a script has failed.
+            done = subprocess.run(
+                command,
+                cwd=self.project,
+                env=os.environ | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=words,
+                check=False,
+            )
+        if not done.returncode:
+            return about | self.read(read)
+        lines = (self.project / log).read_text(errors="replace").splitlines() or ["it said nothing"]
+        line = next((line for line in lines if "ERROR" in line), lines[-1])
+        return about | {"failed": f"it ended with status {done.returncode}: {' '.join(line.split())}"}
+
+    def read(self, read: Callable[[], Result]) -> Result:
+        """Return what a tool left, or how it failed to leave it."""
+        try:
+            return read()
+        except BirealError as error:
+            return {"failed": str(error).replace(str(self.project), str(self.final))}
 
 
-def synthesise(project: Path, final: Path) -> dict[str, Any]:
-    """Run C synthesis where a tool is on the PATH.
+def synthesise(
+    project: Path, final: Path, cosim: bool = False, note: Callable[[str], object] = lambda text: None
+) -> dict[str, Result]:
+    """Run the tools that are on the PATH: C synthesis, co-simulation on request, IP export, block design, bitstream.
 
     Args:
-        project: folder written by `bireal_hw.hls.generate`; receives the tool's files and its log.
-        final: where the project will lie, for the command to run later.
+        project: folder written by `bireal_hw.hls.generate`; receives the tools' files and their logs.
+        final: where the project will lie, for what is said about it.
+        cosim: simulate the SystemVerilog that C synthesis makes, on one image.
+        note: is told what begins.
 
     Returns:
-        The contents of the report (see `read_report`) and `tool`; or, without a tool, `skipped` (why) and `command`
-        (what to run later).
-
-    Raises:
-        BirealError: the tool fails or leaves no report.
+        synthesis (see `read_synthesis`; and `ip`), cosimulation (see `read_cosimulation`; only if asked for) and
+        bitstream (see `read_utilisation` and `read_timing`; and `clock_mhz`, `files`), each with `tool` and `log`. A
+        stage that was left out holds `skipped` (why) and, if that helps, `command` (what to run later); one that went
+        wrong holds `failed` (how).
     """
-    program = next((name for name in _COMMANDS if shutil.which(name)), None)
+    work = _Workplace(project, final, note)
+    program = next((name for name in _VITIS if shutil.which(name)), None)
+    steps = ["csynth", *(["cosim"] if cosim else []), "export"]
+    design = (project / BLOCK_DESIGN).exists()
     if program is None:
-        return {
+        left_out = {
             "skipped": "neither vitis-run nor vitis_hls is on the PATH",
-            "command": f"cd {final} && {' '.join(command())}",
+            "command": f"cd {final} && {_command(steps)}" + (f" && {' '.join(_VIVADO)}" if design else ""),
         }
-    with (project / LOG).open("w") as log:
-        environment = os.environ | {"STEPS": "csynth"}
-        done = subprocess.run(command(program), cwd=project, env=environment, stdout=log, stderr=log, check=False)
-    if done.returncode:
-        lines = [line for line in (project / LOG).read_text().splitlines() if "ERROR" in line] or ["no message"]
-        raise BirealError(f"{program} ended with status {done.returncode}: {' '.join(lines[0].split())}")
-    return {"tool": program, **read_report(project / REPORT)}
+        stages = ("synthesis", *(["cosimulation"] if cosim else []), *(["bitstream"] if design else []))
+        return dict.fromkeys(stages, left_out) | ({} if design else {"bitstream": _NO_DESIGN})
+
+    def synthesis() -> Result:
+        report = read_synthesis(project / SYNTHESIS)
+        if not (project / IP / "component.xml").exists():
+            raise BirealError(f"{project / IP} holds no IP")
+        return report | {"ip": str(final / IP)}
+
+    def cosimulation() -> Result:
+        report = read_cosimulation(project / COSIMULATION)
+        return report if report["passed"] else report | {"failed": "the SystemVerilog gives other logits"}
+
+    def bitstream() -> Result:
+        if missing := [name for name in FILES if not (project / name).exists()]:
+            raise BirealError(f"{project / missing[0]} is missing")
+        report = {"clock_mhz": json.loads((project / PROJECT).read_text())["overlay_clock_mhz"]}
+        report |= read_utilisation(project / UTILISATION) | read_timing(project / TIMING)
+        return report | {"files": [str(final / name) for name in FILES]}
+
+    results = {"synthesis": work.run([program, *_VITIS[program]], synthesis, STEPS=" ".join(steps))}
+    if cosim and "failed" not in results["synthesis"]:
+        about = {key: results["synthesis"][key] for key in ("tool", "log")}
+        results["cosimulation"] = about | work.read(cosimulation)
+    if failed := next((stage for stage, result in results.items() if "failed" in result), None):
+        results["bitstream"] = {"skipped": f"{failed} failed"}
+    elif not design:
+        results["bitstream"] = _NO_DESIGN
+    elif not shutil.which(_VIVADO[0]):
+        results["bitstream"] = {
+            "skipped": "vivado is not on the PATH",
+            "command": f"cd {final} && {' '.join(_VIVADO)}",
+        }
+    else:
+        results["bitstream"] = work.run([*_VIVADO, *_QUIET], bitstream)
+    return results
 
 
-def read_report(path: Path) -> dict[str, Any]:
-    """Read the XML report of C synthesis.
-
-    Returns:
-        clock_ns (wanted), estimated_clock_ns, and lut, ff, bram18, dsp, uram, each {used, available}; a resource that
-        the report does not mention is left out.
-
-    Raises:
-        BirealError: the file is missing or is no such report.
-    """
-    try:
-        root = ElementTree.parse(path).getroot()
-    except (OSError, ElementTree.ParseError) as error:
-        raise BirealError(f"{path} is no report of C synthesis: {error}") from None
-    timing = root.findtext("PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
-    wanted = root.findtext("UserAssignments/TargetClockPeriod")
-    if timing is None or wanted is None:
-        raise BirealError(f"{path} is no report of C synthesis: it gives no clock period")
-    report: dict[str, Any] = {"clock_ns": float(wanted), "estimated_clock_ns": float(timing)}
-    for key, tags in _RESOURCES.items():
-        used, available = (
-            next((text for tag in tags if (text := root.findtext(f"AreaEstimates/{part}/{tag}")) is not None), None)
-            for part in ("Resources", "AvailableResources")
-        )
-        if used is not None and available is not None:
-            report[key] = {"used": int(used), "available": int(available)}
-    return report
+def _command(steps: list[str]) -> str:
+    program = next(iter(_VITIS))
+    return " ".join([f"STEPS='{' '.join(steps)}'", program, *_VITIS[program]])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tkinter
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from bireal_hw.hls.tables import entries
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Memory
 from bireal_hw.passes.folding import fold
+from tests.hls.tcl import run_tcl
 from tests.networks import tiny
 
 COMMITTED = Path(__file__).with_name("tiny_top.cpp")
@@ -98,70 +97,70 @@ def test_entries_that_do_not_fit_are_refused() -> None:
         )
 
 
+COMMANDS = ("open_project", "set_top", "add_files", "open_solution", "set_part", "create_clock")
+DESIGN = ("csim_design", "csynth_design", "cosim_design", "export_design")
+
+
 @pytest.mark.parametrize(
     ("steps", "done"),
     [
-        (None, ["csim_design", "csynth_design", "export_design"]),
-        ("csynth", ["csynth_design"]),
-        ("cosim", ["csynth_design", "cosim_design"]),
+        ({}, ["csim_design", "csynth_design", "export_design"]),
+        ({"STEPS": "csynth"}, ["csynth_design"]),
+        ({"STEPS": "cosim"}, ["csynth_design", "cosim_design"]),
+        ({"STEPS": "csynth cosim export"}, ["csynth_design", "cosim_design", "export_design"]),
     ],
 )
 def test_the_script_runs_in_tcl(
-    steps: str | None, done: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    steps: dict[str, str], done: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The script in a real Tcl interpreter, with the tool's commands replaced by ones that note their arguments."""
+    """The script in a real Tcl interpreter, with the tool's commands replaced by ones that note their words."""
+    monkeypatch.delenv("STEPS", raising=False)
     folder = project(tiny(), tmp_path / "hls")
     (folder / "vectors").mkdir()
-    tcl, calls = _tcl()
-    before = Path.cwd()
-    try:
-        if steps:
-            tcl.eval(f"set ::env(STEPS) {{{steps}}}")
-        tcl.eval(f"source {{{folder / 'run_hls.tcl'}}}")
-    finally:
-        os.chdir(before)
-        tcl.eval("unset -nocomplain ::env(STEPS)")
-    names = [name for name, *_ in calls]
+    noted = run_tcl(folder / "run_hls.tcl", COMMANDS + DESIGN, **steps)
+    assert (noted.status, noted.errors) == (0, "")
+    names = [name for name, *_ in noted.calls]
     assert names[:1] == ["open_project"]
-    assert [name for name in names if name.endswith("_design")] == done
-    assert ("set_part", PART) in calls
-    assert ("create_clock", "-period", "10.000", "-name", "default") in calls
-    assert ("set_top", "bireal_top") in calls
-    added = [arguments for name, *arguments in calls if name == "add_files"]
-    for arguments in added:
-        assert any((folder / word).exists() for word in arguments if not word.startswith("-")), arguments
-    assert names[-1] == "exit"
+    assert [name for name in names if name in DESIGN] == done
+    assert noted.words("set_part") == [(PART,)]
+    assert noted.words("create_clock") == [("-period", "10.000", "-name", "default")]
+    assert noted.words("set_top") == [("bireal_top",)]
+    for words in noted.words("add_files"):
+        assert any((folder / word).exists() for word in words if not word.startswith("-")), words
 
 
 def test_the_script_refuses_an_unknown_step(tmp_path: Path) -> None:
     folder = project(tiny(), tmp_path / "hls")
-    tcl, _ = _tcl()
-    before = Path.cwd()
-    tcl.eval("set ::env(STEPS) {csin}")
-    try:
-        with pytest.raises(tkinter.TclError, match="unknown step 'csin': choose from csim csynth cosim export"):
-            tcl.eval(f"source {{{folder / 'run_hls.tcl'}}}")
-    finally:
-        os.chdir(before)
-        tcl.eval("unset -nocomplain ::env(STEPS)")
+    noted = run_tcl(folder / "run_hls.tcl", COMMANDS + DESIGN, STEPS="csynth csin")
+    assert (noted.status, noted.calls) == (1, [])
+    assert noted.errors == "ERROR: unknown step 'csin': choose from csim csynth cosim export"
 
 
-def _tcl() -> tuple[tkinter.Tk, list[tuple[str, ...]]]:
-    tcl = tkinter.Tcl()
-    calls: list[tuple[str, ...]] = []
-    commands = ("open_project", "set_top", "add_files", "open_solution", "set_part", "create_clock", "exit")
-    commands += ("csim_design", "csynth_design", "cosim_design", "export_design")  # type: ignore[assignment]
-    for name in commands:
-        tcl.createcommand(name, lambda *words, name=name: calls.append((name, *words)))
-    return tcl, calls
-
-
-def test_the_readme_tells_of_pixels_that_a_dma_cannot_send(tmp_path: Path) -> None:
-    gray, colour = (
-        (project(tiny(channels=channels), tmp_path / str(channels)) / "README.md").read_text() for channels in (1, 3)
+def test_a_command_that_fails_ends_the_script(tmp_path: Path) -> None:
+    """Vitis HLS would wait for commands after an error in a script."""
+    folder = project(tiny(), tmp_path / "hls")
+    names = tuple({*COMMANDS, *DESIGN} - {"csynth_design"})
+    noted = run_tcl(
+        folder / "run_hls.tcl", names, "proc csynth_design {} { error {no licence} }", STEPS="csynth export"
     )
-    assert "Data Width Converter" in colour
-    assert "Data Width Converter" not in gray
+    assert (noted.status, noted.errors) == (1, "ERROR: no licence")
+    assert not noted.words("export_design")
+
+
+def test_another_network_leaves_nothing_of_the_first(tmp_path: Path) -> None:
+    """Files of a larger network, of its board and of the tools are gone; what is there is what an empty folder gets."""
+    stale, fresh = tmp_path / "stale", tmp_path / "fresh"
+    graph = tiny(64, 32, 3, 8, max_pool=True)
+    generate(graph, fold(graph, 2_000), stale, PART, 100, "pynq-z2")
+    (stale / "vitis" / "solution").mkdir(parents=True)
+    (stale / "vitis" / "solution" / "report").write_text("of another network")
+    for folder in (stale, fresh):
+        project(tiny(), folder)
+    trees = [
+        {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (stale, fresh)
+    ]
+    assert trees[0] == trees[1]
 
 
 def test_generation_is_quick_for_wide_memories(tmp_path: Path) -> None:
@@ -175,6 +174,7 @@ def test_generation_is_quick_for_wide_memories(tmp_path: Path) -> None:
 def test_project_json_describes_the_project(tmp_path: Path) -> None:
     folder = project(tiny(), tmp_path / "hls")
     record = json.loads((folder / "project.json").read_text())
+    assert (record["board"], record["part"], record["clock_mhz"]) == (None, PART, 100)
     assert record["cycles_per_frame"] == 1152
     assert record["streams"]["stem_to_merge1_out"] == {"width": 12, "depth": 44}
     for kernel in record["kernels"]:
