@@ -158,6 +158,7 @@ class BuildConfig:
     untrained: bool | None = _variable(_flag("untrained"), "1: random weights and images, no data set")
     stalls: bool | None = _variable(_flag("stalls"), "0: sim leaves out its second run, the one with random stalls")
     whole: bool | None = _variable(_flag("whole"), "1: synth also takes the network as one design; 0: not")
+    cosim: bool | None = _variable(_flag("cosim"), "1: hls also co-simulates where Vitis HLS is installed")
     waves: bool | None = _variable(_flag("waves"), "1: sim also writes waves.fst (.vcd where lz4 or zlib is missing)")
 
     def given(self) -> dict[str, Any]:
