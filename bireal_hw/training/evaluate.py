@@ -52,11 +52,11 @@ def accuracy(model: nn.Module, images: Tensor | LazyImages, labels: Tensor, part
         model: as in `predict`.
         images: uint8 (N, C, H, W).
         labels: int64 (N,).
-        part: this process and how many there are; all must call.
+        part: this process and how many there are; all of them must call.
     """
     device = next(model.parameters()).device
     hits = torch.zeros(1, dtype=torch.int64, device=device)
     for start in range(BATCH * part[0], len(images), BATCH * part[1]):
         chosen = slice(start, start + BATCH)
         hits += int((predict(model, images[chosen]).argmax(1) == labels[chosen]).sum())
-    return 100 * int(total(hits)) / len(labels)
+    return 100 * int(total(hits) if part[1] > 1 else hits) / len(labels)

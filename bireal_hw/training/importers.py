@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -190,19 +190,28 @@ def _import(path: Path, content: dict[str, Any], spec: ModelSpec, class_names: t
 
 def _compare(path: Path, state: dict[str, Tensor], entries: list[Entry], spec: ModelSpec) -> None:
     """Raise BirealError naming the first key that is missing, has another shape, is not finite, or is not known."""
+    known = {entry.key for entry in entries}
+    foreign = [key for key in state if key not in known]
     whose = f"checkpoint {path} is not one of {spec.model}"
     for entry in entries:
         tensor = state.get(entry.key)
         if tensor is None:
-            near = difflib.get_close_matches(entry.key, state, n=1)
-            raise BirealError(f"{whose}: key '{entry.key}' is missing" + (f"; nearest is '{near[0]}'" if near else ""))
+            raise BirealError(f"{whose}: key '{entry.key}' is missing{_hint(entry.key, foreign, set(state), spec)}")
         if tuple(tensor.shape) != entry.shape:
             raise BirealError(f"{whose}: key '{entry.key}' has the shape {tuple(tensor.shape)}, not {entry.shape}")
         if not bool(tensor.isfinite().all()):
             raise BirealError(f"checkpoint {path} is broken: key '{entry.key}' holds NaN or infinity")
-    known = {entry.key for entry in entries}
-    if foreign := next((key for key in state if key not in known), None):
-        raise BirealError(f"{whose}: key '{foreign}' is not known")
+    if foreign:
+        raise BirealError(f"{whose}: key '{foreign[0]}' is not known{_hint('', [], set(state), spec)}")
+
+
+def _hint(missing: str, foreign: list[str], keys: set[str], spec: ModelSpec) -> str:
+    """Return the network whose keys a file has, or else the key that may be meant by a missing one."""
+    for model in LAYOUTS:
+        if keys == {entry.key for entry in layout(replace(spec, model=model))}:
+            return f"; the file is one of model={model}"
+    near = difflib.get_close_matches(missing, foreign, n=1)
+    return f"; nearest is '{near[0]}'" if near else ""
 
 
 def _renormalise(state: dict[str, Tensor]) -> None:

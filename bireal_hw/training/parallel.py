@@ -12,10 +12,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch.autograd import Function
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,18 @@ def wait() -> None:
         dist.barrier()
 
 
+class _Total(Function):
+    """Add up a tensor over all processes; so are the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return total(values)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return total(grad)
+
+
 class SharedBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm over the parts of a batch that all processes hold; parts are equally large."""
 
@@ -79,16 +90,17 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         count = dist.get_world_size()
-        mean = all_reduce(x.mean(dim=(0, 2, 3))) / count
+        mean = _Total.apply(x.mean(dim=(0, 2, 3))) / count
         centred = x - mean.view(1, -1, 1, 1)
-        variance = all_reduce(centred.square().mean(dim=(0, 2, 3))) / count
+        variance = _Total.apply(centred.square().mean(dim=(0, 2, 3))) / count
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
             update = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
             pixels = count * x[:, 0].numel()
             self.running_mean.lerp_(mean, update)
             self.running_var.lerp_(variance * (pixels / max(1, pixels - 1)), update)
-        return F.batch_norm(centred, torch.zeros_like(mean), variance, self.weight, self.bias, False, 0.0, self.eps)
+        factor = self.weight * torch.rsqrt(variance + self.eps)
+        return torch.addcmul(self.bias.view(1, -1, 1, 1), centred, factor.view(1, -1, 1, 1))
 
 
 def share_batchnorm(model: nn.Module, share: bool) -> None:
