@@ -119,7 +119,10 @@ class LazyImages:
         def fill(slot: int) -> None:
             out[slot] = _decode(cells[slot], positions[slot], self.image, self.channels, partial(box, slot))
 
-        _spread(fill, len(positions))
+        try:
+            _spread(fill, len(positions))
+        except BirealError as error:
+            raise BirealError(f"{error}; {REMEDY}") from error
         return torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()
 
     def broken(self) -> dict[int, str]:

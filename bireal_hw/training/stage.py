@@ -34,8 +34,8 @@ METRICS = ("epoch", "stage", "train_loss", "train_top1", "test_top1", "learning_
 WORKERS = 8
 """Processes per training process that decode images which do not fit in memory."""
 
-Batch = tuple[Tensor, Tensor, int]
-"""images uint8, labels, seed of its augmentation"""
+Batch = tuple[Tensor | str, Tensor, int]
+"""images uint8, labels, seed of its augmentation; in place of the images, why they cannot be decoded"""
 
 
 class _Rows(Dataset[Batch]):
@@ -46,11 +46,15 @@ class _Rows(Dataset[Batch]):
 
     def __getitem__(self, index: tuple[Tensor, int]) -> Batch:
         positions, seed = index
-        if isinstance(self.images, LazyImages) and self.augment.crop:
-            draws = draw_crops(len(positions), torch.Generator().manual_seed(seed + 1), self.part)
-            images = self.images.cropped(positions, self.augment.crop, draws)
-        else:
-            images = self.images[positions]
+        images: Tensor | str
+        try:
+            if isinstance(self.images, LazyImages) and self.augment.crop:
+                draws = draw_crops(len(positions), torch.Generator().manual_seed(seed + 1), self.part)
+                images = self.images.cropped(positions, self.augment.crop, draws)
+            else:
+                images = self.images[positions]
+        except BirealError as error:
+            images = str(error)  # an exception would come out of a worker process as its whole traceback
         return images, self.labels[positions], seed
 
 
@@ -180,6 +184,8 @@ class StageTraining(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the loss of a batch; None where no weight is trained."""
         images, labels, seed = batch
+        if isinstance(images, str):
+            raise BirealError(images)
         part = self.setting.processes.part
         pixels = self._augment(images, torch.Generator().manual_seed(seed), part)
         logits = self.model(pixels)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from bireal_hw.training.augment import Augment
+from bireal_hw.training.augment import Augment, crop_box, draw_crops
 from bireal_hw.training.data import DATASETS
 
 pytestmark = pytest.mark.torch
@@ -74,3 +75,60 @@ def test_rotation_keeps_a_centred_disc_on_a_wide_image() -> None:
     disc = (255 * (x**2 + y**2 < 64)).to(torch.uint8)[None, None]
     turned = Augment(rotate=90.0)(disc.expand(20, -1, -1, -1), generator())
     assert float((turned - disc.float()).abs().mean()) < 255 * 0.02
+
+
+# ---- crops ----
+
+
+@pytest.mark.parametrize("size", [(500, 375), (375, 500), (31, 200), (224, 224)])
+@pytest.mark.parametrize("ratio", [1.0, 1.5])
+def test_random_boxes_lie_inside_and_have_the_areas_and_shapes_asked_for(size: tuple[int, int], ratio: float) -> None:
+    width, height = size
+    draws = draw_crops(4000, generator())
+    left, top, right, bottom = crop_box("resized", width, height, ratio, draws)
+    assert min(left.min(), top.min()) >= 0
+    assert right.max() <= width
+    assert bottom.max() <= height
+    wide, high = right - left, bottom - top
+    area, shape = wide * high / (width * height), wide / high / ratio
+    inside = (wide < width - 1e-9) & (high < height - 1e-9)  # others were cut to the image
+    assert shape[inside].min() >= 3 / 4 - 1e-9
+    assert shape[inside].max() <= 4 / 3 + 1e-9
+    assert area.min() >= 0.08 - 1e-9 or not inside.all()
+    if size == (224, 224) and ratio == 1:
+        assert (area.min(), area.max()) == pytest.approx((0.08, 1), abs=0.02)
+        assert float(np.median(area)) == pytest.approx(0.54, abs=0.03)
+
+
+def test_a_crop_at_a_random_place_is_224_of_256() -> None:
+    left, top, right, bottom = crop_box("place", 341, 256, 1.0, draw_crops(1000, generator()))
+    np.testing.assert_allclose(right - left, 224)
+    np.testing.assert_allclose(bottom - top, 224)
+    assert (left.min(), left.max()) == pytest.approx((0, 341 - 224), abs=2)
+    assert (top.min(), top.max()) == pytest.approx((0, 32), abs=1)
+
+
+def test_a_crop_of_pixels_in_memory_shows_its_box() -> None:
+    """A ramp in x and y: the corners of the result tell which part of the image it is."""
+    y, x = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    images = torch.stack([x, y]).mul(4).to(torch.uint8)[None].expand(6, -1, -1, -1)
+    shown = Augment(crop="resized")(images, generator(5)) / 4
+    rest = generator(5)
+    torch.rand(6, 4, generator=rest), torch.rand(6, generator=rest)  # what shift, zoom, angle and flip draw
+    left, top, right, bottom = crop_box("resized", 64, 64, 1.0, draw_crops(6, rest))
+    for found, want in (
+        (shown[:, 0, 32, 1], left + (right - left) * 1.5 / 64 - 0.5),
+        (shown[:, 0, 32, -2], right - (right - left) * 1.5 / 64 - 0.5),
+        (shown[:, 1, 1, 32], top + (bottom - top) * 1.5 / 64 - 0.5),
+        (shown[:, 1, -2, 32], bottom - (bottom - top) * 1.5 / 64 - 0.5),
+    ):
+        np.testing.assert_allclose(found.numpy(), want, atol=0.3)
+
+
+@pytest.mark.parametrize("crop", ["", "resized", "place"])
+def test_parts_of_a_batch_get_what_the_whole_gets(crop: str) -> None:
+    images = noise(12)
+    augment = Augment(shift=0.1, rotate=20, flip=True, crop=crop)
+    whole = augment(images, generator(2))
+    for rank in range(3):
+        assert torch.equal(augment(images[rank::3], generator(2), (rank, 3)), whole[rank::3])

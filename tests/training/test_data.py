@@ -15,6 +15,7 @@ from PIL import Image
 
 from bireal_hw.errors import BirealError
 from bireal_hw.training import data as data_module
+from bireal_hw.training.augment import crop_box
 from bireal_hw.training.data import DATASETS, LazyImages, dataset_defaults, load_data, split_indices
 
 pytestmark = pytest.mark.torch
@@ -347,3 +348,94 @@ def test_broken_image_in_parquet_is_named_by_its_row(tmp_path: Path) -> None:
 )
 def test_values_out_of_range(option: str, value: int, text: str) -> None:
     assert failure("digits", None, **{option: value}) == text
+
+
+# ---- photographs ----
+
+
+def ramp(width: int, height: int) -> np.ndarray:
+    """An image whose red is x and whose green is y."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[..., 0] = np.arange(width)[None, :]
+    pixels[..., 1] = np.arange(height)[:, None]
+    return pixels
+
+
+@pytest.fixture
+def ramps(tmp_path: Path) -> Path:
+    for name in ("train", "test"):
+        cells = [png(ramp(200, 120)), png(ramp(120, 200)), png(ramp(200, 120))]
+        write_parquet(tmp_path / f"{name}.parquet", [0, 1, 2], images=cells)
+    return tmp_path
+
+
+def test_evaluation_looks_at_the_middle_of_photographs(ramps: Path) -> None:
+    loaded = load_data("folder", ramps, image=(32, 32))
+    test = loaded.test_images[:]
+    side = 120 * 224 / 256  # of a view of 224 in an image whose shorter side is 256
+    for index, (width, height) in enumerate([(200, 120), (120, 200)]):
+        for channel, length, line in ((0, width, test[index, 0, 16]), (1, height, test[index, 1, :, 16])):
+            first, last = length / 2 - side / 2 + side / 64 - 0.5, length / 2 + side / 2 - side / 64 - 0.5
+            assert line[0] == pytest.approx(first, abs=2), (index, channel)
+            assert line[-1] == pytest.approx(last, abs=2), (index, channel)
+    train = loaded.train_images[:]  # whole, as the augmentation crops them
+    assert train[0, 1, 0, 16] < 4
+    assert train[0, 1, -1, 16] > 115
+
+
+def test_crops_are_taken_out_of_the_whole_file(ramps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_module, "IN_MEMORY_BYTES", 0)
+    lazy = load_data("folder", ramps, image=(32, 32)).train_images
+    assert isinstance(lazy, LazyImages)
+    draws = np.array([[0.0, 0.5], [0.5, 0.5], [0.25, 1.0], [1.0, 0.0]])
+    found = lazy.cropped(torch.tensor([0, 1]), "resized", draws)
+    assert found.shape == (2, 3, 32, 32)
+    for index, (width, height) in enumerate([(200, 120), (120, 200)]):
+        left, top, right, bottom = crop_box("resized", width, height, 1.0, draws[:, index])
+        for line, low, high in ((found[index, 0, 16], left, right), (found[index, 1, :, 16], top, bottom)):
+            assert line[0] == pytest.approx(low + (high - low) / 64 - 0.5, abs=2)
+            assert line[-1] == pytest.approx(high - (high - low) / 64 - 0.5, abs=2)
+
+
+# ---- broken images ----
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """Two class folders of six images; three of the second class are broken, one of them in the test split."""
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            write_images(tmp_path / split / name, 6, (16, 16))
+    for path in ("train/b/1.png", "train/b/4.png", "test/b/3.png"):
+        (tmp_path / path).write_bytes(b"broken")
+    return tmp_path
+
+
+def test_broken_images_are_counted(damaged: Path) -> None:
+    text = failure("folder", damaged, image=(8, 8))
+    assert text.startswith("image DIR/train/b/1.png (row 7) cannot be decoded: ")
+    assert text.endswith("; in all 2 of 12 images; skip_broken=1 leaves such images out")
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_broken_images_are_left_out_on_request(damaged: Path, lazy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if lazy:
+        monkeypatch.setattr(data_module, "IN_MEMORY_BYTES", 0)
+    loaded = load_data("folder", damaged, image=(16, 16), skip_broken=True)
+    assert len(loaded.train_images) == len(loaded.train_labels) == 10
+    assert len(loaded.test_images) == len(loaded.test_labels) == 11
+    assert loaded.train_labels.tolist() == [0] * 6 + [1] * 4
+    assert loaded.train_images[:][6:, 0, 0, 0].tolist() == [0, 2, 3, 5]
+    assert [Path(text.split()[1]).relative_to(damaged).as_posix() for text in loaded.broken] == [
+        "train/b/1.png",
+        "train/b/4.png",
+        "test/b/3.png",
+    ]
+
+
+def test_a_split_of_broken_images_only(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_images(tmp_path / "train" / name, 2)
+        write_images(tmp_path / "test" / name, 1)
+        (tmp_path / "test" / name / "0.png").write_bytes(b"")
+    assert failure("folder", tmp_path, image=(8, 8), skip_broken=True) == "the test split of 'DIR' holds no images"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 from bireal_hw.errors import BirealError
@@ -20,7 +21,7 @@ from bireal_hw.models.modes import ACTIVATIONS, binary_convs, is_binary
 from bireal_hw.models.quantizers import ApproxSignQuant, RangeQuant
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training.checkpoint import load_checkpoint, save_checkpoint
-from bireal_hw.training.data import Data, load_data
+from bireal_hw.training.data import Data, LazyImages, load_data
 from bireal_hw.training.evaluate import predict
 from bireal_hw.training.fit import TrainConfig, default_config, train
 from bireal_hw.training.parallel import Processes
@@ -435,3 +436,90 @@ def test_mixed_precision(digits: Data, tmp_path: Path, precision: str) -> None:
     assert not torch.equal(exact.fc.weight, mixed.fc.weight)
     loss = [json.loads((tmp_path / name / "train.json").read_text())["stages"] for name in "ab"]
     assert loss[0][0]["name"] == loss[1][0]["name"]
+
+
+# ---- images on disk ----
+
+
+@pytest.fixture
+def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two classes of 20 images each, which do not fit in memory."""
+    monkeypatch.setattr("bireal_hw.training.data.IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("bireal_hw.training.stage.WORKERS", 2)
+    generator = torch.Generator().manual_seed(0)
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for index in range(20):
+            pixels = torch.randint(0, 256, (48, 64, 3), generator=generator, dtype=torch.uint8)
+            Image.fromarray(pixels.numpy()).save(tmp_path / "data" / name / f"{index}.png")
+    return tmp_path
+
+
+def photo_config(**changes: Any) -> TrainConfig:
+    spec = ModelSpec("bireal18", 0.125, (16, 16), 3, 2)
+    recipe = Recipe("test", (Stage("a", **changes),))
+    return TrainConfig(spec, "folder", epochs=2, batch=8, recipe=recipe)
+
+
+def test_photographs_are_cropped_anew_in_every_epoch_and_alike_in_every_run(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Tensor] = []
+    original = StageTraining.training_step
+
+    def training_step(self: StageTraining, batch: Any, batch_idx: int) -> Tensor | None:
+        seen.append(batch[0].clone())
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(StageTraining, "training_step", training_step)
+    losses = []
+    for name in ("one", "two"):
+        (photographs / name).mkdir()
+        data = load_data("folder", photographs / "data", image=(16, 16))
+        assert isinstance(data.train_images, LazyImages)
+        config = photo_config(augment="resized")
+        losses.append(train(config, data, photographs / name, progress=False)["stages"])
+    assert losses[0] == losses[1]
+    assert len(seen) == 16  # 32 training images, batches of 8, two epochs, two runs
+    for first, second in zip(seen[:8], seen[8:], strict=True):
+        assert torch.equal(first, second)
+    flat = [image.flatten().tolist() for batch in seen[:8] for image in batch]
+    assert len({tuple(image) for image in flat}) == 64
+
+
+def test_a_broken_photograph_stops_the_training_with_its_name(photographs: Path) -> None:
+    data = load_data("folder", photographs / "data", image=(16, 16))
+    for path in (photographs / "data" / "a").glob("*.png"):
+        path.write_bytes(b"broken")
+    (photographs / "out").mkdir()
+    with pytest.raises(BirealError) as caught:
+        train(photo_config(), data, photographs / "out", progress=False)
+    text = str(caught.value)
+    assert text.startswith(f"image {photographs}/data/a/")
+    assert "cannot be decoded: " in text
+    assert text.endswith("; skip_broken=1 leaves such images out")
+    assert "\n" not in text
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_good_state(
+    digits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = StageTraining._loss
+
+    def loss(self: StageTraining, pixels: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        factor = float("inf") if self._epoch == 3 else 1.0
+        return original(self, pixels, logits, labels) * factor
+
+    stages = Stage("a"), Stage("b", share=2, learning_rate=0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(StageTraining, "_loss", loss)
+        with pytest.raises(BirealError) as caught:
+            run(tmp_path, digits, *stages, epochs=3)
+    assert str(caught.value) == (
+        "the loss is inf at step 0 of epoch 3 (stage b); the state after the epoch before is kept; "
+        "try a learning rate below 0.5"
+    )
+    kept = torch.load(tmp_path / "partial.ckpt", weights_only=True)
+    assert [row["epoch"] for row in kept["bireal"]["history"]] == [1, 2]
+    assert all(bool(tensor.isfinite().all()) for tensor in kept["state_dict"].values() if tensor.is_floating_point())
+    assert (tmp_path / "stages" / "a.ckpt").exists()
