@@ -16,6 +16,7 @@ from bireal_hw.analysis.cost import predict
 from bireal_hw.analysis.plan import DEFAULT_FPS
 from bireal_hw.errors import BirealError
 from bireal_hw.flows import verdicts
+from bireal_hw.flows.cpp import STAGES
 from bireal_hw.flows.hardware import FOLDING, folded
 from bireal_hw.flows.network import show
 from bireal_hw.flows.picture import svg
@@ -290,11 +291,18 @@ def _simulation(sim: dict[str, Any]) -> Facts:
 
 
 def _cpp(hls: dict[str, Any]) -> Facts:
-    found = hls.get("synthesis", {})
-    texts = {
-        key: " of ".join(map(str, some.values())) if isinstance(some, dict) else some for key, some in found.items()
-    }
-    return _comparison(hls) | {f"C synthesis, {key.replace('_', ' ')}": str(text) for key, text in texts.items()}
+    facts = _comparison(hls)
+    for stage, what in STAGES.items():
+        for key, value in hls.get(stage, {}).items():
+            facts[f"{what}: {key.replace('_', ' ')}"] = _vendor_text(value)
+    return facts
+
+
+def _vendor_text(value: Any) -> str:
+    """Write a figure of a vendor's tool: used and available, a list, or a single value."""
+    if isinstance(value, dict):
+        return " of ".join(map(str, value.values()))
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _comparison(content: dict[str, Any]) -> Facts:

@@ -9,6 +9,7 @@ from types import NoneType
 from typing import Any
 
 from bireal_hw.errors import BirealError
+from bireal_hw.flows.cpp import STAGES
 from bireal_hw.flows.demo import COMPARED
 from bireal_hw.flows.rundir import content_hash, read_json
 from bireal_hw.flows.steps import STEPS, WANTED, Build
@@ -29,6 +30,7 @@ _COMPARISON = {
     "seconds_build": float,
     "seconds_run": float,
 }
+_STAGE = {"tool?": str, "failed?": str, "passed?": bool, "setup_slack_ns?": float, "hold_slack_ns?": float}
 SHAPES: dict[str, Any] = {
     "train.json": {
         "epochs": int,
@@ -50,7 +52,7 @@ SHAPES: dict[str, Any] = {
         "latency_cycles": _NUMBER,
         "fifos?": [{"name": str, "depth": int, "highest_fill": int}],
     },
-    "hls.json": _COMPARISON | {"synthesis?": {str: object}},
+    "hls.json": _COMPARISON | {f"{stage}?": _STAGE for stage in STAGES},
     "synth.json": {
         **_BOARD,
         **{kind: {"used": float, "available": float} for kind in KINDS},
@@ -61,8 +63,8 @@ SHAPES: dict[str, Any] = {
         "yosys": str,
     },
 }
-"""What the page relies on in each file: a type (`object` for any), the same or null, a list of a kind, an object with
-these keys (those with "?" may be missing) or, under `str`, with any keys."""
+"""What the page relies on in each file: a type, the same or null, a list of a kind, an object with at least these keys
+(those with "?" may be missing) or, under `str`, with any keys of a kind."""
 
 
 @dataclass(frozen=True)
@@ -213,5 +215,5 @@ def mismatch(value: Any, shape: Any, where: str = "") -> str | None:
 def _is(value: Any, kind: type) -> bool:
     """Return whether a JSON value is of a kind: a whole number is a number too, and no truth value is one."""
     if isinstance(value, bool):
-        return kind in (bool, object)
+        return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)

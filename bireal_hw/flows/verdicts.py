@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from bireal_hw.flows.cpp import STAGES
 from bireal_hw.flows.demo import check_accuracy
 from bireal_hw.flows.results import Result
 from bireal_hw.report import State, Verdict, amount
@@ -61,6 +63,8 @@ def of_board(board: str, sim: Result, hls: Result | None, synth: Result) -> list
     if hls:
         verdicts.append(_judged("H = G", hls, board, _equal))
         verdicts.append(_judged("cycles per frame of the C++ as predicted", hls, board, _cycles))
+        done = [stage for stage in STAGES if "skipped" not in (hls.content or {}).get(stage, {"skipped": ""})]
+        verdicts += [_judged(f"{STAGES[stage]} succeeds", hls, board, partial(_succeeds, stage)) for stage in done]
     return [*verdicts, _judged("fits the board", synth, board, _fits)]
 
 
@@ -114,6 +118,16 @@ def _cycles(content: Content) -> tuple[str, bool | None]:
     if measured is None:
         return f"not measured; {predicted:,} predicted", None
     return f"{measured:,} measured, {predicted:,} predicted", measured == predicted
+
+
+def _succeeds(stage: str, hls: Content) -> tuple[str, bool]:
+    """Judge what a vendor's tool did."""
+    found = hls[stage]
+    slack = {edge: found[f"{edge}_slack_ns"] for edge in ("setup", "hold") if f"{edge}_slack_ns" in found}
+    words = [f"by {found.get('tool')}", *(f"{edge} slack {nanoseconds} ns" for edge, nanoseconds in slack.items())]
+    if "failed" in found:
+        words.append(found["failed"])
+    return ", ".join(words), "failed" not in found and found.get("passed", True) and min(slack.values(), default=0) >= 0
 
 
 def _fits(synth: Content) -> tuple[str, bool]:

@@ -104,8 +104,8 @@ class Run:
         self.leave(build, folder / build.board.name / "sim.json", comparison(build, flow, 4, 40) | frames)
 
     def hls(self, build: Build, folder: Path) -> None:
-        skipped = {"skipped": "no tool", "command": "vitis-run later"}
-        content = comparison(build, flow_of(build), 256, 1280) | {"synthesis": skipped}
+        left_out = {"skipped": "no tool", "command": "vitis-run later"}
+        content = comparison(build, flow_of(build), 256, 1280) | {"synthesis": left_out, "bitstream": left_out}
         (folder / build.board.name / "hls").mkdir(parents=True)
         self.leave(build, folder / build.board.name / "hls.json", content)
 

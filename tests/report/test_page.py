@@ -55,9 +55,8 @@ def test_every_layer_is_a_row_with_its_figures(whole: Run) -> None:
 
 def test_every_fifo_is_a_row_with_its_fill(whole: Run) -> None:
     fifos = whole.json("sim.json")["fifos"]
-    assert len(fifos) == 3
     rows = {row[0]: row for row in whole.page().rows("fifos")}
-    assert len(rows) == 3
+    assert len(rows) == len(fifos) > 0
     for fifo in fifos:
         _, _, depth, fill, share = rows[fifo["name"]]
         assert (depth, fill) == (str(fifo["depth"]), str(fifo["highest_fill"]))

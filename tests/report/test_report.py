@@ -87,6 +87,22 @@ def test_cycles_that_were_not_measured_are_no_verdict(run: Run) -> None:
     assert (verdicts(run)["H = G"], verdicts(run)[BOARD_CLAIMS[3]]) == ("holds", "not checked")
 
 
+def test_what_the_vendors_tools_found_is_judged(run: Run) -> None:
+    run.changes["hls.json"] = {
+        "synthesis": {"tool": "vitis-run", "lut": {"used": 321, "available": 53200}, "slower_loops": ["a", "b"]},
+        "cosimulation": {"tool": "vitis-run", "failed": "no licence", "log": "vitis.log"},
+        "bitstream": {"tool": "vivado", "clock_mhz": 100, "setup_slack_ns": -0.5, "hold_slack_ns": 0.1, "files": []},
+    }
+    run("hls net.onnx", status=1)
+    run("report run=net")
+    found = {row[1]: (row[0], row[3]) for row in run.page().rows("verdicts")}
+    file = f" {BOARD}/hls.json"
+    assert found["C synthesis with IP export succeeds"] == ("holds", f"by vitis-run{file}")
+    assert found["co-simulation succeeds"] == ("FAILS", f"by vitis-run, no licence{file}")
+    assert found["bitstream succeeds"] == ("FAILS", f"by vivado, setup slack -0.5 ns, hold slack 0.1 ns{file}")
+    assert "321 of 53200" in run.page().said()
+
+
 def test_results_of_another_network_are_out_of_date(run: Run) -> None:
     everything(run)
     assert "12,345" in run.page().said()
@@ -213,6 +229,7 @@ def test_a_value_of_the_wrong_kind_is_named(run: Run) -> None:
         ("sim.json", {"first_mismatch": []}, "'first_mismatch' is [], not an object"),
         ("hls.json", {"images": None}, "'images' is None, not a whole number"),
         ("hls.json", {"synthesis": "done"}, "'synthesis' is 'done', not an object"),
+        ("hls.json", {"bitstream": {"hold_slack_ns": "?"}}, "'bitstream.hold_slack_ns' is '?', not a number"),
         ("synth.json", {"lut": {"used": 5}}, "'lut.available' is missing"),
         ("synth.json", {"layers": {}}, "'layers' is {}, not a list"),
     ]
