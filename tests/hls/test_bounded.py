@@ -61,6 +61,7 @@ def threaded(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subproce
 
 def _side_by_side(text: str, call: str) -> str:
     """Give each of the calls that stand in lines of their own a thread, in every group of such lines."""
+    text = re.sub(r"^  //.*\n", "", text, flags=re.MULTILINE)  # comments stand between the calls
     threads = re.sub(rf"^  ({call})$", r"  threads.run([&] { \1 });", text, flags=re.MULTILINE)
     assert threads != text
     return re.sub(r"((?:^  threads\.run.*\n)+)", r"  Threads threads;\n\1", threads, flags=re.MULTILINE)
