@@ -255,7 +255,7 @@ def shortcut_beats(graph: Graph, merge: Node, lanes: int, wanted: int, fold: Fol
     beats = out.channels // lanes
     converters = (max(1, lanes // fold.simd) if lanes != fold.simd else 0) + (fold.pe != wanted)
     first_sums = conv.op.k // fold.simd + 1 + LATENCY + 1 + converters  # store, compute, slice
-    arriving = math.ceil(first_sums * beats * out.pixels / conv.op.cost(fold, x).cycles)
+    arriving = (first_sums + 1) * beats * out.pixels // conv.op.cost(fold, x).cycles - 1  # one waits in the fork
     return conv.op.lead(x) * beats + arriving
 
 

@@ -176,7 +176,7 @@ def test_project_json_describes_the_project(tmp_path: Path) -> None:
     record = json.loads((folder / "project.json").read_text())
     assert (record["board"], record["part"], record["clock_mhz"]) == (None, PART, 100)
     assert record["cycles_per_frame"] == 1152
-    assert record["streams"]["stem_to_merge1_out"] == {"width": 12, "depth": 44}
+    assert record["streams"]["stem_to_merge1_out"] == {"width": 12, "depth": 42}
     for kernel in record["kernels"]:
         for name in kernel["memories"]:
             assert (folder / "weights" / f"{name}.hpp").is_file()

@@ -274,7 +274,7 @@ void bireal_top(hls::stream<pixel_beat>& s_axis, hls::stream<logit_beat>& m_axis
   hls::stream<ap_uint<12>> stem_to_sign1_out("stem_to_sign1_out");
   BIREAL_HLS(STREAM variable=stem_to_sign1_out depth=2)
   hls::stream<ap_uint<12>> stem_to_merge1_out("stem_to_merge1_out");
-  BIREAL_HLS(STREAM variable=stem_to_merge1_out depth=44)
+  BIREAL_HLS(STREAM variable=stem_to_merge1_out depth=42)
   hls::stream<ap_uint<1>> sign1_out("sign1_out");
   BIREAL_HLS(STREAM variable=sign1_out depth=2)
   hls::stream<ap_uint<4>> conv1_in0_width1_out("conv1_in0_width1_out");

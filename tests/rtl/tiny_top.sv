@@ -213,7 +213,7 @@ module br_top (
   wire merge1_fifo_tvalid, merge1_fifo_tready;
   br_fifo #(
       .Width(12),
-      .Depth(44)
+      .Depth(42)
   ) u_merge1_fifo (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
