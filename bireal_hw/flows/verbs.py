@@ -23,6 +23,7 @@ from bireal_hw.flows.network import BUILD, resolve, run_dir, show
 from bireal_hw.flows.report import judge, report
 from bireal_hw.flows.rundir import read_json, write_json
 from bireal_hw.flows.steps import Build, bring
+from bireal_hw.flows.verdicts import first_mismatch
 from bireal_hw.models.info import info
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.report import State
@@ -105,19 +106,12 @@ def _simulation(name: str, help: str, epilogue: Callable[[dict[str, Any]], None]
         if report["mismatches"]:
             raise BirealError(
                 f"{report['mismatches']} of {report['outputs_compared']} outputs differ from the golden model; "
-                f"first: {describe(report['first_mismatch'])}"
+                f"first: {first_mismatch(report['first_mismatch'])}"
             )
         epilogue(report)
         return 0
 
     return Verb(name, help, FILE_OR_VALUES, lambda words: _work(name, words, True, task))
-
-
-def describe(first: dict[str, Any] | None) -> str:
-    """Write the first mismatch of a simulation in words."""
-    if first is None:
-        return "not found again layer by layer"
-    return f"layer {first['layer']} at {first['index']}: wanted {first['want']}, got {first['got']}"
 
 
 def _synth(words: list[str]) -> int:
