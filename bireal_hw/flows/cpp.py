@@ -31,7 +31,7 @@ def write_cpp(build: Build, folder: Path, graph: Graph, folding: Folding) -> dic
     Raises:
         BirealError: the tools do not build for the board, or as `simulate_network` does.
     """
-    board, clock = build.board, build.config.clock or build.board.clock_mhz
+    board, clock = build.board, build.clock_mhz
     if board.flow != "vivado":
         others = ", ".join(name for name in boards.names() if boards.board(name).flow == "vivado")
         raise BirealError(f"Vitis HLS does not build for board={board.name} ({board.part}): choose from {others}")

@@ -15,6 +15,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.flows import steps
 from bireal_hw.flows.steps import STEPS, Build, Figures
 from bireal_hw.flows.verbs import VERBS
+from bireal_hw.models.networks import NETWORKS
 
 pytestmark = pytest.mark.torch
 
@@ -394,7 +395,7 @@ def test_wrong_command_lines(run: Bench) -> None:
         "choose from digits, cifar10, mnist, folder, owner/name on the Hugging Face hub"
     )
     assert run("info bireal19", status=1) == (
-        "error: unknown model 'bireal19': did you mean 'bireal18'? choose from bireal18, bireal34"
+        f"error: unknown model 'bireal19': did you mean 'bireal18'? choose from {', '.join(NETWORKS)}"
     )
     assert run("info epochs=3", status=2) == (
         "error: info does not use epochs=3: it takes model, width, image, channels, classes, shortcut_bits"

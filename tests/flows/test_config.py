@@ -5,6 +5,7 @@ import pytest
 
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.config import BuildConfig, UsageError, parse_words, variables
+from bireal_hw.models.networks import NETWORKS
 
 NAMES = (
     "model, dataset, data, width, image, classes, channels, shortcut_bits, epochs, recipe, "
@@ -55,7 +56,7 @@ def test_nothing_given_is_nothing_assumed() -> None:
 
 
 BAD_VALUES = {
-    "model=birael18": "unknown model 'birael18': did you mean 'bireal18'? choose from bireal18, bireal34",
+    "model=birael18": f"unknown model 'birael18': did you mean 'bireal18'? choose from {', '.join(NETWORKS)}",
     "board=pynq-z3": (
         "unknown board 'pynq-z3': did you mean 'pynq-z2'? choose from alveo-u250, kv260, pynq-z1, pynq-z2, ultra96-v2, "
         "ulx3s-85f, zcu102, zcu104"
@@ -80,7 +81,7 @@ BAD_VALUES = {
     "clock=0": "clock=0 is out of range: a number from 1 to 1000 MHz",
     "target_fps=fast": "target_fps=fast is out of range: a number from 0.001 to 1e+06 frames per second, or 'max'",
     "run=../up": ("run=../up is out of range: letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'"),
-    "run=sim": "run=sim is out of range: bench, sim, synth-cache are folders of build/ that belong to all runs",
+    "run=sim": "run=sim is out of range: bench, crosscheck, sim, synth-cache are folders of build/ that belong to all runs",
     "untrained=maybe": "untrained=maybe is out of range: 0 or 1",
     "config=/nowhere.toml": "config=/nowhere.toml cannot be read: No such file or directory",
 }
@@ -121,7 +122,7 @@ BAD_FILES = {
     "image = [48, 64]": "config=a.toml: image is a list: write a string, a number or a boolean",
     "seed = 2.5": "seed=2.5 is out of range: an integer from 0 to 2147483647",
     "[model]": "config=a.toml: model is a dict: write a string, a number or a boolean",
-    'config = "b.toml"': (f"config=a.toml: unknown variable 'config': choose from {NAMES}"),
+    'config = "b.toml"': (f"config=a.toml: unknown variable 'config': did you mean 'cosim'? choose from {NAMES}"),
 }
 
 
