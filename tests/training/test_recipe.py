@@ -231,3 +231,16 @@ def test_an_unknown_recipe_and_a_file_that_is_not_there() -> None:
         load_recipe("papper")
     with pytest.raises(BirealError, match=r"^recipe /no/where.toml cannot be read: No such file or directory$"):
         load_recipe("/no/where.toml")
+
+
+# ---- words ----
+
+
+def test_the_manual_names_every_recipe_field_choice_and_technique() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    hidden = {"name", "stages", "left_out", "about"}
+    fields = {field.name for kind in (Recipe, Stage) for field in dataclasses.fields(kind)} - hidden
+    choices = {name for names in CHOICES.values() for name in names}
+    stages = {stage.name for name in shipped() for stage in load_recipe(name).stages}
+    words = {*fields, *choices, *stages, *TECHNIQUES, *shipped()}
+    assert {word for word in words if f"`{word}`" not in text} == set()
