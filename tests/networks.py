@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bireal_hw.ir.graph import INPUT, Graph, Node, verify
-from bireal_hw.ir.op import Array
+from bireal_hw.ir.op import Array, Op
 from bireal_hw.ir.types import PIXEL, DataType, TensorType
-from bireal_hw.ops import AvgPool, BinaryConv, Center, MaxPool, Merge, RealConv, Sign
+from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign
 
 
 def tiny(
@@ -65,6 +65,66 @@ def tiny(
     ]
     return verify(
         Graph("tiny", TensorType.full(height, width, channels, PIXEL), tuple(nodes), {"classes": list("abcde")})
+    )
+
+
+def two_streams(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
+    """What `tiny` lacks: two streams through two groups of a bottleneck network, thresholds, a PReLU, a shortcut around
+    two convolutions; 3 channels, 5 classes.
+    """
+    rng = np.random.default_rng(seed)
+    stream, eight = DataType(12, frac=6), DataType(8, frac=3)
+    nodes: list[Node] = []
+
+    def numbers(limit: int, *shape: int) -> Array:
+        return rng.integers(-limit, limit + 1, shape).astype(np.int32)
+
+    def add(name: str, op: Op, *inputs: str) -> str:
+        nodes.append(Node(name, op, inputs))
+        return name
+
+    def real(name: str, x: str, cin: int, cout: int, width: int = 20) -> str:
+        shift = rng.integers(1, 5, cout).astype(np.int32)
+        weights = numbers(60, cout, 1, 1, cin)
+        return add(name, RealConv(weights, numbers(500, cout), shift, DataType(width, frac=6)), x)
+
+    def dot(name: str, x: str, cin: int, cout: int, kernel: int, stride: int = 1, thresholds: bool = False) -> str:
+        sign = add(f"{name}_sign", Sign(numbers(300, cin) if thresholds else None), x)
+        bits = rng.choice(np.array([-1, 1], np.int8), (cout, kernel, kernel, cin))
+        return add(name, BinaryConv(bits, stride, kernel // 2), sign)
+
+    def merge(name: str, r: str, x: str, channels: int, prelu: bool = False) -> str:
+        slope = rng.integers(0, 8, channels).astype(np.int32) if prelu else None
+        return add(name, Merge(numbers(400, channels), numbers(2000, channels), 4, stream, slope), r, x)
+
+    add("center", Center(np.full(3, 128, np.int32)), INPUT)
+    stem = RealConv(numbers(127, 4, 3, 3, 3), numbers(3000, 4), np.full(4, 5, np.int32), stream, pad=1)
+    main = add("stem", stem, "center")
+    # The first group: a real convolution of the leaky clip begins the narrow stream.
+    clip = add("clip", LeakyClip(64, 205, 11), main)
+    mid = real("begin", add("clip_round", AvgPool((1, 1), 3, eight), clip), 4, 4, 12)
+    mid = merge("merge1", mid, dot("conv1", mid, 4, 4, 3), 4)
+    carried = real("carry2", add("round2", AvgPool((1, 1), 4, eight), main), 4, 8)
+    main = merge("merge2", carried, dot("conv2", mid, 4, 8, 1), 8)
+    # The second group halves the image.
+    carried = real("carry3", add("round3", AvgPool((1, 1), 4, eight), mid), 4, 6)
+    mid = merge("merge3", carried, dot("conv3", main, 8, 6, 1, thresholds=True), 6, prelu=True)
+    pooled = add("pool4", AvgPool((2, 2), 2, stream), mid)
+    mid = merge("merge4", pooled, dot("conv4", mid, 6, 6, 3, 2), 6)
+    carried = real("carry5", add("round5", AvgPool((2, 2), 6, eight), main), 8, 8)
+    main = merge("merge5", carried, dot("conv5", mid, 6, 8, 1), 8, prelu=True)
+    # A third one of the same channels, and a shortcut around two convolutions.
+    mid = merge("merge6", mid, dot("conv6", main, 8, 6, 1), 6)
+    mid = merge("merge7", mid, dot("conv7", mid, 6, 6, 3), 6)
+    main = merge("merge8", main, dot("conv8", mid, 6, 8, 1), 8)
+    inner = Affine(numbers(400, 8), numbers(2000, 8), 4, stream)
+    inside = add("affine9", inner, dot("conv9", main, 8, 8, 3))
+    main = merge("merge10", main, dot("conv10", inside, 8, 8, 3, thresholds=True), 8)
+    pool = add("global_pool", AvgPool((height // 2, width // 2), 6, DataType(8, frac=1)), main)
+    logits = RealConv(numbers(127, 5, 1, 1, 8), numbers(900, 5), np.zeros(5, np.int32), DataType(20, frac=8))
+    add("classifier", logits, pool)
+    return verify(
+        Graph("two_streams", TensorType.full(height, width, 3, PIXEL), tuple(nodes), {"classes": list("abcde")})
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.op import Binding, Fold, Memory, Op
 from bireal_hw.ir.types import BIPOLAR, PIXEL, DataType, TensorType, ranged
-from bireal_hw.ops import AvgPool, BinaryConv, Center, MaxPool, Merge, RealConv, Sign
+from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign
 from bireal_hw.rtl import closure
 from bireal_hw.sim.runner import Dut, simulate
 from tests.conformance import BUILDS, FOUR_MODES, draw
@@ -54,6 +54,18 @@ MERGE = Layer(
 POOL = Layer(AvgPool((2, 2), 3, DataType(8)), (TensorType.full(4, 4, 2, STREAM),), Fold(lanes=1))
 MAX = Layer(MaxPool(), (TensorType.full(4, 6, 2, STREAM),), Fold(lanes=1))
 SIGN = Layer(Sign(), (TensorType.full(2, 3, 2, STREAM),), Fold(lanes=2))
+PRELU = Layer(
+    Merge(np.array([90, -70], np.int32), np.array([8, -300], np.int32), 4, STREAM, np.array([2, 5], np.int32)),
+    MERGE.types,
+    Fold(lanes=1),
+)
+AFFINE = Layer(
+    Affine(np.array([900, -700], np.int32), np.array([8, -300], np.int32), 4, STREAM),
+    (TensorType(3, 4, 2, ranged(-36, 36, 0), -36, 36),),
+    Fold(lanes=1),
+)
+RSIGN = Layer(Sign(np.array([40, -90, 0], np.int32)), (TensorType.full(3, 4, 3, STREAM),), Fold(lanes=1))
+CLIP = Layer(LeakyClip(60, 205, 11), (TensorType.full(2, 5, 2, STREAM),), Fold(lanes=2))
 CENTER = Layer(Center(np.array([124, 116])), (TensorType.full(2, 3, 2, PIXEL),), Fold(lanes=2))
 
 FAULTS: dict[str, tuple[Layer, str, str, str]] = {
@@ -71,6 +83,25 @@ FAULTS: dict[str, tuple[Layer, str, str, str]] = {
     "half dropped": (POOL, "br_avg_pool", "+ Half)", ")"),
     "pool adds up two windows": (POOL, "br_avg_pool", "first1_q ? '0", "1'b0 ? '0"),
     "sign of zero": (SIGN, "br_sign", "!s_axis_tdata[(l+1)*InWidth-1]", "|s_axis_tdata[l*InWidth+:InWidth-1]"),
+    "PReLU drops the half": (PRELU, "br_merge", "(sum_q + half) >>>", "sum_q >>>"),
+    "slope one beat early": (
+        PRELU,
+        "br_merge",
+        "i < Stages - 1; i++) slope_q[i] <= slope_q[i-1]",
+        "i < Stages - 1; i++) slope_q[i] <= slope_q[0]",
+    ),
+    "PReLU on both sides": (PRELU, "br_merge", "sum_q < 0 ?", "1'b1 ?"),
+    "affine adds one": (AFFINE, "br_affine", "tdata ('0)", "tdata ('1)"),
+    "threshold itself is -1": (RSIGN, "br_sign", ">=\n", ">\n"),
+    "threshold of another channel": (
+        RSIGN,
+        "br_sign",
+        "group_q == GroupW'(Groups - 1)",
+        "group_q == GroupW'(Groups - 2)",
+    ),
+    "clip drops the half": (CLIP, "br_leaky_clip", "(product_q + Half)", "product_q"),
+    "clip on one side only": (CLIP, "br_leaky_clip", "x < -High ? -High : x", "x"),
+    "clip saturates": (CLIP, "br_leaky_clip", "core_q[1] + W'(leak)", "core_q[1]"),
     "offset of another channel": (CENTER, "br_center", "offsets_q[l*OffsetW", "offsets_q[(Lanes-1-l)*OffsetW"),
 }
 
@@ -106,7 +137,11 @@ def test_a_fault_in_the_source_is_caught(fault: str, tmp_path: Path) -> None:
     assert mismatches(layer, tuple(sources))
 
 
-@pytest.mark.parametrize("layer", [CONV, REAL, MERGE, CENTER], ids=["binary_conv", "real_conv", "merge", "center"])
+@pytest.mark.parametrize(
+    "layer",
+    [CONV, REAL, MERGE, PRELU, AFFINE, RSIGN, CENTER],
+    ids=["binary_conv", "real_conv", "merge", "prelu", "affine", "rsign", "center"],
+)
 def test_one_flipped_bit_in_a_memory_is_caught(layer: Layer) -> None:
     def flip(binding: Binding) -> Binding:
         name, memory = next(iter(binding.memories.items()))
@@ -117,6 +152,6 @@ def test_one_flipped_bit_in_a_memory_is_caught(layer: Layer) -> None:
     assert mismatches(layer, change=flip)
 
 
-@pytest.mark.parametrize("layer", [POOL, MAX, SIGN], ids=["avg_pool", "max_pool", "sign"])
+@pytest.mark.parametrize("layer", [POOL, MAX, SIGN, CLIP], ids=["avg_pool", "max_pool", "sign", "leaky_clip"])
 def test_sound_layers_pass_the_same_check(layer: Layer) -> None:
     assert not mismatches(layer)

@@ -15,7 +15,7 @@ from typing import Any
 from bireal_hw.analysis.cost import Parameters, total
 from bireal_hw.ir.graph import INPUT, Graph, Node
 from bireal_hw.ir.op import Binding, Fold, Port, shared_lanes
-from bireal_hw.ops import BinaryConv, Merge, RealConv
+from bireal_hw.ops import Affine, BinaryConv, Merge, RealConv
 from bireal_hw.passes.dataflow import CONVERTER, Part, converter_cycles, fork, joint, tail
 from bireal_hw.passes.folding import legal_folds
 from bireal_hw.synth.resources import Resources
@@ -72,7 +72,7 @@ class Choices:
             if isinstance(node.op, BinaryConv | RealConv):
                 owners[node.name] = node.name
             else:
-                owners[node.name] = owners[node.inputs[1] if isinstance(node.op, Merge) else node.inputs[0]]
+                owners[node.name] = owners[node.inputs[-1]]  # of a merge, the convolution
         return owners
 
     @cached_property
@@ -144,7 +144,7 @@ class Choices:
     def _fold(self, node: Node, owner: str, fold: Fold, lanes: dict[str | tuple[str, int], Any]) -> Fold:
         if node.name == owner:
             return fold
-        if isinstance(node.op, Merge):
+        if isinstance(node.op, Affine):
             conv = next(one for one in self.graph if one.name == owner)
             assert isinstance(conv.op, BinaryConv)
             return Fold(lanes=shared_lanes(fold.pe, fold.simd, conv.op.k))

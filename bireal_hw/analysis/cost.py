@@ -194,8 +194,28 @@ def _merge(p: Parameters) -> Anatomy:
         "out": lanes * p["OutWidth"],
         "counter": index_bits(p["Channels"] // lanes),
     }
-    affine = Rom(p["Channels"] // lanes, lanes * (p["GWidth"] + p["HWidth"]))
+    slope = p.get("KWidth", 0)
+    if slope:
+        sizes["prelu"] = lanes * max(product, p["HWidth"], p["ShortcutWidth"]) * slope
+    affine = Rom(p["Channels"] // lanes, lanes * (p["GWidth"] + p["HWidth"] + slope))
     return Anatomy(sizes, [affine], dsp=lanes)
+
+
+def _affine(p: Parameters) -> Anatomy:
+    return _merge({**p, "ShortcutWidth": 0})
+
+
+def _leaky_clip(p: Parameters) -> Anatomy:
+    return Anatomy({"in": p["Lanes"] * p["InWidth"], "out": p["Lanes"] * p["OutWidth"]}, dsp=p["Lanes"])
+
+
+def _sign(p: Parameters) -> Anatomy:
+    threshold = p.get("TWidth", 0)
+    if not threshold:
+        return Anatomy({"lane": p["Lanes"]})
+    groups = p["Channels"] // p["Lanes"]
+    sizes: Features = {"compare": p["Lanes"] * max(threshold, p["InWidth"]), "counter": index_bits(groups)}
+    return Anatomy(sizes, [Rom(groups, p["Lanes"] * threshold)])
 
 
 def _avg_pool(p: Parameters) -> Anatomy:
@@ -208,7 +228,7 @@ def _avg_pool(p: Parameters) -> Anatomy:
         "out": p["Lanes"] * p["OutWidth"],
         "address": index_bits(depth),
     }
-    return Anatomy(sizes, [Ram(depth, width)])
+    return Anatomy(sizes, [Ram(depth, width)] if p["KernelH"] * p["KernelW"] > 1 else [])
 
 
 def _max_pool(p: Parameters) -> Anatomy:
@@ -246,10 +266,12 @@ _ANATOMIES: dict[str, Callable[[Parameters], Anatomy]] = {
     "br_binary_conv": _binary_conv,
     "br_real_conv": _real_conv,
     "br_merge": _merge,
+    "br_affine": _affine,
+    "br_leaky_clip": _leaky_clip,
     "br_avg_pool": _avg_pool,
     "br_max_pool": _max_pool,
     "br_center": _center,
-    "br_sign": lambda p: Anatomy({"lane": p["Lanes"]}),
+    "br_sign": _sign,
     "br_fifo": _fifo,
     "br_fork": lambda p: Anatomy({"output": p["Outputs"]}),
     "br_reg_slice": lambda p: Anatomy({"beat": p["Width"] + 1}),

@@ -75,6 +75,19 @@ class Graph:
                 raise BirealError(f"graph {self.name}: {node.name}: {error}") from error
         return types
 
+    @cached_property
+    def makers(self) -> dict[str, Node]:
+        """The node that makes each tensor but the input."""
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def above(self) -> dict[str, frozenset[str]]:
+        """Each tensor with all that it depends on, itself included."""
+        above = {INPUT: frozenset({INPUT})}
+        for node in self.nodes:
+            above[node.name] = frozenset({node.name}).union(*(above[source] for source in node.inputs))
+        return above
+
     @property
     def output(self) -> TensorType:
         """Type of the output."""

@@ -89,7 +89,7 @@ class Dataflow:
         return max(self.costs, key=lambda name: self.costs[name].cycles)
 
 
-SLICED = ("br_real_conv", "br_binary_conv", "br_merge", "br_avg_pool", "br_max_pool")
+SLICED = ("br_real_conv", "br_binary_conv", "br_merge", "br_affine", "br_leaky_clip", "br_avg_pool", "br_max_pool")
 """Modules with logic behind their last register or in front of their ready; the others pass beats through."""
 CONVERTER = "br_width_converter"
 
@@ -249,16 +249,37 @@ def shortcut_beats(graph: Graph, merge: Node, lanes: int, wanted: int, fold: Fol
     """
     conv = next(node for node in graph if node.name == merge.inputs[1])
     assert isinstance(conv.op, BinaryConv)
+    detour = detour_pixels(graph, merge) * (graph.types[merge.name].channels // lanes)
     if conv.op.stride > 1:
-        return 0
+        return detour
     (x,), out = graph.inputs_of(conv), graph.types[conv.name]
     beats = out.channels // lanes
     converters = (max(1, lanes // fold.simd) if lanes != fold.simd else 0) + (fold.pe != wanted)
     first_sums = conv.op.k // fold.simd + 1 + LATENCY + 1 + converters  # store, compute, slice
     arriving = (first_sums + 1) * beats * out.pixels // conv.op.cost(fold, x).cycles - 1  # one waits in the fork
-    return conv.op.lead(x) * beats + arriving
+    return conv.op.lead(x) * beats + arriving + detour
 
 
+def detour_pixels(graph: Graph, merge: Node) -> int:
+    """Pixels by which a merge's convolution runs behind its shortcut because of other convolutions in front of it.
+
+    They lie between the convolution and the tensor that both inputs of the merge come from; a block of one convolution
+    has none. Each holds back the pixels its first window needs and those in flight; a strided one a row and a half of
+    what it gives, since its reader gets a row while two are read. A shortcut passes fewer layers, or none: not counted.
+    """
+    out, pixels = graph.types[merge.name], 0
+    tensor = graph.makers[merge.inputs[1]].inputs[-1]
+    while tensor not in graph.above[merge.inputs[0]]:
+        node = graph.makers[tensor]
+        if isinstance(node.op, BinaryConv | RealConv):
+            row = out.width + (out.width + 1) // 2 if node.op.stride > 1 else node.op.pad * (out.width + 1)
+            pixels += row + IN_FLIGHT
+        tensor = node.inputs[-1]
+    return min(pixels, out.pixels + IN_FLIGHT)
+
+
+IN_FLIGHT = 6
+"""Pixels inside a convolution and what follows it, beyond its first window: under way, sums, converters, slices."""
 WINDOW_PIXELS = 3
 """Pixels that the buffer of a 1x1 convolution holds, the one under way included."""
 SPARE = 4

@@ -13,7 +13,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.hls.csim import run_kernel
 from bireal_hw.hls.gpp import QUICK
 from tests.conformance import BUILDS, draw
-from tests.test_mutations import CENTER, CONV, MAX, MERGE, POOL, REAL, SIGN, Layer
+from tests.test_mutations import AFFINE, CENTER, CLIP, CONV, MAX, MERGE, POOL, PRELU, REAL, RSIGN, SIGN, Layer
 
 pytestmark = pytest.mark.hls
 
@@ -32,6 +32,12 @@ FAULTS: dict[str, tuple[Layer, str, str, str]] = {
     "pool adds up two windows": (POOL, "avg_pool", "if (column != 0 || row != 0)", "if (latest_address >= 0)"),
     "maximum of the row starts late": (MAX, "max_pool", "if (x != 0) {", "if (x > 1) {"),
     "lowest bit in place of the sign": (SIGN, "sign", "(l + 1) * Config::InWidth - 1", "l * Config::InWidth"),
+    "PReLU drops the half": (PRELU, "merge", "(u + half) >> k", "u >> k"),
+    "PReLU on both sides": (PRELU, "merge", "return u < 0 ?", "return true ?"),
+    "affine drops the offset": (AFFINE, "affine", "(dot, l) + bias", "(dot, l) + 0 * bias"),
+    "threshold itself is -1": (RSIGN, "sign", ">= threshold", "> threshold"),
+    "threshold of another channel": (RSIGN, "sign", "thresholds[group][l]", "thresholds[Groups - 1 - group][l]"),
+    "clip on one side only": (CLIP, "leaky_clip", "if (x < -Config::Limit) core", "if (false) core"),
     "offset of another channel": (CENTER, "center", "offsets[group][l]", "offsets[group][Config::Lanes - 1 - l]"),
 }
 
@@ -61,6 +67,10 @@ def test_a_fault_in_a_header_is_caught(fault: str, tmp_path: Path) -> None:
     assert differs(layer, tmp_path / "include")
 
 
-@pytest.mark.parametrize("layer", [CONV, REAL, MERGE, POOL, MAX, SIGN, CENTER], ids=lambda layer: layer.op.kind)
+@pytest.mark.parametrize(
+    "layer",
+    [CONV, REAL, MERGE, PRELU, AFFINE, POOL, MAX, SIGN, RSIGN, CLIP, CENTER],
+    ids=lambda layer: layer.op.kind,
+)
 def test_sound_headers_pass_the_same_check(layer: Layer) -> None:
     assert not differs(layer, asset("hls/include"))

@@ -15,7 +15,7 @@ from bireal_hw.hls.network import simulate_network
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.folding import Folding, fold
 from tests.conformance import BUILDS
-from tests.networks import random_images, tiny
+from tests.networks import random_images, tiny, two_streams
 
 pytestmark = pytest.mark.hls
 
@@ -31,8 +31,12 @@ def built(graph: Graph, target: int, folder: Path) -> tuple[Folding, Path]:
 
 @pytest.mark.parametrize(
     ("graph", "target", "images"),
-    [(tiny(16, 8, 3, 6, seed=1), 700, 21), (tiny(32, 64, 1, 4, max_pool=True, seed=2), 3_000, 3)],
-    ids=["not square, six channels", "max pool"],
+    [
+        (tiny(16, 8, 3, 6, seed=1), 700, 21),
+        (tiny(32, 64, 1, 4, max_pool=True, seed=2), 3_000, 3),
+        (two_streams(), 1_000, 21),
+    ],
+    ids=["not square, six channels", "max pool", "two streams"],
 )
 def test_logits_are_exact_in_the_cycles_foretold(graph: Graph, target: int, images: int, tmp_path: Path) -> None:
     folding, project = built(graph, target, tmp_path)

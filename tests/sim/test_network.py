@@ -14,7 +14,7 @@ from bireal_hw.rtl import generate
 from bireal_hw.sim.network import simulate_network
 from bireal_hw.sim.runner import FREE, StallMode
 from tests.conformance import BUILDS
-from tests.networks import random_images, tiny
+from tests.networks import random_images, tiny, two_streams
 
 pytestmark = pytest.mark.rtl
 
@@ -33,8 +33,10 @@ def built(graph: Graph, target: int, folder: Path) -> tuple[Folding, Path]:
         (tiny(), 2_000),
         (tiny(16, 8, 3, 6, seed=1), 700),
         (tiny(64, 32, 3, 8, max_pool=True, seed=2), 20_000),
+        (two_streams(), 1_000),
+        (two_streams(16, 8, seed=1), 4_000),
     ],
-    ids=["gray", "not square, six channels", "max pool"],
+    ids=["gray", "not square, six channels", "max pool", "two streams", "two streams, not square, folded"],
 )
 def test_logits_and_cycles_are_exact_under_any_stall(graph: Graph, target: int, tmp_path: Path) -> None:
     folding, rtl = built(graph, target, tmp_path)
