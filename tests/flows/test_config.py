@@ -81,7 +81,9 @@ BAD_VALUES = {
     "clock=0": "clock=0 is out of range: a number from 1 to 1000 MHz",
     "target_fps=fast": "target_fps=fast is out of range: a number from 0.001 to 1e+06 frames per second, or 'max'",
     "run=../up": ("run=../up is out of range: letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'"),
-    "run=sim": "run=sim is out of range: bench, crosscheck, sim, synth-cache are folders of build/ that belong to all runs",
+    "run=sim": (
+        "run=sim is out of range: bench, crosscheck, sim, synth-cache are folders of build/ that belong to all runs"
+    ),
     "untrained=maybe": "untrained=maybe is out of range: 0 or 1",
     "config=/nowhere.toml": "config=/nowhere.toml cannot be read: No such file or directory",
 }
