@@ -8,6 +8,7 @@ one under the cost model, or the proof that there is none.
 from __future__ import annotations
 
 import bisect
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,6 @@ from bireal_hw.synth.resources import KINDS, Resources, offered
 
 USABLE = {"lut": 0.9, "ff": 0.9, "bram36": 0.95, "uram": 1.0, "dsp": 1.0}
 """Share of a board that a network may take; placement, routing and the DMA beside it need the rest."""
-SPARE = 4
-"""Largest Pe*Simd worth a look, in units of the least that is fast enough: shallower memories may be smaller."""
 SECONDS = 60
 """Limit for one question to the solver, never reached in practice."""
 
@@ -102,12 +101,10 @@ class Solver:
         return Solution(folding, cycles, predicted)
 
     def candidates(self, cycles: int) -> dict[str, list[Choice]]:
-        """Choices that are fast enough and not needlessly large."""
+        """Return the choices of every convolution that are fast enough."""
         found = {FIXED: [self.choices.fixed]}
         for name, some in self.choices.convolutions.items():
-            fast = [choice for choice in some if choice.cycles <= cycles]
-            least = min(choice.fold.pe * choice.fold.simd for choice in fast)
-            found[name] = [choice for choice in fast if choice.fold.pe * choice.fold.simd <= SPARE * least]
+            found[name] = [choice for choice in some if choice.cycles <= cycles]
         return found
 
     def _solve(self, cycles: int, fitting: bool, best: bool) -> dict[str, Choice] | None:
@@ -122,6 +119,7 @@ class Solver:
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = 1  # the same answer every time
         solver.parameters.max_time_in_seconds = SECONDS
+        solver.parameters.cp_model_presolve = False  # takes most of the time and finds nothing in this form
         status = solver.solve(program.model)
         if status == cp_model.INFEASIBLE:
             return None
@@ -162,17 +160,23 @@ class _Program:
                 self.terms[kind].append((literal, value))
 
     def _link(self, link: Link) -> None:
-        """Enter what stands between two layers, for all lanes on both sides."""
+        """Enter what stands between two layers, for all lanes on both sides: one pair of lanes is the one that is used.
+
+        Each side's choice is the sum over the pairs it is part of, which bounds the optimum far more tightly than an
+        implication for each pair.
+        """
+        sources = self._by_lanes(link.source, link.node.inputs[link.index])
         sinks = self._by_lanes(link.sink, (link.node.name, link.index))
-        for source, first in self._by_lanes(link.source, link.node.inputs[link.index]).items():
-            for sink, second in sinks.items():
-                slowest, amount = self.choices.between(link, source, sink)
-                if slowest > self.cycles:
-                    self.model.add(sum(first) + sum(second) <= 1)
-                elif amount != Resources():
-                    both = self.model.new_bool_var("")
-                    self.model.add(both >= sum(first) + sum(second) - 1)
-                    self._spend(both, amount)
+        pairs: dict[tuple[int, int], Any] = {}
+        for source, sink in itertools.product(sources, sinks):
+            slowest, amount = self.choices.between(link, source, sink)
+            if slowest <= self.cycles:
+                pairs[source, sink] = self.model.new_bool_var("")
+                self._spend(pairs[source, sink], amount)
+        for side, options in enumerate((sources, sinks)):
+            for lanes, literals in options.items():
+                used = [literal for pair, literal in pairs.items() if pair[side] == lanes]
+                self.model.add(sum(used) == sum(literals))
 
     def _by_lanes(self, owner: str, key: str | tuple[str, int]) -> dict[Any, list[Any]]:
         """Literals of an owner's choices by the lanes that they give a stream or a port."""

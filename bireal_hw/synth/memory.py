@@ -7,6 +7,7 @@ write port and one clocked read port, the only kinds of memory in `rtl/`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from math import ceil, inf
 
 
@@ -72,6 +73,7 @@ class Mapping:
     bram36: float = 0
 
 
+@cache
 def map_memory(depth: int, width: int, writable: bool, family: str = "7series") -> Mapping:
     """Return the cheapest way to build a memory.
 

@@ -18,7 +18,13 @@ class Resources:
     dsp: float = 0
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Resources(
+            self.lut + other.lut,
+            self.ff + other.ff,
+            self.bram36 + other.bram36,
+            self.uram + other.uram,
+            self.dsp + other.dsp,
+        )
 
     def __mul__(self, times: float) -> Resources:
         return Resources(*(times * amount for amount in astuple(self)))

@@ -70,8 +70,8 @@ def test_a_speed_beyond_the_board_names_what_binds() -> None:
 
 
 def test_a_network_too_large_says_what_fits() -> None:
-    smallest = plan(GRAPH, pynq(), 100, 1.0, None).predicted.lut
-    little = pynq(lut=int(0.9 * smallest))
+    little = pynq(lut=int(0.9 * plan(GRAPH, pynq(), 100, 1.0, None).predicted.lut))
+    smallest = Solver(Choices(GRAPH), little).smallest().predicted.lut
     assert refusal(little, None, width=0.5) == (
         f"tiny at 16x16 does not fit pynq-z2 at any speed: its smallest folding takes "
         f"LUT {smallest:,.0f} of {little.lut:,}; what fits: board=pynq-z1, board=ultra96-v2, board=ulx3s-85f, "
@@ -80,7 +80,7 @@ def test_a_network_too_large_says_what_fits() -> None:
 
 
 def test_weights_too_large_for_a_board_are_counted() -> None:
-    graph, board = tiny(8, 8, base=128), pynq(bram36=4)
+    graph, board = tiny(8, 8, base=128), pynq(bram36=8, lut=7_000)
     smallest = Solver(Choices(graph), board).smallest()
     memories = [one.binding.memories.values() for one in elaborate(graph, smallest.folding).instances]
     weights = sum(map_memory(len(rom.words), rom.width, False).bram36 for some in memories for rom in some)
@@ -89,7 +89,7 @@ def test_weights_too_large_for_a_board_are_counted() -> None:
         plan(graph, board, 100, None, None)
     assert str(error.value).startswith(
         f"tiny at 8x8 does not fit pynq-z2 at any speed: its smallest folding takes BRAM36 "
-        f"{planning.number(smallest.predicted.bram36)} of 4 ({planning.number(weights)} of them for weights); "
+        f"{planning.number(smallest.predicted.bram36)} of 8 ({planning.number(weights)} of them for weights); "
         f"what fits: board=pynq-z1, "
     )
 
