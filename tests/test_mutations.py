@@ -64,7 +64,7 @@ AFFINE = Layer(
     (TensorType(3, 4, 2, ranged(-36, 36, 0), -36, 36),),
     Fold(lanes=1),
 )
-RSIGN = Layer(Sign(np.array([40, -90, 0], np.int32)), (TensorType.full(3, 4, 3, STREAM),), Fold(lanes=1))
+RSIGN = Layer(Sign(np.array([5, -6, 0], np.int32)), (TensorType.full(3, 4, 3, DataType(4)),), Fold(lanes=1))
 CLIP = Layer(LeakyClip(60, 205, 11), (TensorType.full(2, 5, 2, STREAM),), Fold(lanes=2))
 CENTER = Layer(Center(np.array([124, 116])), (TensorType.full(2, 3, 2, PIXEL),), Fold(lanes=2))
 
@@ -101,7 +101,7 @@ FAULTS: dict[str, tuple[Layer, str, str, str]] = {
     ),
     "clip drops the half": (CLIP, "br_leaky_clip", "(product_q + Half)", "product_q"),
     "clip on one side only": (CLIP, "br_leaky_clip", "x < -High ? -High : x", "x"),
-    "clip saturates": (CLIP, "br_leaky_clip", "core_q[1] + W'(leak)", "core_q[1]"),
+    "clip saturates": (CLIP, "br_leaky_clip", "core_q[1] + leak", "core_q[1]"),
     "offset of another channel": (CENTER, "br_center", "offsets_q[l*OffsetW", "offsets_q[(Lanes-1-l)*OffsetW"),
 }
 

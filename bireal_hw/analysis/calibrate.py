@@ -17,8 +17,8 @@ from rich.table import Table
 
 from bireal_hw.analysis.cost import COEFFICIENTS, MODULES, anatomy_of, complete_features, lut_ram_luts
 from bireal_hw.ir.op import Array, Binding, Fold, Op, Port
-from bireal_hw.ir.types import BIPOLAR, PIXEL, DataType, TensorType
-from bireal_hw.ops import AvgPool, BinaryConv, Center, MaxPool, Merge, RealConv, Sign
+from bireal_hw.ir.types import BIPOLAR, PIXEL, DataType, TensorType, ranged
+from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign
 from bireal_hw.synth.resources import Resources, count
 from bireal_hw.synth.units import Unit, synthesise, unit
 
@@ -42,7 +42,7 @@ class Grid:
 
     def samples(self) -> Iterator[Sample]:
         """All instances of the grid."""
-        for make in (self._binary, self._real, self._merge, self._pools, self._streams):
+        for make in (self._binary, self._real, self._merge, self._activations, self._pools, self._streams):
             for binding in make():
                 yield binding, 1
         for width in (8, 16, 32, 128):
@@ -111,6 +111,17 @@ class Grid:
                 )
                 r = TensorType.full(8, 8, channels, STREAM if lanes != 2 else DataType(20, frac=10))
                 yield op.rtl(Fold(lanes=lanes), r, dot)
+
+    def _activations(self) -> Iterator[Binding]:
+        for channels, taps, lanes in ((16, 144, 1), (64, 576, 1), (64, 576, 2), (256, 256, 4), (512, 4608, 2)):
+            gain, bias = self._integers(-900, 900, channels), self._integers(-60_000, 60_000, channels)
+            dot = TensorType(8, 8, channels, ranged(-taps, taps, 0), -taps, taps)
+            r, fold = TensorType.full(8, 8, channels, STREAM), Fold(lanes=lanes)
+            yield Merge(gain, bias, 8, STREAM, self._integers(0, 7, channels)).rtl(fold, r, dot)
+            yield Affine(gain, bias, 8, STREAM).rtl(fold, dot)
+            yield Sign(self._integers(-9_000, 9_000, channels)).rtl(fold, r)
+            yield LeakyClip(1 << 10, 205, 11).rtl(fold, r)
+            yield AvgPool((1, 1), 4, DataType(8, frac=6)).rtl(fold, r)
 
     def _pools(self) -> Iterator[Binding]:
         for channels, side, lanes in ((16, 16, 1), (32, 32, 1), (64, 16, 2), (64, 56, 4), (128, 8, 8), (256, 8, 1)):

@@ -219,6 +219,8 @@ def _sign(p: Parameters) -> Anatomy:
 
 
 def _avg_pool(p: Parameters) -> Anatomy:
+    if p["KernelH"] * p["KernelW"] == 1:
+        return Anatomy({"round": p["Lanes"] * p["InWidth"]})  # sums nothing
     groups = p["Channels"] // p["Lanes"]
     depth, width = p["Width"] // p["KernelW"] * groups, p["Lanes"] * p["SumWidth"]
     sizes: Features = {
@@ -228,7 +230,7 @@ def _avg_pool(p: Parameters) -> Anatomy:
         "out": p["Lanes"] * p["OutWidth"],
         "address": index_bits(depth),
     }
-    return Anatomy(sizes, [Ram(depth, width)] if p["KernelH"] * p["KernelW"] > 1 else [])
+    return Anatomy(sizes, [Ram(depth, width)])
 
 
 def _max_pool(p: Parameters) -> Anatomy:

@@ -62,12 +62,12 @@ module br_leaky_clip #(
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
-    logic signed [W-1:0] x, core, core_q[2], excess_q;
-    logic signed [ProductW-1:0] product_q, leak;
+    logic signed [W-1:0] x, core, core_q[2], excess_q, leak;
+    logic signed [ProductW-1:0] product_q;
 
     assign x = W'(signed'(s_axis_tdata[l*InWidth+:InWidth]));
     assign core = x > High ? High : x < -High ? -High : x;
-    assign leak = (product_q + Half) >>> Shift;
+    assign leak = W'((product_q + Half) >>> Shift);
 
     always_ff @(posedge clk_i) begin
       if (advance) begin
@@ -75,7 +75,7 @@ module br_leaky_clip #(
         excess_q    <= x - core;
         core_q[1]  <= core_q[0];
         product_q    <= excess_q * signed'(ProductW'(Gain));
-        m_axis_tdata[l*OutWidth+:OutWidth] <= OutWidth'(core_q[1] + W'(leak));
+        m_axis_tdata[l*OutWidth+:OutWidth] <= OutWidth'(core_q[1] + leak);
       end
     end
   end

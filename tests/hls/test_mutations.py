@@ -32,7 +32,7 @@ FAULTS: dict[str, tuple[Layer, str, str, str]] = {
     "pool adds up two windows": (POOL, "avg_pool", "if (column != 0 || row != 0)", "if (latest_address >= 0)"),
     "maximum of the row starts late": (MAX, "max_pool", "if (x != 0) {", "if (x > 1) {"),
     "lowest bit in place of the sign": (SIGN, "sign", "(l + 1) * Config::InWidth - 1", "l * Config::InWidth"),
-    "PReLU drops the half": (PRELU, "merge", "(u + half) >> k", "u >> k"),
+    "PReLU drops the half": (PRELU, "merge", "Wide((u + half) >> k)", "Wide(u >> k)"),
     "PReLU on both sides": (PRELU, "merge", "return u < 0 ?", "return true ?"),
     "affine drops the offset": (AFFINE, "affine", "(dot, l) + bias", "(dot, l) + 0 * bias"),
     "threshold itself is -1": (RSIGN, "sign", ">= threshold", "> threshold"),
