@@ -203,3 +203,12 @@ def conv_summary(weights: Array, stride: int) -> str:
 def conv_output(size: int, kernel: int, stride: int, pad: int) -> int:
     """Output pixels along one side of a convolution."""
     return (size + 2 * pad - kernel) // stride + 1
+
+
+def conv_lead(height: int, width: int, kernel: int, pad: int) -> int:
+    """Pixels of an image that are there when the first window of a convolution is complete.
+
+    >>> conv_lead(8, 8, kernel=3, pad=1)
+    10
+    """
+    return min(height * width, (kernel - 1 - pad) * width + kernel - pad)

@@ -19,6 +19,7 @@ from bireal_hw.ir.op import (
     Memory,
     Op,
     Port,
+    conv_lead,
     conv_output,
     conv_summary,
     require,
@@ -79,12 +80,8 @@ class BinaryConv(Op):
         out = self.infer(x)
         chunks = self.k // fold.simd
         cycles = max(x.beats(fold.simd), out.beats(fold.pe) * chunks)
-        return Cost(cycles, latency=self.lead(x) * (x.channels // fold.simd) + chunks + LATENCY)
-
-    def lead(self, x: TensorType) -> int:
-        """Pixels that are stored before the first window is read."""
-        kernel = self.weights.shape[1]
-        return min(x.pixels, (kernel - 1 - self.pad) * x.width + kernel - self.pad)
+        lead = conv_lead(x.height, x.width, self.weights.shape[1], self.pad)
+        return Cost(cycles, latency=lead * (x.channels // fold.simd) + chunks + LATENCY)
 
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
         require_divides(self.kind, "pe", fold.pe, "out_channels", self.weights.shape[0])

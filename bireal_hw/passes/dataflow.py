@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 from bireal_hw.ir.graph import INPUT, Graph, Node
-from bireal_hw.ir.op import Binding, Cost, Fold, Port
+from bireal_hw.ir.op import Binding, Cost, Fold, Port, conv_lead
 from bireal_hw.ir.types import DataType, TensorType
 from bireal_hw.ops import AvgPool, BinaryConv, MaxPool, Merge, RealConv
 from bireal_hw.ops.binary_conv import LATENCY
@@ -224,8 +224,8 @@ def burst_beats(graph: Graph, node: Node, lanes: int) -> int:
     evenly and has taken half of the row by its end. The other half waits here, less what the reader holds itself: a 1x1
     convolution three pixels.
     """
-    out = graph.types[node.name]
-    if not isinstance(node.op, AvgPool | MaxPool) or out.pixels == 1:
+    (x, *_), out = graph.inputs_of(node), graph.types[node.name]
+    if not isinstance(node.op, AvgPool | MaxPool) or out.pixels in (1, x.pixels):
         return 0
     readers = [reader.op for reader, _ in graph.consumers(node.name)]
     held = WINDOW_PIXELS if all(isinstance(op, RealConv) for op in readers) else 0
@@ -236,51 +236,62 @@ def burst_beats(graph: Graph, node: Node, lanes: int) -> int:
 def shortcut_beats(graph: Graph, merge: Node, lanes: int, wanted: int, fold: Fold) -> int:
     """Depth of the FIFO in front of a merge's shortcut input, 0 where none is needed.
 
-    The convolution of an identity block starts with pixel i when its buffer holds all pixels of that window, so the
-    shortcut runs ahead of the merge by as many; and by what arrives until the first sums of the window are there.
-    With stride 2 the pooled shortcut has its pixel i when the convolution has all of window i: nothing waits here.
+    A convolution starts with pixel i when its buffer holds all pixels of that window, so a shortcut around it runs
+    ahead by as many; and by what arrives until the first sums of the last convolution meet the shortcut. A pooled
+    shortcut has its pixel i when the strided convolution has all of window i: that one adds nothing. A convolution on
+    the shortcut holds some of the pixels itself.
 
     Args:
         graph: the network.
         merge: the layer.
         lanes: of the shortcut's stream.
         wanted: lanes of the merge.
-        fold: of the convolution.
+        fold: of the convolution whose sums the merge takes.
     """
-    conv = next(node for node in graph if node.name == merge.inputs[1])
-    assert isinstance(conv.op, BinaryConv)
-    detour = detour_pixels(graph, merge) * (graph.types[merge.name].channels // lanes)
-    if conv.op.stride > 1:
-        return detour
-    (x,), out = graph.inputs_of(conv), graph.types[conv.name]
+    path, out = detour(graph, merge), graph.types[merge.name]
+    strided = max((place for place, (conv, _) in enumerate(path) if conv.stride > 1), default=-1)
+    pixels = sum(_lead(conv, x) for conv, x in path[strided + 1 :])
+    if strided < 0 and isinstance(graph.makers[merge.inputs[0]].op, RealConv) and not _direct(graph, merge):
+        pixels = max(pixels - WINDOW_PIXELS, 0)
+    if strided > 0:  # what lies in front of it waits for pixels of the larger image
+        conv, x = path[strided]
+        missing = sum(_lead(*before) - 1 for before in path[:strided])
+        pixels += strided + out.width * math.ceil(missing / (conv.stride * x.width))
+    if not pixels:
+        return 0
+    conv, x = path[-1]
     beats = out.channels // lanes
     converters = (max(1, lanes // fold.simd) if lanes != fold.simd else 0) + (fold.pe != wanted)
-    first_sums = conv.op.k // fold.simd + 1 + LATENCY + 1 + converters  # store, compute, slice
-    arriving = (first_sums + 1) * beats * out.pixels // conv.op.cost(fold, x).cycles - 1  # one waits in the fork
-    return conv.op.lead(x) * beats + arriving + detour
+    first_sums = conv.k // fold.simd + 1 + LATENCY + 1 + converters  # store, compute, slice
+    waited = STAGES * (len(path) - 1) + first_sums
+    return pixels * beats + (waited + 1) * beats * out.pixels // conv.cost(fold, x).cycles - 1  # one waits in the fork
 
 
-def detour_pixels(graph: Graph, merge: Node) -> int:
-    """Pixels by which a merge's convolution runs behind its shortcut because of other convolutions in front of it.
-
-    They lie between the convolution and the tensor that both inputs of the merge come from; a block of one convolution
-    has none. Each holds back the pixels its first window needs and those in flight; a strided one a row and a half of
-    what it gives, since its reader gets a row while two are read. A shortcut passes fewer layers, or none: not counted.
-    """
-    out, pixels = graph.types[merge.name], 0
-    tensor = graph.makers[merge.inputs[1]].inputs[-1]
+def detour(graph: Graph, merge: Node) -> list[tuple[BinaryConv | RealConv, TensorType]]:
+    """Convolutions, with their inputs, that a merge's sums pass behind the tensor that its shortcut comes from too."""
+    path: list[tuple[BinaryConv | RealConv, TensorType]] = []
+    tensor = merge.inputs[1]
     while tensor not in graph.above[merge.inputs[0]]:
         node = graph.makers[tensor]
         if isinstance(node.op, BinaryConv | RealConv):
-            row = out.width + (out.width + 1) // 2 if node.op.stride > 1 else node.op.pad * (out.width + 1)
-            pixels += row + IN_FLIGHT
+            path.insert(0, (node.op, graph.inputs_of(node)[0]))
         tensor = node.inputs[-1]
-    return min(pixels, out.pixels + IN_FLIGHT)
+    return path
 
 
-IN_FLIGHT = 6
-"""Pixels inside a convolution and what follows it, beyond its first window: under way, sums, converters, slices."""
+def _direct(graph: Graph, merge: Node) -> bool:
+    """Tell whether the sums of a merge come from its shortcut's tensor."""
+    return merge.inputs[0] in graph.above[merge.inputs[1]]
+
+
+def _lead(conv: BinaryConv | RealConv, x: TensorType) -> int:
+    """Pixels that a convolution stores before it reads its first window."""
+    return conv_lead(x.height, x.width, conv.weights.shape[1], conv.pad)
+
+
 WINDOW_PIXELS = 3
 """Pixels that the buffer of a 1x1 convolution holds, the one under way included."""
 SPARE = 4
 """Beats beyond the pixels of a burst: those between a pool and its reader are not in step."""
+STAGES = 16
+"""Cycles from a pixel's last sums to the next convolution's buffer: affine or merge, slices, converters."""
