@@ -260,7 +260,7 @@ class _Run:
         title = f"{spec.model}, width {spec.width:g}, {spec.image_text}, {config.dataset}, seed {config.seed}"
         setting = Setting(
             self.data, config.dataset, config.batch, config.seed, epochs, before, config.epochs, title, self.out,
-            self.progress and not bar, config.recipe.compile, self.processes,
+            self.progress and not bar, self.processes,
         )  # fmt: skip
         prepare(self.model, stage)
         fitting = StageTraining(stage, setting, self.model, teacher)

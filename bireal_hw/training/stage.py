@@ -101,7 +101,6 @@ class Setting:
     title            of the curves
     folder           for metrics.csv and curves.png
     say              print a line an epoch
-    compile          run the network through torch.compile
     processes        that train together
     """
 
@@ -115,7 +114,6 @@ class Setting:
     title: str
     folder: Path
     say: bool
-    compile: bool
     processes: Processes
 
 
@@ -133,8 +131,6 @@ class StageTraining(pl.LightningModule):
         self._steps = min(stage.steps or len(self._order), len(self._order))
         self._started = 0.0
         self._sums = torch.zeros(3, dtype=torch.float64)  # loss, hits, images
-        if setting.compile:
-            model.compile()
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Read batches; images that do not fit in memory are decoded by processes of their own."""

@@ -56,7 +56,7 @@ def training_of(stage: Stage, digits: Data, folder: Path, teacher: nn.Module | N
     model = build_model(SPEC)
     prepare(model, stage)
     begin(model, stage, fresh=True)
-    setting = Setting(digits, "digits", 32, 0, 2, 0, 2, "title", folder, False, False, Processes())
+    setting = Setting(digits, "digits", 32, 0, 2, 0, 2, "title", folder, False, Processes())
     return StageTraining(stage, setting, model, teacher)
 
 
