@@ -73,7 +73,7 @@ def two_streams(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
     two convolutions; 3 channels, 5 classes.
     """
     rng = np.random.default_rng(seed)
-    stream, eight = DataType(12, frac=6), DataType(8, frac=3)
+    stream, eight = DataType(12, frac=6), DataType(8, frac=2)
     nodes: list[Node] = []
 
     def numbers(limit: int, *shape: int) -> Array:
@@ -102,7 +102,7 @@ def two_streams(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
     main = add("stem", stem, "center")
     # The first group: a real convolution of the leaky clip begins the narrow stream.
     clip = add("clip", LeakyClip(64, 205, 11), main)
-    mid = real("begin", add("clip_round", AvgPool((1, 1), 3, eight), clip), 4, 4, 12)
+    mid = real("begin", add("clip_round", AvgPool((1, 1), 3, DataType(8, frac=3)), clip), 4, 4, 12)
     mid = merge("merge1", mid, dot("conv1", mid, 4, 4, 3), 4)
     carried = real("carry2", add("round2", AvgPool((1, 1), 4, eight), main), 4, 8)
     main = merge("merge2", carried, dot("conv2", mid, 4, 8, 1), 8)
@@ -120,7 +120,7 @@ def two_streams(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
     inner = Affine(numbers(400, 8), numbers(2000, 8), 4, stream)
     inside = add("affine9", inner, dot("conv9", main, 8, 8, 3))
     main = merge("merge10", main, dot("conv10", inside, 8, 8, 3, thresholds=True), 8)
-    pool = add("global_pool", AvgPool((height // 2, width // 2), 6, DataType(8, frac=1)), main)
+    pool = add("global_pool", AvgPool((height // 2, width // 2), 6, DataType(8, frac=0)), main)
     logits = RealConv(numbers(127, 5, 1, 1, 8), numbers(900, 5), np.zeros(5, np.int32), DataType(20, frac=8))
     add("classifier", logits, pool)
     return verify(

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from bireal_hw.ir.encoding import half
 from bireal_hw.ir.graph import INPUT, Graph
 from bireal_hw.ir.types import DataType
-from bireal_hw.ops import AvgPool, BinaryConv, Center, MaxPool, Merge, RealConv, Sign
+from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign
 
 QONNX = "qonnx.custom_op.general"
 
@@ -69,23 +69,26 @@ class Writer:
                         "MaxPool", name, [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]
                     )
                 case Sign():
+                    if op.threshold is not None:
+                        threshold = self._constant(f"{name}_theta", self._channels(op.threshold * 2.0**-frac))
+                        x = self._node("Sub", f"{name}_sub", [x, threshold])
                     names[name] = self._node("BipolarQuant", name, [x, self._constant(f"{name}_one", 1.0)])
                 case BinaryConv():
                     raw = self._constant(f"{name}_raw", op.weights.transpose(0, 3, 1, 2) * 0.5)
                     w = self._node("BipolarQuant", f"{name}_weight", [raw, self._constant(f"{name}_one", 1.0)])
                     names[name] = self._conv(name, op, x, w)
                 case Merge():
-                    step = 2.0 ** -(op.shift + op.dtype.frac)
-                    dot = names[node.inputs[1]]
-                    t = self._node(
-                        "Mul", f"{name}_mul", [dot, self._constant(f"{name}_g", self._channels(op.gain * step))]
-                    )
-                    t = self._node(
-                        "Add", f"{name}_bias", [t, self._constant(f"{name}_h", self._channels(op.bias * step))]
-                    )
-                    t = self._quant(f"{name}_affine", t, 24, 2.0**-op.dtype.frac)
-                    total = self._node("Add", f"{name}_add", [x, t])
+                    total = self._node("Add", f"{name}_add", [x, self._affine(name, op, names[node.inputs[1]])])
+                    if op.slope is not None:
+                        slopes = self._constant(f"{name}_slope", np.exp2(-op.slope.astype(float)).reshape(-1, 1, 1))
+                        total = self._node("PRelu", f"{name}_prelu", [total, slopes])
+                        halves = self._constant(f"{name}_half", 2.0 ** -(op.dtype.frac + 1))
+                        total = self._node("Add", f"{name}_round", [total, halves])
                     names[name] = self._floor(name, total, op.dtype)
+                case Affine():
+                    names[name] = self._floor(name, self._affine(name, op, x), op.dtype)
+                case LeakyClip():
+                    names[name] = self._leaky_clip(name, op, x, frac)
                 case AvgPool():
                     names[name] = self._pool(name, op, x, frac)
         image = self.graph.input
@@ -103,6 +106,23 @@ class Writer:
         for key, value in self.graph.info.items():
             model.metadata_props.add(key=f"bireal_hw.{key}", value=json.dumps(value))
         return model
+
+    def _affine(self, name: str, op: Affine, dot: str) -> str:
+        step = 2.0 ** -(op.shift + op.dtype.frac)
+        t = self._node("Mul", f"{name}_mul", [dot, self._constant(f"{name}_g", self._channels(op.gain * step))])
+        t = self._node("Add", f"{name}_bias", [t, self._constant(f"{name}_h", self._channels(op.bias * step))])
+        return self._quant(f"{name}_affine", t, 24, 2.0**-op.dtype.frac)
+
+    def _leaky_clip(self, name: str, op: LeakyClip, x: str, frac: int) -> str:
+        bounds = [
+            self._constant(f"{name}_{end}", sign * op.limit * 2.0**-frac) for end, sign in (("min", -1), ("max", 1))
+        ]
+        inside = self._node("Clip", f"{name}_clip", [x, *bounds])
+        outside = self._node("Sub", f"{name}_sub", [x, inside])
+        slope = self._constant(f"{name}_slope", op.gain * 2.0**-op.shift)
+        outside = self._node("Mul", f"{name}_mul", [outside, slope])
+        outside = self._node("Add", f"{name}_add", [outside, self._constant(f"{name}_half", 2.0 ** -(frac + 1))])
+        return self._node("Add", name, [inside, self._quant(f"{name}_quant", outside, 24, 2.0**-frac)])
 
     def _conv(self, name: str, op: BinaryConv | RealConv, x: str, w: str) -> str:
         kernel = [op.weights.shape[1]] * 2

@@ -7,7 +7,7 @@ import pytest
 
 from bireal_hw import golden
 from bireal_hw.errors import BirealError
-from tests.networks import random_images, tiny
+from tests.networks import random_images, tiny, two_streams
 
 
 def test_batch_size_changes_nothing() -> None:
@@ -20,7 +20,7 @@ def test_batch_size_changes_nothing() -> None:
 
 
 def test_every_tensor_stays_in_its_inferred_range() -> None:
-    for graph in (tiny(), tiny(32, 16, 3, 8, max_pool=True)):
+    for graph in (tiny(), tiny(32, 16, 3, 8, max_pool=True), two_streams()):
         shape = (3, *graph.input.shape)
         for images in (random_images(graph, 3), np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)):
             for name, value in golden.tensors(graph, images):

@@ -15,11 +15,13 @@ from bireal_hw.crosscheck.qonnx import write
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph, dumps
 from bireal_hw.lowering import lower
-from tests.networks import random_images, tiny
+from tests.networks import random_images, tiny, two_streams
 
 
 @pytest.mark.parametrize(
-    "graph", [tiny(), tiny(8, 16, 3, 6), tiny(32, 16, 3, 4, max_pool=True, seed=3)], ids=["tiny", "wide", "max_pool"]
+    "graph",
+    [tiny(), tiny(8, 16, 3, 6), tiny(32, 16, 3, 4, max_pool=True, seed=3), two_streams(8, 16)],
+    ids=["tiny", "wide", "max_pool", "two_streams"],
 )
 def test_lowering_inverts_the_writer(graph: Graph, tmp_path: Path) -> None:
     write(graph, tmp_path / "model.onnx")
@@ -135,6 +137,50 @@ UNSUPPORTED: dict[str, tuple[Change, str]] = {
         "node 'stem': the constant added to its sums is",
     ),
 }
+
+
+UNSUPPORTED_STREAMS: dict[str, tuple[Change, str]] = {
+    "threshold off the grid": (
+        _constant("conv3_sign_theta", lambda a: a + 0.001),
+        "node 'conv3_sign': a threshold is ",
+    ),
+    "uneven slope": (
+        _constant("merge3_slope", lambda a: a * 0 + 0.3),
+        "node 'merge3_prelu' (PRelu): found slope 0.30000001192092896; supported: powers of two",
+    ),
+    "PReLU without rounding": (
+        _constant("merge3_half", lambda a: a * 0),
+        "node 'merge3' (Quant): found 0.0 added behind the PReLU; supported: half a step, 0.0078125",
+    ),
+    "PReLU elsewhere": (
+        _kind("conv1", "PRelu"),
+        "node 'conv1' (PRelu): found the output of conv1_sign; supported: the sum of a shortcut and",
+    ),
+    "clip on one side": (
+        _constant("clip_min", lambda a: a * 0.5),
+        "node 'clip_clip' (Clip): found bounds -0.5 and 1.0; supported: -limit and limit, on the grid",
+    ),
+    "leak without its half": (
+        _constant("clip_half", lambda a: a * 0),
+        "node 'clip' (Add): found gains [205], constants [0], grid 2^-6; supported: one gain, the half 1024, grid 2^-6",
+    ),
+    "affine on two grids": (
+        _constant("affine9_scale", lambda a: a * 2),
+        "node 'affine9' (Quant): found rounded dot values of conv9 quantised again, as s12.5; supported: one grid",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNSUPPORTED_STREAMS)
+def test_what_is_not_supported_of_the_other_blocks_is_named(case: str, tmp_path: Path) -> None:
+    change, message = UNSUPPORTED_STREAMS[case]
+    path = tmp_path / "model.onnx"
+    model = write(two_streams(), path)
+    change(model.graph)
+    onnx.save(model, str(path))
+    with pytest.raises(BirealError) as error:
+        lower(path)
+    assert str(error.value).startswith(f"{path}: {message}")
 
 
 @pytest.mark.parametrize("case", UNSUPPORTED)

@@ -12,10 +12,12 @@ pytest.importorskip("torch", reason="needs torch: pip install 'bireal-hw[train]'
 
 from bireal_hw import golden
 from bireal_hw.export.deploy import to_deploy
-from bireal_hw.export.qonnx import export_qonnx
+from bireal_hw.export.qonnx import export_qonnx, run_qonnx
 from bireal_hw.ir.graph import Graph, dumps, loads
 from bireal_hw.lowering import lower
-from bireal_hw.models.randomise import random_images
+from bireal_hw.models.bireal import build_model
+from bireal_hw.models.randomise import random_images, randomise
+from bireal_hw.models.spec import ModelSpec
 from bireal_hw.ops import Merge, Sign
 from tests.export.samples import SPECS, network
 
@@ -48,6 +50,22 @@ def test_golden_computes_the_logits_of_pytorch(name: str, tmp_path: Path) -> Non
     again = loads(dumps(graph))
     assert again == graph
     assert dumps(again) == dumps(graph)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "convolutions"), [("bireal34", 32), ("bireal101", 98), ("bireal152", 149)])
+def test_deep_networks_compute_the_same_everywhere(model: str, convolutions: int, tmp_path: Path) -> None:
+    spec = ModelSpec(model, 0.125, (8, 8), 1, 3)
+    deploy = to_deploy(randomise(build_model(spec), spec, 3), spec)
+    path = tmp_path / "model.onnx"
+    export_qonnx(deploy, spec, path, ["a", "b", "c"])
+    graph = lower(path)
+    assert Counter(node.op.kind for node in graph)["binary_conv"] == convolutions
+    images = random_images(spec, 2, 17)
+    logits = deploy(images.float())
+    np.testing.assert_array_equal(run_qonnx(path, images.numpy(), 2), logits.numpy())
+    want = logits.double().numpy() * 2.0**deploy.frac
+    np.testing.assert_array_equal(golden.run(graph, images.numpy().transpose(0, 2, 3, 1)), want)
 
 
 def _has_its_constants(name: str, graph: Graph) -> None:
