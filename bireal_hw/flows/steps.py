@@ -32,7 +32,7 @@ from bireal_hw.flows.training import planned
 from bireal_hw.ir.graph import Graph, save
 from bireal_hw.lowering import METADATA, lower
 from bireal_hw.rtl import generate
-from bireal_hw.sim.network import simulate_network
+from bireal_hw.sim.network import fullest, simulate_network
 from bireal_hw.sim.runner import FREE, StallMode
 from bireal_hw.sim.verilator import waves_format
 
@@ -327,6 +327,7 @@ def _sim(build: Build, folder: Path) -> Figures:
         "images": f"{result['images']} ({origin})",
         "mismatches": f"{result['mismatches']:,} of {result['outputs_compared']:,}",
         "cycles per frame": f"{result['cycles_per_frame']:,} (predicted {result['cycles_predicted']:,})",
+        "fullest FIFO": fullest(result["fifos"]),
     }
 
 

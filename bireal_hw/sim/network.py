@@ -58,8 +58,9 @@ def simulate_network(
 
     Returns:
         The contents of `sim.json`: images, frames, runs, outputs_compared, mismatches, first_mismatch (layer, index,
-        want, got, or None), cycles_per_frame, latency_cycles, cycles_predicted, seconds_build, seconds_run. The cycles
-        are None where nothing was measured (no free run, or one frame).
+        want, got, or None), cycles_per_frame, latency_cycles, cycles_predicted, fifos (name, depth, highest_fill of the
+        free run, highest_fill_stalled of the others), seconds_build, seconds_run. Cycles and fills are None where
+        nothing was measured (no such run, or one frame).
 
     Raises:
         BirealError: as `simulate` does, or for images that do not fit the network.
@@ -74,6 +75,7 @@ def simulate_network(
     runs = _run(flow, graph, dut, frames, stalls, builds, waves)
     wrong = [int(np.count_nonzero(run.outputs != want)) for run in runs]
     free = next((run for run, mode in zip(runs, stalls, strict=True) if mode.source == mode.sink == 0), None)
+    stalled = [run for run, mode in zip(runs, stalls, strict=True) if mode.source or mode.sink]
     first = None
     if any(wrong):
         first = _first_mismatch(graph, flow, dut, frames, stalls[int(np.argmax(np.array(wrong) > 0))], builds, dump)
@@ -87,6 +89,15 @@ def simulate_network(
         "cycles_per_frame": free.interval if free and len(frames) > 1 else None,
         "latency_cycles": free.tlast[0] - free.first_in if free else None,
         "cycles_predicted": flow.cycles,
+        "fifos": [
+            {
+                "name": name,
+                "depth": depth,
+                "highest_fill": free.fills[name] if free else None,
+                "highest_fill_stalled": max((run.fills[name] for run in stalled), default=None),
+            }
+            for name, depth in dut.fifos.items()
+        ],
         "seconds_build": round(runs[0].seconds_build, 2),
         "seconds_run": round(runs[0].seconds_run, 2),
     }
@@ -107,7 +118,25 @@ def network_dut(flow: Dataflow, rtl_dir: Path) -> Dut:
         Port("m_axis", flow.output.lanes, flow.output.dtype),
     )
     sources = tuple(rtl_dir / name for name in names)
-    return Dut(Binding("br_top", {}, *ports), sources, {MEMORIES: rtl_dir / MEMORIES})
+    return Dut(Binding("br_top", {}, *ports), sources, {MEMORIES: rtl_dir / MEMORIES}, fifo_depths(flow))
+
+
+def fifo_depths(flow: Dataflow) -> dict[str, int]:
+    """Depth of every FIFO in beats, by name."""
+    bindings = {instance.name: instance.binding for instance in flow.instances}
+    return {name: one.parameters["Depth"] for name, one in bindings.items() if one.module == "br_fifo"}
+
+
+def fullest(fifos: list[dict[str, Any]]) -> str:
+    """Say which FIFO of `sim.json` was closest to its depth in any run."""
+
+    def fill(fifo: dict[str, Any]) -> int:
+        return max(fifo["highest_fill"] or 0, fifo["highest_fill_stalled"] or 0)
+
+    if not fifos:
+        return "there is none"
+    most = max(fifos, key=lambda fifo: fill(fifo) / fifo["depth"])
+    return f"{most['name']}: {fill(most):,} of {most['depth']:,} beats"
 
 
 def _run(

@@ -36,18 +36,20 @@ _PROBABILITY = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class StallMode:
-    """How the bench holds a stream up.
+    """How the bench holds streams up.
 
     Attributes:
         source: probability (0 to below 1) that a source idles, drawn every cycle before each beat.
         sink: probability (0 to below 1) that the sink is not ready, drawn every cycle; with an odd seed it also waits
             for valid.
         seed: chooses the patterns, 1 or more.
+        depths: beats that FIFOs of an `adjustable` module hold instead of what they could, by name.
     """
 
     source: float = 0.0
     sink: float = 0.0
     seed: int = 1
+    depths: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in (("source", self.source), ("sink", self.sink)):
@@ -68,11 +70,15 @@ class Dut:
         binding: module, parameters, memories and ports; memories bind file parameters.
         sources: SystemVerilog files in compile order; the library's where empty.
         files: folders or files that the module reads by a relative name, by that name (`{"mem": .../rtl/mem}`).
+        fifos: depths, by name, of the FIFOs `u_<name>` directly inside the module whose highest fill is recorded.
+        adjustable: whether these are instances of `sim/depths/br_short_fifo.sv`.
     """
 
     binding: Binding
     sources: tuple[Path, ...] = ()
     files: dict[str, Path] = field(default_factory=dict)
+    fifos: dict[str, int] = field(default_factory=dict)
+    adjustable: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ class SimResult:
         first_in: cycle of the first transfer on any input, from 0 behind reset.
         first_out: cycle of the first transfer on the output.
         tlast: cycles of the last beat of each output frame.
+        fills: most beats that each of the module's `fifos` held at once, by name.
         seconds_build: time of the build, 0.0 where it was there already; the same in all runs of a call.
         seconds_run: time of the simulator for all runs of the call.
     """
@@ -92,6 +99,7 @@ class SimResult:
     first_in: int
     first_out: int
     tlast: tuple[int, ...]
+    fills: dict[str, int]
     seconds_build: float
     seconds_run: float
 
@@ -134,6 +142,25 @@ def simulate(
     """
     with _session(dut, inputs, output_beats, stalls, builds, timeout, waves, {}) as session:
         return [session.result(number) for number in range(len(stalls))]
+
+
+def attempt(
+    dut: Dut,
+    *inputs: Array,
+    output_beats: int,
+    stalls: Sequence[StallMode],
+    builds: Path = DEFAULT_BUILDS,
+    timeout: int = TIMEOUT,
+) -> list[SimResult | BirealError]:
+    """Do what `simulate` does, with the error of a run in place of its result."""
+    results: list[SimResult | BirealError] = []
+    with _session(dut, inputs, output_beats, stalls, builds, timeout, None, {}) as session:
+        for number in range(len(stalls)):
+            try:
+                results.append(session.result(number))
+            except BirealError as error:
+                results.append(error)
+    return results
 
 
 @contextlib.contextmanager
@@ -192,7 +219,10 @@ class _Session:
         counts = [(name, counter[f"{name}_beats_o"], self.totals[f"{name}_total_i"]) for name in names]
         text = ", ".join(f"{name} {beats} of {total} beats" for name, beats, total in counts)
         if any(beats < total for _, beats, total in counts):
-            return f"deadlock: no transfer for {self.timeout} cycles, after {text}"
+            depths = {**self.dut.fifos, **self.stalls[number].depths}
+            full = [name for name, depth in depths.items() if counter[f"{name}_fill_o"] == depth]
+            were_full = f"; FIFOs that were full: {', '.join(full)}" if full else ""
+            return f"deadlock: no transfer for {self.timeout} cycles, after {text}{were_full}"
         if any(beats > total for _, beats, total in counts):
             return f"more beats than expected: {text}"
         return ""
@@ -214,6 +244,7 @@ class _Session:
             first_in=min(counter[f"{port.name}_first_o"] for port in binding.inputs),
             first_out=counter[f"{binding.output.name}_first_o"],
             tlast=tuple(cycles),
+            fills={name: counter[f"{name}_fill_o"] for name in self.dut.fifos},
             seconds_build=self.seconds[0],
             seconds_run=self.seconds[1],
         )
@@ -240,7 +271,7 @@ def _session(
     models = sorted(asset("sim").glob("*.sv"))
     sources = (*(dut.sources or closure({binding.module})), *models)
     build_dir, seconds_build = verilator.build(
-        binding.module, _bench_text(binding, probes), sources, builds, waves.suffix if waves else ""
+        binding.module, _bench_text(dut, probes), sources, builds, waves.suffix if waves else ""
     )
     with tempfile.TemporaryDirectory(prefix="run-", dir=build_dir) as name:
         folder = Path(name)
@@ -253,25 +284,34 @@ def _session(
                 "seed_i": stall.seed,
                 "timeout_i": timeout,
                 **totals,
+                **{
+                    f"{name}_depth_i": stall.depths.get(name, depth)
+                    for name, depth in dut.fifos.items()
+                    if dut.adjustable
+                },
             }
             for number, stall in enumerate(stalls)
         ]
         ports = (*binding.inputs, binding.output)
         names = [f"{port.name}_{part}_o" for port in ports for part in ("beats", "first")]
+        names += [f"{name}_fill_o" for name in dut.fifos]
         started = time.perf_counter()
         counters = verilator.run(build_dir, folder, runs, [*names, "cycle_o", "dropped_o", "changed_o"], waves)
         seconds = seconds_build, time.perf_counter() - started
         yield _Session(dut, folder, frames, stalls, timeout, totals, counters, seconds)
 
 
-def _bench_text(binding: Binding, probes: Mapping[str, Port]) -> str:
+def _bench_text(dut: Dut, probes: Mapping[str, Port]) -> str:
     """Render the bench around the module; file parameters name files of the run's working folder."""
+    binding = dut.binding
     parameters = {name: str(value) for name, value in binding.parameters.items()}
     parameters |= {name: f'"{name}.mem"' for name in binding.memories}
     template = jinja2.Template(
         (asset("sim") / "br_bench.sv.j2").read_text(), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
-    return template.render(dut=binding, parameters=parameters, probes=probes)
+    return template.render(
+        dut=binding, parameters=parameters, probes=probes, fifos=dut.fifos, adjustable=dut.adjustable
+    )
 
 
 def _write_inputs(dut: Dut, folder: Path, inputs: Sequence[Array]) -> dict[str, int]:
