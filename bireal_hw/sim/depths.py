@@ -26,7 +26,7 @@ from bireal_hw.passes.dataflow import Dataflow, Instance
 from bireal_hw.passes.folding import Folding
 from bireal_hw.passes.folding_file import read_folding
 from bireal_hw.rtl import generate, top_text
-from bireal_hw.sim.network import MIN_FRAMES, network_dut
+from bireal_hw.sim.network import MIN_FRAMES, network_dut, patience
 from bireal_hw.sim.runner import DEFAULT_BUILDS, Dut, SimResult, StallMode, attempt
 
 SHORT_FIFO = "br_short_fifo"
@@ -64,7 +64,7 @@ class Adjustable:
             output_beats=self.graph.output.beats(self.flow.output.lanes),
             stalls=stalls,
             builds=self.builds,
-            timeout=2 * self.flow.cycles,
+            timeout=patience(self.flow),
         )
 
     def keeps_pace(self, result: SimResult | BirealError) -> bool:

@@ -154,13 +154,13 @@ def _run(
         output_beats=graph.output.beats(flow.output.lanes),
         stalls=stalls,
         builds=builds,
-        timeout=_timeout(flow),
+        timeout=patience(flow),
         waves=waves,
     )
 
 
-def _timeout(flow: Dataflow) -> int:
-    """Cycles without a transfer at either end that no working network needs: some frames' time."""
+def patience(flow: Dataflow) -> int:
+    """Cycles without a transfer at either end or into a FIFO that no working network needs: some frames' time."""
     return 8 * flow.cycles + 20_000
 
 
@@ -176,7 +176,7 @@ def _first_mismatch(
         output_beats=graph.output.beats(flow.output.lanes),
         stall=stall,
         builds=builds,
-        timeout=_timeout(flow),
+        timeout=patience(flow),
     ) as probe:
         for name, want in golden.tensors(graph, frames):
             got = probe(name).reshape(-1)[: want.size]
