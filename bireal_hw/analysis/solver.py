@@ -66,7 +66,20 @@ class Solver:
 
     def fits(self) -> bool:
         """Tell whether the network fits the board at any speed."""
-        return self._solve(self.unhurried, fitting=True, best=False) is not None
+        return not self._hopeless and self._solve(self.unhurried, fitting=True, best=False) is not None
+
+    @property
+    def _hopeless(self) -> bool:
+        """Whether the layers' least shares of LUT and block RAM together add up to more than all of both: no search."""
+        have = offered(self.board)
+
+        def share(choice: Choice) -> float:
+            return sum(
+                getattr(choice.resources, kind) / (USABLE[kind] * getattr(have, kind)) for kind in ("lut", "bram36")
+            )
+
+        every = [[self.choices.fixed], *self.choices.convolutions.values()]
+        return sum(min(map(share, some)) for some in every) > 2
 
     def smallest(self) -> Solution:
         """Return the folding of least resources at any speed, whether or not they fit."""
@@ -90,10 +103,12 @@ class Solver:
 
     def most(self) -> Solution | None:
         """Return the fastest folding that fits the board, of least resources among these; None if none fits."""
+        if not self.fits():
+            return None
         every = [choice.cycles for some in self.choices.convolutions.values() for choice in some]
         candidates = sorted({cycles for cycles in every if cycles >= self.fastest} | {self.fastest})
         first = bisect.bisect_left(candidates, True, key=lambda cycles: self._solve(cycles, True, False) is not None)
-        return self.least(candidates[first]) if first < len(candidates) else None
+        return self.least(candidates[first])
 
     def _solution(self, chosen: dict[str, Choice]) -> Solution:
         cycles, predicted = self.choices.evaluate(chosen)
