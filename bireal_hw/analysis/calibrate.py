@@ -28,7 +28,7 @@ SHIFTS = (4, 9)
 """Right shifts of a convolution's outputs, lowest and highest, as trained networks have them."""
 
 DEEPEST = 4608
-"""Words of the deepest weight memory; Yosys takes minutes to read deeper ones."""
+"""Words of the deepest weight memory where every folding is taken; `_large` has a few deeper ones."""
 
 Sample = tuple[Binding, int]
 """An instance and the handshakes on its output."""
@@ -48,6 +48,20 @@ class Grid:
         for width in (8, 16, 32, 128):
             for outputs in (2, 3):
                 yield _pipe("br_fork", width, {"Outputs": outputs}), outputs
+        for binding in self._large():
+            yield binding, 1
+
+    def _large(self) -> Iterator[Binding]:
+        """What only networks for large images or with many classes have."""
+        for channels, side, fold in ((128, 16, Fold(16, 64)), (128, 28, Fold(8, 128)), (256, 14, Fold(2, 32))):
+            weights = self.random.choice(np.array([-1, 1], np.int8), (channels, 3, 3, channels))
+            yield BinaryConv(weights).rtl(fold, TensorType.full(side, side, channels, BIPOLAR))
+        yield self._real_conv(32, 7, 3, 2, STREAM, Fold(8, 21), 64)
+        yield self._real_conv(128, 1, 64, 1, DataType(20, frac=10), Fold(16, 16), 28)
+        for fold in (Fold(1, 1), Fold(4, 8)):
+            yield self._real_conv(1000, 1, 64, 1, DataType(22, frac=12), fold, 1, scaled=False)
+        yield _pipe("br_fifo", 16, {"Depth": 4500})
+        yield _pipe("br_fifo", 8, {"Depth": 9000})
 
     def _integers(self, low: int, high: int, *shape: int) -> Array:
         return self.random.integers(low, high + 1, shape).astype(np.int32)
@@ -174,10 +188,14 @@ def fit(features: list[dict[str, float]], targets: NDArray[np.float64]) -> dict[
     return {name: round(float(value), 4) for name, value in zip(names, solution, strict=True) if value > 1e-4}
 
 
+Errors = dict[str, NDArray[np.float64]]
+"""Relative errors of LUT and of FF, one for each instance."""
+
+
 def calibrate(
     cache: Path, progress: Callable[[int, int], None]
-) -> tuple[dict[str, dict[str, dict[str, float]]], dict[str, NDArray[np.float64]]]:
-    """Return the coefficients by module and kind, and the relative errors of LUT on the grid by module."""
+) -> tuple[dict[str, dict[str, dict[str, float]]], dict[str, Errors]]:
+    """Return the coefficients and the errors on the grid, both by module and kind."""
     samples = list(Grid().samples())
     units: list[Unit] = [unit(binding, outputs) for binding, outputs in samples]
     found = [count(cells, FAMILY) for cells in synthesise(units, FAMILY, cache, progress)]
@@ -188,14 +206,19 @@ def calibrate(
     return coefficients, errors
 
 
-def _fit_module(rows: list[tuple[Binding, Resources]]) -> tuple[dict[str, dict[str, float]], NDArray[np.float64]]:
+def _fit_module(rows: list[tuple[Binding, Resources]]) -> tuple[dict[str, dict[str, float]], Errors]:
     anatomies = [anatomy_of(binding.module, binding.parameters) for binding, _ in rows]
     features = [complete_features(anatomy) for anatomy in anatomies]
     memory = np.array([lut_ram_luts(anatomy) for anatomy in anatomies])
-    lut, ff = (np.array([getattr(used, kind) for _, used in rows]) for kind in ("lut", "ff"))
-    chosen = {"lut": fit(features, lut - memory), "ff": fit(features, ff)}
-    predicted = np.array([sum(chosen["lut"].get(name, 0) * size for name, size in one.items()) for one in features])
-    return chosen, (predicted + memory - lut) / np.maximum(lut, 20)
+    coefficients, errors = {}, {}
+    for kind, known in (("lut", memory), ("ff", 0 * memory)):
+        target = np.array([getattr(used, kind) for _, used in rows])
+        chosen = fit(features, target - known)
+        predicted = known + np.array(
+            [sum(chosen.get(name, 0) * size for name, size in one.items()) for one in features]
+        )
+        coefficients[kind], errors[kind] = chosen, (predicted - target) / np.maximum(target, 20)
+    return coefficients, errors
 
 
 def text(coefficients: dict[str, dict[str, dict[str, float]]]) -> str:
@@ -216,9 +239,11 @@ def main() -> None:
     cache = Path(sys.argv[1] if len(sys.argv) > 1 else "build/synth-cache")
     coefficients, errors = calibrate(cache, lambda done, total: console.print(f"{done} of {total}"))
     COEFFICIENTS.write_text(text(coefficients))
-    table = Table("module", "instances", "mean error of LUT", "largest")
-    for module, error in errors.items():
-        table.add_row(module, str(len(error)), f"{np.abs(error).mean():.1%}", f"{np.abs(error).max():.1%}")
+    table = Table("module", "instances", "LUT: mean error", "largest", "FF: mean error", "largest")
+    for module, by_kind in errors.items():
+        sizes = [np.abs(error) for error in by_kind.values()]
+        figures = [f"{figure:.1%}" for size in sizes for figure in (size.mean(), size.max())]
+        table.add_row(module, str(len(sizes[0])), *figures)
     console.print(table)
 
 

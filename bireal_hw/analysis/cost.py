@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from math import ceil
+from math import ceil, expm1, log1p, log2
 from pathlib import Path
 
 from bireal_hw.ir.op import conv_output
@@ -21,6 +21,8 @@ from bireal_hw.synth.resources import Resources
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.toml")
 WEIGHT_WIDTH = 8
+WIDEST = 16
+"""Inputs of the widest multiplexer behind block RAMs that the calibration covers; more are counted in units of it."""
 
 Parameters = Mapping[str, int]
 Features = dict[str, float]
@@ -72,15 +74,33 @@ def complete_features(anatomy: Anatomy) -> Features:
     for memory in anatomy.memories:
         mapping = map_memory(memory.depth, memory.width, isinstance(memory, Ram))
         if mapping.style == "logic":
-            words = 1 << (ceil(memory.depth / 64) - 1).bit_length()  # LUTs under multiplexers of two inputs
-            more = {"rom_lut": float(memory.width * words), "rom_bit": float(memory.width if memory.depth > 1 else 0)}
+            columns = different_columns(memory.depth, memory.width)
+            words = _power_of_two(ceil(memory.depth / 64))  # LUTs under multiplexers of two inputs
+            more = {"rom_lut": columns * words, "rom_bit": columns}
         elif mapping.style == "lut":
             more = {"ram_bit": float(memory.width), "ram_row": float(memory.width * (mapping.rows - 1))}
+        elif mapping.rows > 1:
+            way = min(_power_of_two(mapping.rows), WIDEST)
+            more = {f"select{way}": memory.width * mapping.rows / way}
         else:
-            more = {"block_row": float(memory.width * (mapping.rows - 1))}
+            more = {}
         for name, size in more.items():
             features[name] = features.get(name, 0) + size
     return features
+
+
+def different_columns(depth: int, width: int) -> float:
+    """Return how many of so many random columns of bits are expected to differ: equal ones become one in synthesis.
+
+    >>> different_columns(144, 64), round(different_columns(6, 1152)), round(different_columns(9, 256))
+    (64, 64, 202)
+    """
+    return width if depth > 40 else -(2**depth) * expm1(width * log1p(-(2.0**-depth)))
+
+
+def _power_of_two(number: int) -> int:
+    """The least power of two that is no less."""
+    return 1 << (number - 1).bit_length()
 
 
 def lut_ram_luts(anatomy: Anatomy) -> int:
@@ -174,7 +194,8 @@ def _real_conv(p: Parameters) -> Anatomy:
         "unfolded": row * bits if kernel > 1 else 0,
         "split": row * bits if kernel > 1 and chunks > 1 else 0,
         "mask": p["Simd"] * bits if p["Pad"] else 0,
-        "add": p["Pe"] * (p["Simd"] - 1) * (bits + WEIGHT_WIDTH),
+        "carry_save": p["Pe"] * max(p["Simd"] - 2, 0) * (bits + WEIGHT_WIDTH),
+        "add": p["Pe"] * min(p["AccWidth"], bits + WEIGHT_WIDTH + ceil(log2(p["Simd"]))) if p["Simd"] > 1 else 0,
         "sum": p["Pe"] * p["AccWidth"],
         "share": p["Pe"] * p["AccWidth"] if p["Pe"] > lanes else 0,
         "lane": lanes * full,
