@@ -264,7 +264,8 @@ def shortcut_beats(graph: Graph, merge: Node, lanes: int, wanted: int, fold: Fol
     converters = (max(1, lanes // fold.simd) if lanes != fold.simd else 0) + (fold.pe != wanted)
     first_sums = conv.k // fold.simd + 1 + LATENCY + 1 + converters  # store, compute, slice
     waited = STAGES * (len(path) - 1) + first_sums
-    return pixels * beats + (waited + 1) * beats * out.pixels // conv.cost(fold, x).cycles - 1  # one waits in the fork
+    arriving = (waited + 1) * beats * out.pixels // conv.cost(fold, x).cycles
+    return pixels * beats + max(arriving - 1, 0)  # one waits in the fork
 
 
 def detour(graph: Graph, merge: Node) -> list[tuple[BinaryConv | RealConv, TensorType]]:
