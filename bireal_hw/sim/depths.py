@@ -8,6 +8,7 @@ docs/dataflow.md holds such tables. One simulator is built; all depths are tried
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -72,7 +73,9 @@ class Adjustable:
         return isinstance(result, SimResult) and result.interval <= self.flow.cycles
 
     def least(self, images: Array) -> dict[str, int]:
-        """Return, for every FIFO, the least depth that keeps pace while all others have theirs, by bisection.
+        """Return, for every FIFO, the least depth that keeps pace while all others have theirs.
+
+        It is looked for close below the depth first, then by bisection.
 
         Raises:
             BirealError: the network does not keep pace as it is.
@@ -82,12 +85,13 @@ class Adjustable:
             raise result
         if not self.keeps_pace(result):
             raise BirealError(f"{self.graph.name}: {result.interval} cycles per frame, not {self.flow.cycles}")
-        low, high = dict.fromkeys(self.depths, 0), dict(self.depths)
+        low, high, reach = dict.fromkeys(self.depths, 0), dict(self.depths), dict.fromkeys(self.depths, 1)
         while open_ := [name for name in high if high[name] - low[name] > 1]:
-            tried = {name: (low[name] + high[name]) // 2 for name in open_}
+            tried = {name: max((low[name] + high[name]) // 2, high[name] - reach[name]) for name in open_}
             results = self.run(images, [StallMode(depths={name: depth}) for name, depth in tried.items()])
             for (name, depth), one in zip(tried.items(), results, strict=True):
                 (high if self.keeps_pace(one) else low)[name] = depth
+                reach[name] *= 2
         return high
 
 
@@ -104,8 +108,12 @@ def _adjustable(flow: Dataflow) -> Dataflow:
 
 def main() -> None:
     """Print depths and least depths of the network and folding on the command line."""
-    graph = load(Path(sys.argv[1]))
-    folding = read_folding(Path(sys.argv[2]), graph)
+    parser = argparse.ArgumentParser(description="Find the least depth of every FIFO by simulation.")
+    parser.add_argument("graph", type=Path, help="graph.json of a run")
+    parser.add_argument("folding", type=Path, help="folding.toml of the run's board")
+    arguments = parser.parse_args()
+    graph = load(arguments.graph)
+    folding = read_folding(arguments.folding, graph)
     images = np.random.default_rng(0).integers(0, 256, (MIN_FRAMES, *graph.input.shape)).astype(np.uint8)
     with tempfile.TemporaryDirectory() as name:
         network = Adjustable(graph, folding, Path(name) / "rtl")
@@ -120,4 +128,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BirealError as error:
+        sys.exit(f"error: {error}")
