@@ -10,7 +10,7 @@ names := $(filter-out $(own),$(sort $(foreach word,$(MAKEOVERRIDES),$(firstword 
 given := $(foreach name,$(names),$(if $(filter command,$(origin $(name))),$(name)='$(subst ','\'',$($(name)))'))
 ready := $(VENV)/.ready
 finn := .venv-finn/.ready
-verbs := train export lower fold rtl sim hls synth report demo all bench crosscheck
+verbs := train export lower fold rtl sim hls synth report demo all bench info crosscheck
 
 .PHONY: help setup setup-finn try-finn $(verbs) test test-all lint
 .DEFAULT_GOAL := help
@@ -47,6 +47,7 @@ synth:    ## resources of the SystemVerilog by Yosys, against the board
 report:   ## one page with graph, layers, resources, accuracy and verdicts
 demo:     ## train to sim on handwritten digits, then the verdict
 all:      ## demo, hls, synth, report, then the verdict
+info:     ## layers, parameters and operations of model=
 bench:    ## speed of the golden model and of training
 crosscheck: try-finn ## an unpadded network through hls4ml and finn-plus, beside the golden model
 

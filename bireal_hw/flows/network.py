@@ -95,7 +95,9 @@ def resolve(config: BuildConfig, run: RunDir, file: Path | None = None, starts: 
 
 
 def _refuse_slip(run: RunDir) -> None:
-    others = [path.name for path in BUILD.iterdir() if any((path / name).exists() for name in EVIDENCE)]
+    others = [
+        path.name for path in BUILD.iterdir() if path != run.path and any((path / name).exists() for name in EVIDENCE)
+    ]
     if near := nearest(run.path.name, others, cutoff=0.75):
         raise BirealError(
             f"run '{run.path.name}' does not exist: did you mean '{near}'? "

@@ -49,7 +49,9 @@ class RunDir:
             handle = lock.open("a+")
             os.close(tempfile.mkstemp(prefix=_STAGE, dir=self.path)[0])
         except OSError as error:
-            raise BirealError(f"cannot write to {self.path}: {error.strerror}") from None
+            file = next((parent for parent in self.path.parents if parent.is_file()), None)
+            reason = f"{file} is a file, not a folder" if file else error.strerror
+            raise BirealError(f"cannot write to {self.path}: {reason}") from None
         with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,11 +76,18 @@ class RunDir:
         """Return the ledger: `values` and `steps`, both empty in a new run."""
         if not (self.path / LEDGER).exists():
             return {"values": {}, "steps": {}}
-        content = read_json(self.path / LEDGER, "values", "steps")
+        content = read_json(self.path / LEDGER, "values", "steps", remedy=self._remedy)
         for key in ("values", "steps"):
             if not isinstance(content[key], dict):
-                raise BirealError(f"{self.path / LEDGER} is broken: '{key}' is not an object; remove it to build again")
+                raise BirealError(f"{self.path / LEDGER} is broken: '{key}' is not an object; {self._remedy}")
         return content
+
+    @property
+    def _remedy(self) -> str:
+        """What to do about a broken ledger: only a checkpoint knows its network without it."""
+        if (self.path / "checkpoint.ckpt").exists():
+            return "remove it to build again from the checkpoint"
+        return f"remove the folder {self.path}, or choose another run=NAME"
 
     def write_ledger(self, content: dict[str, Any]) -> None:
         """Replace the ledger in one move."""
@@ -152,8 +161,8 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_json(path: Path, *keys: str) -> dict[str, Any]:
-    """Read a JSON object that has at least these keys.
+def read_json(path: Path, *keys: str, remedy: str = "remove it to make it again") -> dict[str, Any]:
+    """Read a JSON object that has at least these keys; `remedy` ends the line about a broken one.
 
     Raises:
         BirealError: the file cannot be read, is no JSON object or lacks a key.
@@ -162,11 +171,11 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
         content = json.loads(path.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"not JSON ({error})"
-        raise BirealError(f"{path} cannot be read: {reason}; remove it to make it again") from None
+        raise BirealError(f"{path} cannot be read: {reason}; {remedy}") from None
     problem = "is no JSON object" if not isinstance(content, dict) else None
     problem = problem or next((f"lacks '{key}'" for key in keys if key not in content), None)
     if problem:
-        raise BirealError(f"{path} {problem}: it is not a file of bireal-hw; remove it to make it again")
+        raise BirealError(f"{path} {problem}: it is not a file of bireal-hw; {remedy}")
     return content
 
 

@@ -137,7 +137,7 @@ class Step:
         work: makes the files in the folder it is given and returns the headline figures.
         clears: files of the run that are of no use once it is done.
         once: whether a result that is there stays, whatever it was made from.
-        check: tries a result that stays, when the user asks for the step.
+        check: tries a result that stays, when the user asks for the step, and mends what it can.
     """
 
     name: str
@@ -189,6 +189,8 @@ def bring(build: Build, name: str, asked: bool = True) -> None:
     outputs, entry, record = step.paths(build, step.makes), step.entry(build), step.record(build)
     previous = build.run.ledger()["steps"].get(entry, {})
     present = (build.path / outputs[0]).exists()
+    if name == "import" and present:
+        present = previous.get("made") == content_hash(build.path / outputs[0])  # else the user's file takes its place
     if present and (step.once or (not asked and previous.get("record") == record)):
         if asked:
             step.check(build)
@@ -198,6 +200,7 @@ def bring(build: Build, name: str, asked: bool = True) -> None:
     content: dict[str, Any] = {"record": record}
     with build.run.publish(entry, outputs, content) as folder:
         figures = content["figures"] = step.work(build, folder)
+        content["made"] = content_hash(folder / outputs[0])
     for leftover in step.clears:
         (build.path / leftover).unlink(missing_ok=True)  # only now are the results where they belong
     build.made.append(Made(step.name, _existing(build, outputs), figures, time.monotonic() - start))
@@ -220,6 +223,13 @@ def _checkpoint(build: Build) -> tuple[BiReal, ModelSpec, dict[str, Any]]:
     from bireal_hw.training.checkpoint import load_checkpoint
 
     return load_checkpoint(build.path / "checkpoint.ckpt")
+
+
+def _mend(build: Build) -> None:
+    """Try a finished training's checkpoint, and write train.json again from it if it is gone."""
+    *_, info = _checkpoint(build)
+    if not (build.path / "train.json").exists():
+        write_json(build.path / "train.json", info | build.marks)
 
 
 def _described(values: Values) -> str:
@@ -283,7 +293,12 @@ def _import(build: Build, folder: Path) -> Figures:
 
 
 def _lower(build: Build, folder: Path) -> Figures:
-    graph = lower(build.path / "model.onnx")
+    path = build.path / "model.onnx"
+    makers = [entry for name in ("export", "import") if (entry := build.run.ledger()["steps"].get(name))]
+    if any(entry.get("made", content_hash(path)) != content_hash(path) for entry in makers):
+        how = "give it as a file" if build.origin == "file" else "make export writes it again"
+        raise BirealError(f"{path} is not the file that this run was made with: {how}, or choose another run=NAME")
+    graph = lower(path)
     save(graph, folder / "graph.json")
     (folder / "graph.svg").write_text(svg(graph))
     return {"nodes": str(len(graph.nodes)), "input": str(graph.input), "output": str(graph.output)}
@@ -351,7 +366,7 @@ STEPS = {
             origins=("trained",),
             clears=(PARTIAL,),
             once=True,
-            check=_checkpoint,
+            check=_mend,
         ),
         Step(
             name="import",

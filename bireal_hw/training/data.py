@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import functools
 import io
+import logging
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -348,7 +349,7 @@ def _load_local(folder: Path, cache: Path | None) -> dict[str, Any]:
         builder, files = "imagefolder", _image_files(folder)
     import datasets
 
-    with _offline():
+    with _offline(), _without_chatter():
         try:
             loaded = datasets.load_dataset(
                 builder, data_files={split: [str(path) for path in paths] for split, paths in files.items()},
@@ -388,13 +389,28 @@ def _by_split(found: list[tuple[str, Path]]) -> dict[str, list[Path]]:
     return splits
 
 
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keep the libraries' own lines about retries and broken files back: what went wrong is said in one."""
+    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub", "httpx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def _load_hub(name: str, dataset: str, cache: Path | None) -> dict[str, Any]:
     """Load a data set by its name on the hub, from its local cache if it has been fetched before."""
     import datasets
 
     datasets.disable_progress_bars()
     try:
-        loaded = datasets.load_dataset(name, cache_dir=str(cache) if cache else None)
+        with _without_chatter():
+            loaded = datasets.load_dataset(name, cache_dir=str(cache) if cache else None)
     except Exception as error:  # connection, permission and format errors of several libraries
         raise BirealError(
             f"cannot load data set '{dataset}' ({name}) from the Hugging Face hub: {_reason(error)}; or give data=DIR"

@@ -378,7 +378,7 @@ def test_a_broken_ledger_stops(run: Bench, text: str) -> None:
 
 def test_an_unwritable_build_folder(run: Bench) -> None:
     Path("build").write_text("")
-    assert run("train", status=1) == "error: cannot write to build/bireal18-digits: Not a directory"
+    assert run("train", status=1) == "error: cannot write to build/bireal18-digits: build is a file, not a folder"
 
 
 def test_wrong_command_lines(run: Bench) -> None:

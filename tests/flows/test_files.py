@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -172,3 +173,24 @@ def test_ctrl_c_leaves_every_earlier_result(net: Path, step: str) -> None:
     expected = "interrupted: earlier results are as they were; the same command goes on from there\n"
     assert (process.returncode, err) == (130, expected)
     assert {path: path.read_bytes() for path in net.rglob("*") if path.is_file()} == before
+
+
+def test_another_network_in_place_of_the_runs(net: Path, fail: Fail) -> None:
+    (net / "model.onnx").write_bytes((net / "model.onnx").read_bytes() + b"\x10\x08")
+    before = {path: path.read_bytes() for path in net.rglob("*") if path.is_file()}
+    for verb in ("lower", "sim"):
+        assert fail(f"{verb} run=net") == (
+            "error: build/net/model.onnx is not the file that this run was made with: "
+            "give it as a file, or choose another run=NAME"
+        )
+    assert {path: path.read_bytes() for path in net.rglob("*") if path.is_file()} == before
+    assert cli.run(["lower", "net.onnx"]) == 0
+
+
+def test_a_broken_ledger(net: Path, fail: Fail) -> None:
+    truncate(net / "steps.json")
+    assert re.fullmatch(
+        r"error: build/net/steps.json cannot be read: not JSON \(.*\); "
+        r"remove the folder build/net, or choose another run=NAME",
+        fail("lower run=net"),
+    )

@@ -110,7 +110,7 @@ def test_an_empty_run_leaves_no_folder(workdir: Path) -> None:
 def test_a_build_folder_that_cannot_be_written(workdir: Path) -> None:
     Path("build").write_text("a file, where the folder should be")
     with (
-        pytest.raises(BirealError, match=r"^cannot write to build/one: Not a directory$"),
+        pytest.raises(BirealError, match=r"^cannot write to build/one: build is a file, not a folder$"),
         RunDir(Path("build/one")).locked(),
     ):
         pass
@@ -128,17 +128,20 @@ BROKEN = {
 def test_a_broken_ledger(run: RunDir, text: str) -> None:
     path = run.path / "steps.json"
     path.write_text(text)
+    remedy = f"remove the folder {run.path}, or choose another run=NAME"
     expected = {
-        "[1]": f"{path} is no JSON object: it is not a file of bireal-hw; remove it to make it again",
-        '{"values": {}}': f"{path} lacks 'steps': it is not a file of bireal-hw; remove it to make it again",
-    }.get(text, f"{path} cannot be read: {BROKEN[text]}; remove it to make it again")
+        "[1]": f"{path} is no JSON object: it is not a file of bireal-hw; {remedy}",
+        '{"values": {}}': f"{path} lacks 'steps': it is not a file of bireal-hw; {remedy}",
+    }.get(text, f"{path} cannot be read: {BROKEN[text]}; {remedy}")
     with pytest.raises(BirealError, match=f"^{re.escape(expected)}$"):
         run.ledger()
 
 
 def test_a_ledger_of_the_wrong_types(run: RunDir) -> None:
     (run.path / "steps.json").write_text('{"values": [], "steps": {}}')
-    with pytest.raises(BirealError, match=r"is broken: 'values' is not an object; remove it to build again$"):
+    with pytest.raises(
+        BirealError, match=r"is broken: 'values' is not an object; remove the folder \S+, or choose another"
+    ):
         run.ledger()
 
 
