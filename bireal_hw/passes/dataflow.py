@@ -250,22 +250,22 @@ def shortcut_beats(graph: Graph, merge: Node, lanes: int, wanted: int, fold: Fol
     """
     path, out = detour(graph, merge), graph.types[merge.name]
     strided = max((place for place, (conv, _) in enumerate(path) if conv.stride > 1), default=-1)
-    pixels = sum(_lead(conv, x) for conv, x in path[strided + 1 :])
+    if len(path) == 1 and strided == 0:
+        return 0
+    pixels = float(sum(_lead(conv, x) for conv, x in path[strided + 1 :]))
     if strided < 0 and isinstance(graph.makers[merge.inputs[0]].op, RealConv) and not _direct(graph, merge):
-        pixels = max(pixels - WINDOW_PIXELS, 0)
+        pixels -= WINDOW_PIXELS
     if strided > 0:  # what lies in front of it waits for pixels of the larger image
         conv, x = path[strided]
         missing = sum(_lead(*before) - 1 for before in path[:strided])
-        pixels += strided + out.width * math.ceil(missing / (conv.stride * x.width))
-    if not pixels:
-        return 0
+        pixels += strided / conv.stride**2 + out.width * math.ceil(missing / (conv.stride * x.width))
     conv, x = path[-1]
     beats = out.channels // lanes
     converters = (max(1, lanes // fold.simd) if lanes != fold.simd else 0) + (fold.pe != wanted)
     first_sums = conv.k // fold.simd + 1 + LATENCY + 1 + converters  # store, compute, slice
     waited = STAGES * (len(path) - 1) + first_sums
     arriving = (waited + 1) * beats * out.pixels // conv.cost(fold, x).cycles
-    return pixels * beats + max(arriving - 1, 0)  # one waits in the fork
+    return max(math.ceil(pixels * beats) + max(arriving - 1, 0), 0)  # one waits in the fork
 
 
 def detour(graph: Graph, merge: Node) -> list[tuple[BinaryConv | RealConv, TensorType]]:
