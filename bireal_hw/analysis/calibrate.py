@@ -239,7 +239,7 @@ def main() -> None:
     cache = Path(sys.argv[1] if len(sys.argv) > 1 else "build/synth-cache")
     coefficients, errors = calibrate(cache, lambda done, total: console.print(f"{done} of {total}"))
     COEFFICIENTS.write_text(text(coefficients))
-    table = Table("module", "instances", "LUT: mean error", "largest", "FF: mean error", "largest")
+    table = Table("module", "instances", "LUT error", "at most", "FF error", "at most")
     for module, by_kind in errors.items():
         sizes = [np.abs(error) for error in by_kind.values()]
         figures = [f"{figure:.1%}" for size in sizes for figure in (size.mean(), size.max())]
