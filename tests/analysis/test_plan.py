@@ -70,7 +70,7 @@ def test_a_speed_beyond_the_board_names_what_binds() -> None:
 
 
 def test_a_network_too_large_says_what_fits() -> None:
-    little = pynq(lut=int(0.9 * plan(GRAPH, pynq(), 100, 1.0, None).predicted.lut))
+    little = pynq(lut=int(plan(GRAPH, pynq(), 100, 1.0, None).predicted.lut))
     smallest = Solver(Choices(GRAPH), little).smallest().predicted.lut
     assert refusal(little, None, width=0.5) == (
         f"tiny at 16x16 does not fit pynq-z2 at any speed: its smallest folding takes "
