@@ -35,10 +35,7 @@ Sample = tuple[Binding, int]
 
 
 class Grid:
-    """Instances of every module type, with random constants from a fixed seed."""
-
-    def __init__(self) -> None:
-        self.random = np.random.default_rng(0)
+    """Instances of every module type, with random constants that depend on nothing but their number and range."""
 
     def samples(self) -> Iterator[Sample]:
         """All instances of the grid."""
@@ -54,8 +51,7 @@ class Grid:
     def _large(self) -> Iterator[Binding]:
         """What only networks for large images or with many classes have."""
         for channels, side, fold in ((128, 16, Fold(16, 64)), (128, 28, Fold(8, 128)), (256, 14, Fold(2, 32))):
-            weights = self.random.choice(np.array([-1, 1], np.int8), (channels, 3, 3, channels))
-            yield BinaryConv(weights).rtl(fold, TensorType.full(side, side, channels, BIPOLAR))
+            yield BinaryConv(self._bits(channels, channels)).rtl(fold, TensorType.full(side, side, channels, BIPOLAR))
         yield self._real_conv(32, 7, 3, 2, STREAM, Fold(8, 21), 64)
         yield self._real_conv(128, 1, 64, 1, DataType(20, frac=10), Fold(16, 16), 28)
         for fold in (Fold(1, 1), Fold(4, 8)):
@@ -64,7 +60,10 @@ class Grid:
         yield _pipe("br_fifo", 8, {"Depth": 9000})
 
     def _integers(self, low: int, high: int, *shape: int) -> Array:
-        return self.random.integers(low, high + 1, shape).astype(np.int32)
+        return np.random.default_rng((high, *shape)).integers(low, high + 1, shape).astype(np.int32)
+
+    def _bits(self, out: int, channels: int) -> Array:
+        return (2 * self._integers(0, 1, out, 3, 3, channels) - 1).astype(np.int8)
 
     def _binary(self) -> Iterator[Binding]:
         for channels, side in ((16, 16), (32, 32), (64, 16), (128, 8), (256, 7), (64, 56)):
@@ -72,7 +71,7 @@ class Grid:
                 if simd > channels or 9 * channels * channels > DEEPEST * pe * simd:
                     continue
                 stride = 2 if (pe + simd) % 5 == 0 else 1
-                weights = self.random.choice(np.array([-1, 1], np.int8), (channels * stride, 3, 3, channels))
+                weights = self._bits(channels * stride, channels)
                 x = TensorType.full(side, side, channels, BIPOLAR)
                 yield BinaryConv(weights, stride).rtl(Fold(pe, simd), x)
 
@@ -84,7 +83,7 @@ class Grid:
                 simd = {1: 1, 3: kernel, 9: row}[simd]
                 yield self._real_conv(32, kernel, channels, 2 if kernel == 7 else 1, STREAM, Fold(pe, simd), side)
         for channels, side in ((16, 8), (64, 8), (128, 4)):
-            for pe, simd in ((1, 1), (1, 4), (2, 4), (4, 8), (8, 8)):
+            for pe, simd in ((1, 1), (1, 4), (2, 4), (4, 8), (8, 8), (4, 2), (16, 2), (16, 4)):
                 if 2 * channels * channels > DEEPEST * pe * simd:
                     continue
                 yield self._real_conv(2 * channels, 1, channels, 1, DataType(20, frac=10), Fold(pe, simd), side)

@@ -25,10 +25,15 @@ logic in random words.
 XILINX_CELLS = ("xilinx/cells_sim.v", "xilinx/cells_xtra.v")
 XILINX_COMMAND = "synth_xilinx -family {} -noiopad -noclkbuf -flatten"
 XILINX_ROMS = (
+    "opt_merge",
     f"abc -luts 2:2,3,6:5,10,20 {ROM}$*",
     f"techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6 {ROM}$*",
 )
-"""Maps the ROMs that are logic; 2, 3, 5 are the costs of LUTs of 2, 3, 4 to 6 inputs, 10 and 20 with multiplexers."""
+"""Maps the ROMs that are logic.
+
+A register whose words agree where an address bit is set has that bit for its reset: one gate for all such columns, not
+one each. 2, 3, 5 are the costs of LUTs of 2, 3, 4 to 6 inputs, 10 and 20 those of two and four with multiplexers.
+"""
 
 
 @dataclass(frozen=True)
