@@ -6,9 +6,12 @@ import math
 
 import pytest
 
-from bireal_hw.passes.dataflow import elaborate
-from bireal_hw.passes.folding import fold
-from tests.networks import tiny
+from bireal_hw.ir.graph import Graph
+from bireal_hw.ir.op import Fold
+from bireal_hw.ops import Merge
+from bireal_hw.passes.dataflow import detour, elaborate
+from bireal_hw.passes.folding import Folding, complete, convolutions, fold
+from tests.networks import tiny, two_streams
 
 
 @pytest.mark.parametrize("target", [100, 2_000, 100_000])
@@ -34,17 +37,33 @@ def test_streams_join_ports_of_equal_lanes_and_format(base: int, max_pool: bool,
     assert flow.cycles >= max(layers.values())
 
 
-def test_every_merge_has_a_fifo_that_holds_the_window_s_lead() -> None:
-    graph = tiny(8, 8, 1, 8)
-    flow = elaborate(graph, fold(graph, 2_000))
-    depth = {
-        instance.name: (instance.binding.parameters["Depth"], instance.inputs[0].lanes)
-        for instance in flow.instances
-        if instance.name.startswith("merge") and instance.binding.module == "br_fifo"
+def depths(graph: Graph, folding: Folding) -> dict[str, int]:
+    parameters = {one.name: one.binding.parameters for one in elaborate(graph, folding).instances}
+    return {name: values["Depth"] for name, values in parameters.items() if "Depth" in values}
+
+
+def test_the_shortcut_holds_a_window_s_pixels_and_what_arrives_until_its_sums() -> None:
+    graph = tiny(16, 16, base=16)
+    chosen = {node.name: Fold(1, 1) for node in convolutions(graph)} | {"conv1": Fold(4, 16), "stem": Fold(4, 1)}
+    # 18 pixels of 16 beats; 9 cycles for the sums, 5 for the pipeline, 1 each for two converters; a pixel in 36 cycles.
+    # The merge of the downsample block has none; its pool: 8 / 2 + 1 - 3 pixels of 16 beats, and 4.
+    assert depths(graph, complete(graph, chosen)) == {"merge1_fifo": 18 * 16 + 17 * 16 // 36 - 1, "down_fifo": 36}
+    chosen["conv1"] = Fold(1, 1)
+    assert depths(graph, complete(graph, chosen))["merge1_fifo"] == 18 * 16
+
+
+def test_a_shortcut_goes_around_all_convolutions_between_it_and_its_merge() -> None:
+    graph = two_streams()
+    around = {
+        node.name: [(conv.weights.shape[1], conv.stride) for conv, _ in detour(graph, node)]
+        for node in graph
+        if isinstance(node.op, Merge)
     }
-    assert set(depth) == {"merge1_fifo"}  # merge2 adds a pooled shortcut
-    beats, lanes = depth["merge1_fifo"]
-    assert beats >= (8 + 2) * 8 // lanes  # a 3x3 window needs pixel i + Width + 1 before it gives sum i
+    assert around["merge1"] == [(3, 1)]
+    assert around["merge5"] == [(1, 1), (3, 2), (1, 1)]
+    assert around["merge8"] == [(1, 1), (3, 1), (1, 1)]
+    assert around["merge10"] == [(3, 1), (3, 1)]
+    assert depths(graph, fold(graph, 1_000))["merge10_fifo"] >= 2 * (4 + 2) * 8
 
 
 def test_converters_go_through_the_common_divisor() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph
+from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.passes.folding import Folding, fold
 from bireal_hw.rtl import generate
-from bireal_hw.sim.network import simulate_network
+from bireal_hw.sim.network import fifo_depths, fullest, simulate_network
 from bireal_hw.sim.runner import FREE, StallMode
 from tests.conformance import BUILDS
 from tests.networks import random_images, tiny, two_streams
@@ -45,6 +46,20 @@ def test_logits_and_cycles_are_exact_under_any_stall(graph: Graph, target: int, 
     assert result["first_mismatch"] is None
     assert result["outputs_compared"] == len(STALLS) * 5 * 5
     assert result["cycles_per_frame"] == result["cycles_predicted"]
+    assert {fifo["name"]: fifo["depth"] for fifo in result["fifos"]} == fifo_depths(elaborate(graph, folding))
+    for fifo in result["fifos"]:
+        assert 1 <= fifo["highest_fill"] <= fifo["depth"]
+        assert 1 <= fifo["highest_fill_stalled"] <= fifo["depth"]
+
+
+def test_the_fullest_fifo_is_the_one_closest_to_its_depth() -> None:
+    fifos = [
+        {"name": "a", "depth": 1_000, "highest_fill": 900, "highest_fill_stalled": 10},
+        {"name": "b", "depth": 20, "highest_fill": 10, "highest_fill_stalled": 19},
+        {"name": "c", "depth": 20, "highest_fill": 18, "highest_fill_stalled": None},
+    ]
+    assert fullest(fifos) == "b: 19 of 20 beats"
+    assert fullest([]) == "there is none"
 
 
 def test_wrong_weights_are_traced_to_their_layer(tmp_path: Path) -> None:
