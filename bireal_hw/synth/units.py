@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +17,8 @@ from bireal_hw.rtl import closure, memory_text
 from bireal_hw.synth import yosys
 from bireal_hw.synth.memory import map_memory
 
-BATCH = 16
-"""Units in one run of Yosys: reading the cell libraries takes seconds."""
+BATCH = 4
+"""Units in one run of Yosys: reading the cell libraries takes seconds, and the time for all grows with the square."""
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
@@ -84,6 +86,8 @@ def wrapper(name: str, one: Unit, files: dict[str, str]) -> str:
 def synthesise(units: Sequence[Unit], family: str, cache: Path, progress: Progress) -> list[dict[str, int]]:
     """Return the cells of each unit by type; equal units are synthesised once, and never again while `cache` stays.
 
+    As many runs of Yosys go side by side as there are processors.
+
     Args:
         units: any number.
         family: of the board.
@@ -99,12 +103,21 @@ def synthesise(units: Sequence[Unit], family: str, cache: Path, progress: Progre
     waiting, done = list(missing.items()), len(set(keys)) - len(missing)
     total = len(set(keys))
     progress(done, total)
-    for start in range(0, len(waiting), BATCH):
-        batch = waiting[start : start + BATCH]
+
+    def store(batch: list[tuple[str, Unit]]) -> int:
         for (key, _), found in zip(batch, _batch([one for _, one in batch], family, cache), strict=True):
             _store(cache / f"{key}.json", found)
-        done += len(batch)
-        progress(done, total)
+        return len(batch)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = [pool.submit(store, waiting[start : start + BATCH]) for start in range(0, len(waiting), BATCH)]
+        try:
+            for run in as_completed(runs):
+                done += run.result()
+                progress(done, total)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return [json.loads((cache / f"{key}.json").read_text()) for key in keys]
 
 
