@@ -124,6 +124,9 @@ def main() -> None:
     widths = {instance.name: instance.inputs[0].width for instance in network.flow.instances}
     for fifo, depth in network.depths.items():
         table.add_row(fifo, str(widths[fifo]), f"{depth:,}", f"{least[fifo]:,}")
+    bits = [sum(widths[fifo] * beats[fifo] for fifo in widths if fifo in beats) for beats in (network.depths, least)]
+    table.add_section()
+    table.add_row("bits of all", "", *(f"{total:,}" for total in bits))
     Console(width=100).print(table)
 
 
