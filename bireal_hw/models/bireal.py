@@ -169,10 +169,10 @@ class Stage(nn.Module):
         return streams
 
 
-class BiReal(nn.Module):
-    """A network of `networks.py` for stored pixels.
+class Encoder(nn.Module):
+    """The stem and the four stages of a network of `networks.py`, for stored pixels; `initialise` draws its weights.
 
-    Input p float32 (N, C, H, W) holding 0..255, output logits (N, classes). `mean` is m_c, subtracted from the pixels.
+    Input p float32 (N, C, H, W) holding 0..255. `mean` is m_c, subtracted from the pixels.
     """
 
     mean: Tensor
@@ -190,19 +190,13 @@ class BiReal(nn.Module):
         self.maxpool = nn.Identity() if spec.small else nn.MaxPool2d(3, stride=2, padding=1)
         for index, units in enumerate(spec.stages()):
             self.add_module(f"layer{index + 1}", Stage(units, spec.shortcut_bits))
-        self.pool_quant = act8()
-        self.fc = QuantLinear(
-            spec.features, spec.classes, bias=True, weight_quant=Weight8Shared, weight_channels=spec.classes
-        )
-        self._initialise()
-        # NHWC in memory: convolutions of few channels run up to three times faster on a CPU.
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def stages(self) -> list[Stage]:
         """Return layer1 to layer4."""
         return [self.get_submodule(f"layer{index}") for index in (1, 2, 3, 4)]  # type: ignore[misc]
 
-    def _initialise(self) -> None:
+    def initialise(self) -> None:
+        """Draw the weights from torch's random generator."""
         for module in self.modules():
             if isinstance(module, Block):
                 nn.init.uniform_(module.binary_conv.weight, -0.1, 0.1)
@@ -211,17 +205,40 @@ class BiReal(nn.Module):
             elif isinstance(module, ClipBlock):
                 nn.init.kaiming_normal_(module.real_conv.weight, nonlinearity="linear")
         nn.init.kaiming_normal_(self.conv1.weight, nonlinearity="linear")
+        # NHWC in memory: convolutions of few channels run up to three times faster on a CPU.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, p: Tensor) -> Tensor:
-        """Map pixels (N, C, H, W) in 0..255 to logits (N, classes)."""
+    def features(self, p: Tensor) -> list[Stream]:
+        """Map pixels (N, C, H, W) in 0..255 to the main stream behind every stage."""
         x = (p - self.mean.view(1, -1, 1, 1)) * 2.0**-INPUT_FRAC
         stages = self.stages()
         x = conv_bn(self.conv1, self.bn1, x).contiguous(memory_format=torch.channels_last)
         stem = Stream(self.maxpool(stages[0].stream(x)))
         streams = {unit.reads: stem for stage in stages for unit in stage.units}
+        found = []
         for stage in stages:
             streams = stage(streams)
-        r = streams[MAIN]
+            found.append(streams[MAIN])
+        return found
+
+
+class BiReal(Encoder):
+    """A classifier: an encoder, the global pool, and a linear layer.
+
+    Input p float32 (N, C, H, W) holding 0..255, output logits (N, classes).
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self.pool_quant = act8()
+        self.fc = QuantLinear(
+            spec.features, spec.classes, bias=True, weight_quant=Weight8Shared, weight_channels=spec.classes
+        )
+        self.initialise()
+
+    def forward(self, p: Tensor) -> Tensor:
+        """Map pixels (N, C, H, W) in 0..255 to logits (N, classes)."""
+        r = self.features(p)[-1]
         pooled = self.pool_quant(r.value.sum(dim=(2, 3))) / self.spec.pixels
         return self.fc(pooled if r.shift is None else pooled + r.shift.flatten())
 
