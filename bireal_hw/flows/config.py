@@ -138,6 +138,9 @@ class BuildConfig:
         _integer("shortcut_bits", 8, 16), "bits of the shortcut stream, 8 to 16 (default 16)"
     )
     epochs: int | None = _variable(_integer("epochs", 1, 100_000), "passes over the training images")
+    train_images: int | None = _variable(
+        _integer("train_images", 2, 10**9), "train on that many images, as many of each class (default: all)"
+    )
     recipe: str | None = _variable(
         _recipe, f"stages of the training: {', '.join(shipped())}, or a TOML file (default {DEFAULT_RECIPE})"
     )

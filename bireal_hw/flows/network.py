@@ -13,11 +13,15 @@ from bireal_hw.training.recipe import DEFAULT as DEFAULT_RECIPE
 
 BUILD = Path("build")
 #: Variables that make a run's network; once it exists they are fixed.
-NETWORK = (*SPEC, "dataset", "skip_broken", "recipe", "without", "init", "epochs", "seed", "untrained")
+NETWORK = (
+    *SPEC, "dataset", "skip_broken", "train_images", "recipe", "without", "init", "epochs", "seed", "untrained"
+)  # fmt: skip
 #: Those that say how it is trained.
-TRAINING = ("recipe", "without", "init", "epochs")
+TRAINING = ("recipe", "without", "init", "epochs", "train_images")
 #: Those that runs of earlier versions lack, as they had no choice.
-LATER: dict[str, Any] = {"skip_broken": False, "recipe": DEFAULT_RECIPE, "without": None, "init": None}
+LATER: dict[str, Any] = {
+    "skip_broken": False, "train_images": None, "recipe": DEFAULT_RECIPE, "without": None, "init": None
+}  # fmt: skip
 #: State of a training after its last finished epoch.
 PARTIAL = "partial.ckpt"
 #: Files whose presence means that a run has a network, or the beginning of one.
@@ -144,7 +148,7 @@ def _from_checkpoint(run: RunDir) -> Values | None:
     from bireal_hw.training.checkpoint import load_checkpoint
 
     _, found, info = load_checkpoint(run.path / "checkpoint.ckpt")
-    about = LATER | {key: info.get(key) for key in ("dataset", "epochs", "seed", "without", "init")}
+    about = LATER | {key: info.get(key) for key in ("dataset", "epochs", "seed", "without", "init", "train_images")}
     about["recipe"] = info.get("recipe", DEFAULT_RECIPE)
     return {key: getattr(found, key) for key in SPEC} | about | {"untrained": False, "data": None, "file": None}
 

@@ -30,7 +30,8 @@ def planned(values: Values) -> tuple[TrainConfig, Data]:
         recipe = recipe.without(technique)
     folder = Path(values["data"]) if values["data"] else None
     shape = values["image"], values["channels"], values["classes"]
-    data = load_data(values["dataset"], folder, *shape, skip_broken=bool(values["skip_broken"]))
+    skip, count = bool(values["skip_broken"]), values["train_images"]
+    data = load_data(values["dataset"], folder, *shape, skip_broken=skip, train_images=count)
     found = spec(values | {"classes": data.classes})
     init = Path(values["init"]) if values["init"] else None
     return default_config(found, values["dataset"], values["epochs"], values["seed"], recipe, init), data

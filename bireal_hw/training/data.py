@@ -195,6 +195,7 @@ def load_data(
     limit: int | None = None,
     cache: Path | None = None,
     skip_broken: bool = False,
+    train_images: int | None = None,
 ) -> Data:
     """Load a data set at the size and number of channels the network reads.
 
@@ -208,11 +209,12 @@ def load_data(
         limit: keep at most this many images of each split, the same ones every time.
         cache: folder for the files that `datasets` writes; None takes a temporary one.
         skip_broken: leave out images that cannot be decoded (every one is tried), in place of an error.
+        train_images: keep that many training images (`subset`), all of them if None; the others are never decoded.
 
     Without a test split (test, validation, valid, val), a fifth of each class becomes one, always the same.
 
     Raises BirealError for an unknown data set, a folder that is missing or holds no images, columns that are missing or
-    ambiguous, a class count that differs, and a broken image.
+    ambiguous, a class count that differs, a broken image, and more training images than there are.
     """
     defaults = dataset_defaults(dataset)
     image = image or defaults.image
@@ -224,9 +226,9 @@ def load_data(
     if dataset == "digits":
         if data is not None:
             raise BirealError(f"data set 'digits' comes with scikit-learn and reads no data={data}; use dataset=folder")
-        loaded = _digits(image, channels, limit)
+        loaded = _digits(image, channels, limit, train_images)
     else:
-        loaded = _hugging_face(dataset, data, image, channels, limit, cache, skip_broken)
+        loaded = _hugging_face(dataset, data, image, channels, limit, cache, skip_broken, train_images)
     want = classes or (defaults.classes if data is None else None)
     if want is not None and want != loaded.classes:
         raise BirealError(f"classes={want} but data set '{dataset}' has {loaded.classes} classes")
@@ -249,6 +251,28 @@ def split_indices(labels: Tensor) -> tuple[Tensor, Tensor]:
     return (~test).nonzero().flatten(), test.nonzero().flatten()
 
 
+def subset(labels: Tensor, count: int | None, dataset: str) -> Tensor:
+    """Return the positions of `count` images, in order; all if None.
+
+    Classes have equally many as far as they go, to within one; the choice is always the same, and that of a smaller
+    count lies within that of a larger one. Raises BirealError if there are not so many.
+
+    >>> labels = torch.tensor([0, 0, 0, 0, 1, 1, 1, 2])
+    >>> sorted(labels[subset(labels, 5, "letters")].tolist())
+    [0, 0, 1, 1, 2]
+    """
+    if count is None:
+        return torch.arange(len(labels))
+    if count > len(labels):
+        raise out_of_range("train_images", count, f"data set '{dataset}' has {len(labels)} training images")
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    place = torch.empty(len(labels))  # of each image among those of its class
+    for label in labels.unique():
+        members = labels[order] == label
+        place[members] = torch.arange(int(members.sum())).float()
+    return order[place.argsort(stable=True)[:count]].sort().values
+
+
 def _limited(count: int, limit: int | None) -> Tensor:
     """Return the positions to keep: all, or a fixed random choice of `limit`."""
     if limit is None or limit >= count:
@@ -256,7 +280,7 @@ def _limited(count: int, limit: int | None) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:limit].sort().values
 
 
-def _digits(image: tuple[int, int], channels: int, limit: int | None) -> Data:
+def _digits(image: tuple[int, int], channels: int, limit: int | None, train_images: int | None) -> Data:
     """Return the 1,797 handwritten digits of scikit-learn (8x8, 0..16), scaled to the image size and 0..255."""
     from sklearn.datasets import load_digits
 
@@ -267,6 +291,7 @@ def _digits(image: tuple[int, int], channels: int, limit: int | None) -> Data:
     labels = torch.from_numpy(raw.target).long()
     train, test = split_indices(labels)
     train, test = train[_limited(len(train), limit)], test[_limited(len(test), limit)]
+    train = train[subset(labels[train], train_images, "digits")]
     names = tuple(str(name) for name in raw.target_names)
     return Data("digits", images[train], labels[train], images[test], labels[test], names, image, channels)
 
@@ -282,6 +307,7 @@ def _hugging_face(
     limit: int | None,
     cache: Path | None,
     skip_broken: bool,
+    train_images: int | None,
 ) -> Data:
     """Load parquet files, an image folder, or a hub name."""
     defaults = dataset_defaults(dataset)
@@ -309,6 +335,8 @@ def _hugging_face(
     broken: list[str] = []
     for name, (split, positions) in rows.items():
         positions = positions[_limited(len(positions), limit)]
+        if name == "train":
+            positions = positions[subset(labels[name][positions], train_images, dataset)]
         view = defaults.view if name == "test" else 1.0
         chosen = _undecoded(split.select(positions.tolist()), image_column)
         lazy, kept = LazyImages(chosen, image_column, image, channels, view), labels[name][positions]
@@ -320,8 +348,7 @@ def _hugging_face(
             raise BirealError(f"the {name} split of '{where}' holds no images")
         small = len(lazy) * channels * image[0] * image[1] <= IN_MEMORY_BYTES
         parts += [_decoded(lazy) if small else lazy, kept]
-    train_images, train_labels, test_images, test_labels = parts
-    return Data(dataset, train_images, train_labels, test_images, test_labels, names, image, channels, tuple(broken))
+    return Data(dataset, *parts, names, image, channels, tuple(broken))
 
 
 def _decoded(images: LazyImages) -> Tensor:

@@ -93,6 +93,27 @@ def test_limit_takes_the_same_images_every_time() -> None:
 # ---- parquet ----
 
 
+def test_fewer_training_images_are_balanced_and_always_the_same() -> None:
+    whole, many, few = (load_data("digits", train_images=count) for count in (None, 400, 25))
+    assert [len(one.train_images) for one in (whole, many, few)] == [1433, 400, 25]
+    assert [len(one.test_images) for one in (whole, many, few)] == [364] * 3
+    assert many.train_labels.bincount().tolist() == [40] * 10
+    assert sorted(few.train_labels.bincount().tolist()) == [2] * 5 + [3] * 5
+    assert torch.equal(load_data("digits", train_images=25).train_images[:], few.train_images[:])
+    pictures = [{one.tobytes() for one in data.train_images[:].numpy()} for data in (whole, many, few)]
+    assert pictures[2] < pictures[1] < pictures[0]
+    with pytest.raises(BirealError, match=r"^train_images=1434 is out of range: .* 'digits' has 1433 training images$"):
+        load_data("digits", train_images=1434)
+
+
+def test_only_the_training_images_that_are_wanted_are_decoded(tmp_path: Path) -> None:
+    broken = [{"bytes": b"no picture", "path": None}] * 12
+    write_parquet(tmp_path / "train.parquet", [0, 1, 2] * 4, images=broken)
+    write_parquet(tmp_path / "test.parquet", [0, 1])
+    with pytest.raises(BirealError, match=r"in all 6 of 6 images"):
+        load_data("folder", tmp_path, (8, 8), train_images=6)
+
+
 def test_parquet_gives_the_stored_pixels(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
