@@ -348,7 +348,8 @@ def _hugging_face(
             raise BirealError(f"the {name} split of '{where}' holds no images")
         small = len(lazy) * channels * image[0] * image[1] <= IN_MEMORY_BYTES
         parts += [_decoded(lazy) if small else lazy, kept]
-    return Data(dataset, *parts, names, image, channels, tuple(broken))
+    seen_images, seen_labels, test_images, test_labels = parts
+    return Data(dataset, seen_images, seen_labels, test_images, test_labels, names, image, channels, tuple(broken))
 
 
 def _decoded(images: LazyImages) -> Tensor:
