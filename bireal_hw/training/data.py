@@ -99,7 +99,7 @@ class LazyImages:
 
     def __getitem__(self, index: Tensor | slice) -> Tensor:
         """Decode the images at `index` into uint8 (len(index), C, H, W), each cropped in the middle."""
-        return self._read(index, lambda slot, width, height: _middle(width, height, self.image, self.view))
+        return self._read(index, lambda slot, width, height: middle(width, height, self.image, self.view))
 
     def cropped(self, index: Tensor, kind: str, draws: np.ndarray) -> Tensor:
         """Decode the images at `index` into uint8 (len(index), C, H, W), each cropped at random (`crop_box`).
@@ -312,13 +312,13 @@ def _hugging_face(
     """Load parquet files, an image folder, or a hub name."""
     defaults = dataset_defaults(dataset)
     if data is not None:
-        splits = _load_local(Path(data), cache)
+        splits = load_local(Path(data), cache)
         where = str(data)
     elif dataset == "folder":
         raise BirealError("data set 'folder' needs data=DIR, a folder with parquet files or one subfolder per class")
     else:
         where = defaults.hub or dataset
-        splits = _load_hub(where, dataset, cache)
+        splits = load_hub(where, dataset, cache)
 
     train = splits["train"]
     image_column, label_column = _columns(train, where, defaults.label)
@@ -364,7 +364,7 @@ def _decoded(images: LazyImages) -> Tensor:
         raise BirealError(f"{broken[0]}{count}; {REMEDY}") from error
 
 
-def _load_local(folder: Path, cache: Path | None) -> dict[str, Any]:
+def load_local(folder: Path, cache: Path | None) -> dict[str, Any]:
     """Load parquet files or an image folder; returns the splits `train` and, if there is one, `test`."""
     if not folder.exists():
         raise BirealError(f"data={folder} does not exist; give a folder with parquet files or one subfolder per class")
@@ -384,7 +384,7 @@ def _load_local(folder: Path, cache: Path | None) -> dict[str, Any]:
                 cache_dir=str(cache or _temporary_cache()),
             )  # fmt: skip
         except Exception as error:  # datasets raises many types; each means unreadable files
-            raise BirealError(f"cannot read {builder} files in data={folder}: {_reason(error)}") from error
+            raise BirealError(f"cannot read {builder} files in data={folder}: {reason(error)}") from error
     return dict(loaded)
 
 
@@ -431,7 +431,7 @@ def _without_chatter() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _load_hub(name: str, dataset: str, cache: Path | None) -> dict[str, Any]:
+def load_hub(name: str, dataset: str, cache: Path | None) -> dict[str, Any]:
     """Load a data set by its name on the hub, from its local cache if it has been fetched before."""
     import datasets
 
@@ -441,7 +441,7 @@ def _load_hub(name: str, dataset: str, cache: Path | None) -> dict[str, Any]:
             loaded = datasets.load_dataset(name, cache_dir=str(cache) if cache else None)
     except Exception as error:  # connection, permission and format errors of several libraries
         raise BirealError(
-            f"cannot load data set '{dataset}' ({name}) from the Hugging Face hub: {_reason(error)}; or give data=DIR"
+            f"cannot load data set '{dataset}' ({name}) from the Hugging Face hub: {reason(error)}; or give data=DIR"
         ) from error
     test = next((split for split in TEST_NAMES if split in loaded), None)
     if "train" not in loaded:
@@ -494,7 +494,7 @@ def _class_names(split: Any, column: str, labels: Tensor, where: str) -> tuple[s
     return tuple(names)
 
 
-def _middle(width: int, height: int, image: tuple[int, int], view: float) -> Box:
+def middle(width: int, height: int, image: tuple[int, int], view: float) -> Box:
     """Return the box in the middle of an image that has the shape of the network's and `view` of the largest side."""
     if (height, width) == image:
         return 0, 0, width, height
@@ -518,11 +518,11 @@ def _decode(
             if picture.size != (width, height) or place != (0, 0, width, height):
                 picture = picture.resize((width, height), Image.Resampling.BILINEAR, place)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BirealError(f"image {cell['path'] or ''} (row {position}) cannot be decoded: {_reason(error)}") from error
+        raise BirealError(f"image {cell['path'] or ''} (row {position}) cannot be decoded: {reason(error)}") from error
     return np.asarray(picture, np.uint8).reshape(height, width, channels)
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """Return the first line of what an error says, or its type when it says nothing."""
     root = error.__cause__ or error
     return (str(root).strip() or type(root).__name__).splitlines()[0]
