@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError, unknown
@@ -126,29 +127,49 @@ def run(
     Raises:
         BirealError: the simulator broke off; the text holds the first error.
     """
-    plan, log = folder / "plan.json", folder / "run.log"
-    plan.write_text(json.dumps({"runs": runs, "counters": list(counters)}))
-    with _environment({**tool_environment(), "COCOTB_ANSI_OUTPUT": "0"}), _module_path(asset("sim")):
+    plan = {"runs": runs, "counters": list(counters)}
+    return [dict(counts) for counts in play(build_dir, folder, asset("sim") / "bench.py", plan, waves)]
+
+
+def play(build_dir: Path, folder: Path, script: Path, plan: dict[str, Any], waves: Path | None = None) -> Any:
+    """Start a simulator once under a cocotb script, which finds its plan where BIREAL_SIM_PLAN says.
+
+    Args:
+        build_dir: what `build` returned.
+        folder: working folder.
+        script: Python file; other modules in its folder can be imported.
+        plan: JSON values for the script.
+        waves: file for the waveforms; needs a build with waves.
+
+    Returns:
+        The JSON value that the script left in `result.json` beside its plan.
+
+    Raises:
+        BirealError: the script left nothing; the text holds the first error.
+    """
+    plan_file, log = folder / "plan.json", folder / "run.log"
+    plan_file.write_text(json.dumps(plan))
+    with _environment({**tool_environment(), "COCOTB_ANSI_OUTPUT": "0"}), _module_path(script.parent):
         from cocotb_tools.runner import get_runner
 
         # A missing result tells more than the exit status: it is looked for below.
         with contextlib.suppress(RuntimeError, SystemExit):
             get_runner("verilator").test(
-                test_module="bench",
+                test_module=script.stem,
                 hdl_toplevel=TOP,
                 hdl_toplevel_lang="verilog",
                 build_dir=build_dir / "obj",
                 test_dir=folder,
                 plusargs=[f"+dir={folder}"],
                 test_args=["--trace", "--trace-file", str(waves.absolute())] if waves else [],
-                extra_env={"BIREAL_SIM_PLAN": str(plan)},
+                extra_env={"BIREAL_SIM_PLAN": str(plan_file)},
                 results_xml=str(folder / "results.xml"),
                 log_file=log,
             )
     result = folder / "result.json"
     if not result.exists():
         raise BirealError(f"the simulation broke off: {_first_error(log)}")
-    return [dict(counts) for counts in json.loads(result.read_text())]
+    return json.loads(result.read_text())
 
 
 def _compile(sources: Sequence[Path], obj: Path, environment: dict[str, str], log: Path, waves: str) -> None:
