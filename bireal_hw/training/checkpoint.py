@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -19,6 +19,8 @@ from bireal_hw.models.spec import ModelSpec
 FORMAT = "bireal-hw checkpoint"
 VERSION = 1
 REMEDY = "remove it to train again, or choose another run=NAME"
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def save_checkpoint(path: Path, model: nn.Module, spec: ModelSpec, info: dict[str, Any]) -> None:
@@ -35,7 +37,12 @@ def save_checkpoint(path: Path, model: nn.Module, spec: ModelSpec, info: dict[st
 
 
 def load_checkpoint(path: Path) -> tuple[BiReal, ModelSpec, dict[str, Any]]:
-    """Read a finished network: (model in eval mode on the CPU, its spec, info).
+    """Read a finished classifier; see `load_network`."""
+    return load_network(path, build_model)
+
+
+def load_network(path: Path, build: Callable[[ModelSpec], Net]) -> tuple[Net, ModelSpec, dict[str, Any]]:
+    """Read a finished network, of the kind that `build` builds: (model in eval mode on the CPU, its spec, info).
 
     A network of an early stage comes back as it was: with ReLU for its signs, for instance.
     Only tensors and plain values are read (`weights_only`), so a foreign file cannot run code.
@@ -50,7 +57,7 @@ def load_checkpoint(path: Path) -> tuple[BiReal, ModelSpec, dict[str, Any]]:
         )
     try:
         spec = ModelSpec.from_json(content["spec"])
-        model = build_model(spec)
+        model = build(spec)
         model.load_state_dict(content["state_dict"])
         info = dict(content["info"])
         set_modes(model, info.get("activation", "sign"), info.get("weights", "binary"))

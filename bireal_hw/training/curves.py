@@ -14,10 +14,12 @@ from bireal_hw.training.checkpoint import replacing
 LOSS, TRAIN, TEST = "#666666", "#1f77b4", "#d62728"
 
 
-def save_curves(history: list[dict[str, Any]], title: str, path: Path) -> None:
+def save_curves(
+    history: list[dict[str, Any]], title: str, path: Path, score: str = "top1", scored: str = "top-1 accuracy"
+) -> None:
     """Draw loss and accuracy over the epochs, one above the other, and replace `path` in one move.
 
-    `history` has one row per epoch: epoch, train_loss, train_top1, test_top1 (percent).
+    `history` has one row per epoch: epoch, train_loss, train_<score>, test_<score> (percent); `scored` describes them.
     """
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 3 else ""
@@ -27,13 +29,13 @@ def save_curves(history: list[dict[str, Any]], title: str, path: Path) -> None:
     loss.plot(epochs, [row["train_loss"] for row in history], color=LOSS, marker=marker)
     loss.set_ylabel("training loss")
     loss.set_ylim(bottom=0)
-    for name, color, label in (("train_top1", TRAIN, "training (augmented)"), ("test_top1", TEST, "test")):
+    for name, color, label in ((f"train_{score}", TRAIN, "training (augmented)"), (f"test_{score}", TEST, "test")):
         accuracy.plot(epochs, [row[name] for row in history], color=color, label=label, marker=marker)
-    best = history[-1]["test_top1"]
+    best = history[-1][f"test_{score}"]
     accuracy.annotate(
         f"{best:.1f}", (epochs[-1], best), (5, 0), textcoords="offset points", color=TEST, va="center", clip_on=False
     )
-    accuracy.set_ylabel("top-1 accuracy [%]")
+    accuracy.set_ylabel(f"{scored} [%]")
     accuracy.set_xlabel("epoch")
     accuracy.set_ylim(top=100.5)
     accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -22,6 +22,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from rich.console import Console
+from torch import nn
 
 from bireal_hw.errors import BirealError, out_of_range
 from bireal_hw.export.deploy import snap_to_grid, to_deploy
@@ -29,9 +30,10 @@ from bireal_hw.models.bireal import BiReal, build_model
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training.checkpoint import load_checkpoint, read, replacing, save_checkpoint
 from bireal_hw.training.data import Data, dataset_defaults
+from bireal_hw.training.depth.data import DepthData
 from bireal_hw.training.evaluate import accuracy
 from bireal_hw.training.importers import check_classes, load_weights
-from bireal_hw.training.parallel import Processes, share_batchnorm, wait
+from bireal_hw.training.parallel import Processes, device, share_batchnorm, wait
 from bireal_hw.training.recipe import PREVIOUS, SCRATCH, Recipe, Stage, is_file, load_recipe
 from bireal_hw.training.stage import SaveEveryEpoch, Setting, StageTraining, begin, prepare
 
@@ -128,34 +130,7 @@ def train(
     not find, for a partial file of another run, and when the loss is no longer a finite number (the partial file of the
     last good epoch stays). KeyboardInterrupt leaves the partial file.
     """
-    processes = Processes.from_environment()
-    _check(config, data, processes)
-    state = partial or out / PARTIAL
-    run = _Run(config, data, out, state, processes, progress and processes.first)
-    with _exact_float32(), _quiet():
-        run.stages(_resumable(state, config))
-        if not processes.first:
-            return {}
-        result = _finish(run)
-    save_checkpoint(out / "checkpoint.ckpt", run.model, config.spec, result)
-    with replacing(out / "train.json") as part:
-        part.write_text(json.dumps(result, indent=2) + "\n")
-    if partial is None:
-        state.unlink(missing_ok=True)
-    return result
-
-
-def _check(config: TrainConfig, data: Data, processes: Processes) -> None:
-    spec = config.spec
-    for name, want, got in (
-        ("image", spec.image, data.image),
-        ("channels", spec.channels, data.channels),
-        ("classes", spec.classes, data.classes),
-    ):
-        if want != got:
-            raise BirealError(f"the network has {name}={want} but data set '{data.name}' was loaded with {name}={got}")
-    if config.batch % processes.count:
-        raise out_of_range("batch", config.batch, f"a multiple of the {processes.count} processes that share it")
+    return Run(config, data, out, partial or out / PARTIAL, progress).train(keep_state=partial is not None)
 
 
 def _resumable(partial: Path, config: TrainConfig) -> dict[str, Any] | None:
@@ -174,17 +149,61 @@ def _resumable(partial: Path, config: TrainConfig) -> dict[str, Any] | None:
 
 
 @dataclass
-class _Run:
-    """A training under way: its network, and the metrics of the epochs so far."""
+class Run:
+    """A training under way: its network, and the metrics of the epochs so far.
+
+    The network is a classifier. For another task, a class of its own says in `checked`, `built`, `fitting` and
+    `finished` what is checked before, which network is trained, how, and what is said of it in the end.
+    """
 
     config: TrainConfig
-    data: Data
+    data: Data | DepthData
     out: Path
     state: Path
-    processes: Processes
     progress: bool
+    processes: Processes = field(default_factory=Processes.from_environment)
     history: list[dict[str, Any]] = field(default_factory=list)
-    model: BiReal = field(init=False)
+    model: nn.Module = field(init=False)
+
+    def train(self, keep_state: bool) -> dict[str, Any]:
+        """Train and leave the files; return what train.json says. The state is removed at the end unless it is kept."""
+        self.checked()
+        self.progress = self.progress and self.processes.first
+        with _exact_float32(), _quiet():
+            self.stages(_resumable(self.state, self.config))
+            if not self.processes.first:
+                return {}
+            result = self.finished()
+        save_checkpoint(self.out / "checkpoint.ckpt", self.model, self.config.spec, result)
+        with replacing(self.out / "train.json") as part:
+            part.write_text(json.dumps(result, indent=2) + "\n")
+        if not keep_state:
+            self.state.unlink(missing_ok=True)
+        return result
+
+    def checked(self) -> None:
+        """Raise BirealError if the data does not fit the network, or the batch the processes."""
+        spec, data, count = self.config.spec, self.data, self.processes.count
+        for name in ("image", "channels", "classes"):
+            want, got = getattr(spec, name), getattr(data, name, None)
+            if got is not None and want != got:
+                raise BirealError(
+                    f"the network has {name}={want} but data set '{data.name}' was loaded with {name}={got}"
+                )
+        if self.config.batch % count:
+            raise out_of_range("batch", self.config.batch, f"a multiple of the {count} processes that share it")
+
+    def built(self) -> nn.Module:
+        """Build the network with fresh weights from torch's random generator."""
+        return build_model(self.config.spec)
+
+    def fitting(self, stage: Stage, setting: Setting, teacher: nn.Module | None) -> StageTraining:
+        """Return how the network is trained in a stage."""
+        return StageTraining(stage, setting, self.model, teacher)
+
+    def finished(self) -> dict[str, Any]:
+        """Evaluate the trained network and return what train.json says."""
+        return _finish(self)
 
     def stages(self, resumed: dict[str, Any] | None) -> None:
         """Train stage by stage, from the one that `resumed` names on."""
@@ -203,9 +222,9 @@ class _Run:
             if len(recipe.stages) > 1:
                 self._keep(stage)
 
-    def _fresh(self) -> BiReal:
+    def _fresh(self) -> nn.Module:
         torch.manual_seed(self.config.seed)
-        return build_model(self.config.spec)
+        return self.built()
 
     def _begin(self, index: int, stage: Stage) -> None:
         """Give the network the weights that a stage starts from."""
@@ -214,7 +233,7 @@ class _Run:
             self.model = self._fresh()
         elif index == 0 and stage.start == PREVIOUS:
             assert self.config.init is not None
-            self.model = load_weights(self.config.init, self.config.spec, self.data.class_names)
+            self.model = load_weights(self.config.init, self.config.spec, self._class_names)
         elif stage.start != PREVIOUS:
             self.model = self._network(stage, "start", stage.start)
         begin(self.model, stage, fresh)
@@ -227,15 +246,19 @@ class _Run:
             remedy = "name a file that exists" if is_file(name) else f"remove {self.state} to train it again"
             raise BirealError(f"stage '{stage.name}' needs {path} as its {role}{whose}, which is not there; {remedy}")
         if role == "start":
-            return load_weights(path, self.config.spec, self.data.class_names)
+            return load_weights(path, self.config.spec, self._class_names)
         model, spec, info = load_checkpoint(path)
         if (spec.image, spec.channels) != (self.data.image, self.data.channels):
             raise BirealError(
                 f"stage '{stage.name}': the network of {path} reads images of {spec.image_text} and {spec.channels} "
                 f"channels, data set '{self.data.name}' has {self.config.spec.image_text} and {self.data.channels}"
             )
-        check_classes(path, spec.classes, info.get("class_names"), self.data.class_names)
+        check_classes(path, spec.classes, info.get("class_names"), self._class_names)
         return model.requires_grad_(False)
+
+    @property
+    def _class_names(self) -> tuple[str, ...]:
+        return self.data.class_names if isinstance(self.data, Data) else ()
 
     def _stage_file(self, name: str) -> Path:
         return self.state.parent / STAGES / f"{name}.ckpt"
@@ -246,7 +269,7 @@ class _Run:
             path = self._stage_file(stage.name)
             path.parent.mkdir(exist_ok=True)
             info = {"stage": stage.name, "activation": stage.activation, "weights": stage.weights}
-            names = {"class_names": list(self.data.class_names)}
+            names = {"class_names": list(self._class_names)}
             save_checkpoint(
                 path, self.model, self.config.spec, info | names | {"test_top1": self.history[-1]["test_top1"]}
             )
@@ -263,7 +286,7 @@ class _Run:
             self.progress and not bar, self.processes,
         )  # fmt: skip
         prepare(self.model, stage)
-        fitting = StageTraining(stage, setting, self.model, teacher)
+        fitting = self.fitting(stage, setting, teacher)
         fitting.history = self.history
         cpu = not torch.cuda.is_available()
         share_batchnorm(self.model, cpu and self.processes.count > 1)
@@ -301,10 +324,12 @@ def _fit(trainer: pl.Trainer, fitting: StageTraining, resume: Path | None) -> No
         raise KeyboardInterrupt from None
 
 
-def _finish(run: _Run) -> dict[str, Any]:
+def _finish(run: Run) -> dict[str, Any]:
     """Snap the network to the hardware's grid, evaluate it and its deploy model, and describe the run."""
     started = time.monotonic()
     config, data, model = run.config, run.data, run.model.eval()
+    assert isinstance(data, Data)
+    assert isinstance(model, BiReal)
     spec, recipe = config.spec, config.recipe
     last = recipe.stages[-1]
     top1_trained = accuracy(model, data.test_images, data.test_labels)
@@ -349,6 +374,7 @@ def _finish(run: _Run) -> dict[str, Any]:
         "top1_trained": round(top1_trained, 4),
         "top1_float": round(top1_float, 4),
         "top1_deploy": top1_deploy,
+        "device": device(),
         "seconds": round(trained + time.monotonic() - started, 1),
     }
 

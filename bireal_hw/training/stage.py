@@ -20,42 +20,41 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bireal_hw.errors import BirealError
-from bireal_hw.models.bireal import BiReal, set_observing
+from bireal_hw.models.bireal import set_observing
 from bireal_hw.models.modes import binary_convs, set_modes
 from bireal_hw.training.augment import Augment, draw_crops
 from bireal_hw.training.checkpoint import replacing
 from bireal_hw.training.curves import save_curves
 from bireal_hw.training.data import Data, LazyImages, dataset_defaults
+from bireal_hw.training.depth.data import DepthData
 from bireal_hw.training.evaluate import accuracy
 from bireal_hw.training.parallel import Processes, total
 from bireal_hw.training.recipe import Stage
 
-METRICS = ("epoch", "stage", "train_loss", "train_top1", "test_top1", "learning_rate", "seconds")
 WORKERS = 8
 """Processes per training process that decode images which do not fit in memory."""
 
 Batch = tuple[Tensor | str, Tensor, int]
-"""images uint8, labels, seed of its augmentation; in place of the images, why they cannot be decoded"""
+"""images uint8, labels, seed of its augmentation; in place of the images, why something cannot be decoded"""
 
 
 class _Rows(Dataset[Batch]):
     """Images and labels, indexed by (positions, seed)."""
 
-    def __init__(self, data: Data, augment: Augment, part: tuple[int, int]) -> None:
+    def __init__(self, data: Data | DepthData, augment: Augment, part: tuple[int, int]) -> None:
         self.images, self.labels, self.augment, self.part = data.train_images, data.train_labels, augment, part
 
     def __getitem__(self, index: tuple[Tensor, int]) -> Batch:
         positions, seed = index
-        images: Tensor | str
         try:
             if isinstance(self.images, LazyImages) and self.augment.crop:
                 draws = draw_crops(len(positions), torch.Generator().manual_seed(seed + 1), self.part)
                 images = self.images.cropped(positions, self.augment.crop, draws)
             else:
                 images = self.images[positions]
-        except BirealError as error:
-            images = str(error)  # an exception would come out of a worker process as its whole traceback
-        return images, self.labels[positions], seed
+            return images, self.labels[positions], seed
+        except BirealError as error:  # an exception would come out of a worker process as its whole traceback
+            return str(error), torch.empty(0), seed
 
 
 class _Order(Sampler[tuple[Tensor, int]]):
@@ -104,7 +103,7 @@ class Setting:
     processes        that train together
     """
 
-    data: Data
+    data: Data | DepthData
     dataset: str
     batch: int
     seed: int
@@ -118,14 +117,20 @@ class Setting:
 
 
 class StageTraining(pl.LightningModule):
-    """Train a network by one stage of a recipe; `history` holds a row of metrics for every epoch of the run."""
+    """Train a network by one stage of a recipe; `history` holds a row of metrics for every epoch of the run.
 
-    def __init__(self, stage: Stage, setting: Setting, model: BiReal, teacher: nn.Module | None = None) -> None:
+    The network is a classifier. For another task, a class of its own says what `_augmentation`, `_prepared`,
+    `_loss`, `_hits` and `_test` are, and in `score` and `scored` what the percentage in curves and progress is called.
+    """
+
+    score, scored = "top1", "top-1 accuracy"
+
+    def __init__(self, stage: Stage, setting: Setting, model: nn.Module, teacher: nn.Module | None = None) -> None:
         super().__init__()
         self.stage, self.setting, self.model = stage, setting, model
         self.history: list[dict[str, Any]] = []
         self._teacher = [teacher] if teacher else []  # in a list, so that its weights are not taken for the student's
-        self._augment = augmentation(stage.augment, setting.dataset)
+        self._augment = self._augmentation()
         data, part = setting.data, setting.processes.part
         self._order = _Order(len(data.train_images), setting.batch, setting.seed, setting.first_epoch, part)
         self._steps = min(stage.steps or len(self._order), len(self._order))
@@ -135,7 +140,7 @@ class StageTraining(pl.LightningModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Read batches; images that do not fit in memory are decoded by processes of their own."""
         rows = _Rows(self.setting.data, self._augment, self.setting.processes.part)
-        workers = WORKERS if isinstance(self.setting.data.train_images, LazyImages) else 0
+        workers = 0 if isinstance(self.setting.data.train_images, Tensor) else WORKERS
         return DataLoader(rows, sampler=self._order, batch_size=None, num_workers=workers)
 
     def configure_optimizers(self) -> Any:
@@ -182,8 +187,7 @@ class StageTraining(pl.LightningModule):
         images, labels, seed = batch
         if isinstance(images, str):
             raise BirealError(images)
-        part = self.setting.processes.part
-        pixels = self._augment(images, torch.Generator().manual_seed(seed), part)
+        pixels, labels = self._prepared(images, labels, torch.Generator().manual_seed(seed))
         logits = self.model(pixels)
         loss = self._loss(pixels, logits, labels)
         value = float(loss.detach())
@@ -193,10 +197,29 @@ class StageTraining(pl.LightningModule):
                 f"the loss is {value} at step {batch_idx} of epoch {self._epoch} (stage {self.stage.name}); {kept}; "
                 f"try a learning rate below {self.stage.learning_rate:g}"
             )
-        hits = int((logits.argmax(1) == labels).sum())
-        self._sums += torch.tensor([value * len(labels), hits, len(labels)], dtype=torch.float64)
+        self._sums += torch.tensor(
+            [value * len(labels), self._hits(logits.detach(), labels), len(labels)], dtype=torch.float64
+        )
         self.log("loss", value, prog_bar=True, logger=False)
         return None if self.stage.train == "grids" else loss
+
+    def _augmentation(self) -> Augment:
+        return augmentation(self.stage.augment, self.setting.dataset)
+
+    def _prepared(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Augment a batch: pixels float32 (N, C, H, W) in 0..255, and their labels."""
+        return self._augment(images, generator, self.setting.processes.part), labels
+
+    def _hits(self, logits: Tensor, labels: Tensor) -> float:
+        """Return how many of a batch are right."""
+        return int((logits.argmax(1) == labels).sum())
+
+    def _test(self) -> dict[str, float]:
+        """Evaluate on the test images: `test_<score>` in percent, and what else is measured."""
+        data = self.setting.data
+        assert isinstance(data, Data)
+        found = accuracy(self.model, data.test_images, data.test_labels, self.setting.processes.part)
+        return {"test_top1": round(found, 3)}
 
     def _loss(self, pixels: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the cross-entropy with the labels, with the teacher's distribution, or a part of each."""
@@ -227,31 +250,31 @@ class StageTraining(pl.LightningModule):
         """Evaluate, and add a row to the metrics."""
         setting = self.setting
         loss, hits, count = total(self._sums.to(self.device, torch.float64)).tolist()
-        test = accuracy(self.model, setting.data.test_images, setting.data.test_labels, setting.processes.part)
         row = {
             "epoch": self._epoch,
             "stage": self.stage.name,
             "train_loss": round(loss / count, 6),
-            "train_top1": round(100 * hits / count, 3),
-            "test_top1": round(test, 3),
+            f"train_{self.score}": round(100 * hits / count, 3),
+            **self._test(),
             "learning_rate": float(f"{self.trainer.optimizers[0].param_groups[0]['lr']:.4g}"),
             "seconds": round(time.monotonic() - self._started, 2),
         }
         self.history.append(row)
+        train, test = row[f"train_{self.score}"], row[f"test_{self.score}"]
         self.log("test", test, prog_bar=True, logger=False)
         if not setting.processes.first:
             return
         write_metrics(self.history, setting.folder / "metrics.csv")
-        save_curves(self.history, setting.title, setting.folder / "curves.png")
+        save_curves(self.history, setting.title, setting.folder / "curves.png", self.score, self.scored)
         if setting.say:
             stage = f" ({self.stage.name})" if setting.epochs < setting.last_epoch else ""
             Console(soft_wrap=True, highlight=False).print(
                 f"epoch {row['epoch']}/{setting.last_epoch}{stage}: loss {row['train_loss']:.3f}, "
-                f"training {row['train_top1']:.1f} %, test {row['test_top1']:.1f} %, {row['seconds']:.1f} s"
+                f"training {train:.1f} %, test {test:.1f} %, {row['seconds']:.1f} s"
             )
 
 
-def prepare(model: BiReal, stage: Stage) -> None:
+def prepare(model: nn.Module, stage: Stage) -> None:
     """Bring a network into the state in which a stage begins or goes on: its modes, and what is trained."""
     set_modes(model, stage.activation, stage.weights)
     for parameter in model.parameters():
@@ -263,7 +286,7 @@ def prepare(model: BiReal, stage: Stage) -> None:
                 parameter.requires_grad_(stage.train != "grids")
 
 
-def begin(model: BiReal, stage: Stage, fresh: bool) -> None:
+def begin(model: nn.Module, stage: Stage, fresh: bool) -> None:
     """Change the weights as a stage wants them at its beginning; `fresh` ones were just drawn, uniformly."""
     with torch.no_grad():
         for conv in binary_convs(model):
@@ -313,7 +336,7 @@ def schedule(stage: Stage, steps: int, epochs: int) -> Callable[[int], float]:
 def write_metrics(history: list[dict[str, Any]], path: Path) -> None:
     """Write one line per epoch, replacing the file in one move."""
     with replacing(path) as part, part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, METRICS, lineterminator="\n")
+        writer = csv.DictWriter(file, list(history[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
 
