@@ -53,6 +53,11 @@ class Processes:
         return options
 
 
+def device() -> str:
+    """Name what networks are trained on."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+
+
 def total(values: Tensor) -> Tensor:
     """Add up a tensor over all processes."""
     if dist.is_initialized():
