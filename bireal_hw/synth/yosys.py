@@ -92,7 +92,7 @@ def netlist_script(top: str, sources: list[str], family: str, netlist: str, arou
         around: module in plain Verilog around `top`, whose file has its name; it may contain cells of the family.
     """
     outer = [f"read_verilog {around}.v", f"hierarchy -check -top {around}"] if around else []
-    after = ["autoname", f"write_json {netlist}"]
+    after = ["autoname", "blackbox =A:whitebox", f"write_json {netlist}"]
     return "\n".join([*_read(top, sources, family), *outer, *_map(family), *after]) + "\n"
 
 

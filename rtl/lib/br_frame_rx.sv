@@ -10,8 +10,8 @@
 // Parameters     FrameBytes: length of every payload, at most 2^24 - 1 (checked); TimeoutCycles >= 1
 // Latency        2 cycles from the last byte of a frame to the first beat of its payload
 // Throughput     one beat a cycle
-// Back-pressure  none for bytes, a line cannot wait: there is room for two frames, and a frame is taken only if it has room
-//                and tag_ready_i is high at its beginning. No combinational path m_axis_tready -> m_axis_*
+// Back-pressure  none for bytes, a line cannot wait: there is room for two frames or more, and a frame is taken only if it has
+//                room and tag_ready_i is high at its beginning. No combinational path m_axis_tready -> m_axis_*
 // Source         payloads go into a ring behind those that are complete, and count only once the checksum is right
 `default_nettype none
 

@@ -9,8 +9,8 @@
 //                an image, a multiple of OutLanes; Classes: logits of an image, a multiple of InLanes; InWidth <= 32 (checked)
 // Latency        a frame is checked before its first beat leaves; logits are sent as they come
 // Throughput     that of the line: 10 bits a byte, 7 bytes a frame beside the payload
-// Back-pressure  logits wait for the line; images wait for the network, two of them here and 8 tags under way in all, and an
-//                image that finds no room is refused with an error. Of errors that happen while a frame is being sent the
+// Back-pressure  logits wait for the line; images wait for the network, two or more of them here and 8 under way in all, and
+//                an image that finds no room is refused with an error. Of errors that happen while a frame is being sent the
 //                last one is told
 // Source         protocol: docs/bitstream.md; host: bireal_hw/synth/host.py
 `default_nettype none

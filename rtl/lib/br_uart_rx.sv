@@ -41,15 +41,14 @@ module br_uart_rx #(
       left_q  <= '0;
     end else if (left_q == '0) begin
       armed_q <= line;
-      if (armed_q && !line) begin
-        left_q <= Bits;
-        wait_q <= WaitWidth'(BitCycles / 2 - 1);
-      end
+      wait_q  <= WaitWidth'(BitCycles / 2 - 1);
+      if (armed_q && !line) left_q <= Bits;
     end else if (wait_q != '0) begin
       wait_q <= wait_q - 1'b1;
     end else begin
-      wait_q <= WaitWidth'(BitCycles - 1);
-      left_q <= left_q - 4'd1;
+      wait_q  <= WaitWidth'(BitCycles - 1);
+      left_q  <= left_q - 4'd1;
+      armed_q <= line;  // a start bit may follow the middle of the stop bit at once
       if (left_q == Bits && line) left_q <= '0;  // too short for a start bit
       if (left_q == 4'd1) begin
         valid_o  <= line;
