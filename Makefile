@@ -10,7 +10,7 @@ names := $(filter-out $(own),$(sort $(foreach word,$(MAKEOVERRIDES),$(firstword 
 given := $(foreach name,$(names),$(if $(filter command,$(origin $(name))),$(name)='$(subst ','\'',$($(name)))'))
 ready := $(VENV)/.ready
 finn := .venv-finn/.ready
-verbs := train export lower fold rtl sim hls synth report demo all bench info crosscheck
+verbs := train export lower fold rtl sim hls synth bitstream report demo all bench info crosscheck
 
 .PHONY: help setup setup-finn try-finn $(verbs) test test-all lint
 .DEFAULT_GOAL := help
@@ -44,6 +44,7 @@ rtl:      ## SystemVerilog of the whole network for board=
 sim:      ## the whole network in Verilator, bit-exact check
 hls:      ## C++ project for Vitis HLS, C simulation, bit-exact check
 synth:    ## resources of the SystemVerilog by Yosys, against the board
+bitstream: ## bitstream by Yosys and nextpnr, host script, for board=ulx3s-85f
 report:   ## one page with graph, layers, resources, accuracy and verdicts
 demo:     ## train to sim on handwritten digits, then the verdict
 all:      ## demo, hls, synth, report, then the verdict

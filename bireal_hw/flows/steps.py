@@ -21,6 +21,7 @@ from rich.console import Console
 from bireal_hw import boards
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
+from bireal_hw.flows.bitstream import write_bitstream
 from bireal_hw.flows.config import BuildConfig
 from bireal_hw.flows.cpp import write_cpp
 from bireal_hw.flows.hardware import FOLDING, choose_folding, count_resources, folded
@@ -441,6 +442,15 @@ STEPS = {
             settings=lambda build: {"clock": build.clock_mhz, "whole": build.config.whole},
             code=("ir", "ops", "passes", "analysis", "boards", "synth", "rtl/"),
             work=count_resources,
+        ),
+        Step(
+            name="bitstream",
+            needs=lambda build: "rtl",
+            reads=("graph.json", f"{{board}}/{FOLDING}", "{board}/rtl"),
+            makes=("{board}/bitstream.json", "{board}/bitstream"),
+            settings=lambda build: {"clock": build.clock_mhz, "images": build.config.images},
+            code=("ir", "ops", "passes", "golden", "boards", "synth", "rtl/"),
+            work=write_bitstream,
         ),
         Step(
             name="report",

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.bench import bench
+from bireal_hw.flows.bitstream import planned, refuse_slow
 from bireal_hw.flows.config import SPEC, UsageError, parse_words
 from bireal_hw.flows.cpp import synthesis
 from bireal_hw.flows.crosscheck import crosscheck, refuse_mismatches, tables
@@ -124,6 +125,17 @@ def _synth(words: list[str]) -> int:
         return 0
 
     return _work("synth", words, True, task)
+
+
+def _bitstream(words: list[str]) -> int:
+    def task(build: Build) -> int:
+        planned(build)  # before anything is done
+        bring(build, "bitstream")
+        summary(build)
+        refuse_slow(read_json(build.path / build.board.name / "bitstream.json", "bitstream_bytes", "critical_path"))
+        return 0
+
+    return _work("bitstream", words, True, task)
 
 
 def _demo(words: list[str]) -> int:
@@ -258,6 +270,7 @@ VERBS = {
             lambda report: CONSOLE.print(synthesis(report), soft_wrap=True),
         ),
         Verb("synth", "count the resources of the SystemVerilog with Yosys", FILE_OR_VALUES, _synth),
+        Verb("bitstream", "make a bitstream with open tools, and a host script for it", FILE_OR_VALUES, _bitstream),
         Verb("report", "write one page with graph, layers, resources, accuracy and verdicts", FILE_OR_VALUES, _report),
         Verb("all", "demo, hls, synth and report in one, then a verdict on every claim", VALUES, _all),
         Verb("bench", "measure the golden model and the training beside their yardsticks", VALUES, _bench),

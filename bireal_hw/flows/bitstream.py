@@ -1,0 +1,121 @@
+"""The bitstream of a run by open tools: the work of the step `bitstream`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from bireal_hw import golden
+from bireal_hw.errors import BirealError
+from bireal_hw.flows.hardware import CACHE, folded
+from bireal_hw.flows.images import images_for
+from bireal_hw.flows.rundir import write_json
+from bireal_hw.ir.graph import Graph
+from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.synth import host, nextpnr, yosys
+from bireal_hw.synth.bitstream import BITSTREAM, PINS, Plan, build, layers_on, plan
+from bireal_hw.synth.board import BOARD, SYSTEM
+
+if TYPE_CHECKING:
+    from bireal_hw.flows.steps import Build
+
+IMAGES = 16
+"""Test images beside the bitstream unless `images=` says otherwise."""
+KEPT = (f"{SYSTEM}.sv", f"{BOARD}.v", PINS, "synth.ys", nextpnr.LOG, BITSTREAM)
+"""Files that stay of those that the tools read and wrote."""
+LINE_BITS = 10
+"""Of a byte on the serial line, with start and stop bit."""
+
+
+def planned(run: Build) -> Plan:
+    """Return how the run's network is to be put on its board; raises BirealError where that cannot be."""
+    return plan(run.board, run.clock_mhz)
+
+
+def write_bitstream(run: Build, folder: Path) -> dict[str, str]:
+    """Leave bitstream.json and the folder that goes to the board: bitstream, host script, test images."""
+    graph, folding = folded(run)
+    flow, made = elaborate(graph, folding), planned(run)
+    images, origin = images_for(run.values, graph, run.config.images or IMAGES, or_fewer=run.config.images is None)
+    target = folder / run.board.name / "bitstream"
+    target.mkdir(parents=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix="run-", dir=CACHE))  # stays if a tool stops: its message names a file in it
+    with Console(stderr=True).status("") as status:
+        routed, seconds = build(made, graph, flow, run.path / run.board.name / "rtl", work, status.update)
+    for name in KEPT:
+        if (work / name).exists():
+            shutil.copyfile(work / name, target / name)
+    shutil.rmtree(work)
+    write_host(graph, images, made.line.baud, target)
+    slowest, file = routed.slowest, target / BITSTREAM
+    layers = layers_on(slowest.path.cells, flow.instances)
+    content: dict[str, Any] = {
+        "board": run.board.name,
+        "part": run.board.part,
+        "clock_mhz": round(made.mhz, 3),
+        "max_mhz": round(slowest.reached, 2),
+        "cycles_per_frame": flow.cycles,
+        "frames_per_second": round(made.mhz * 1e6 / flow.cycles, 1),
+        "baud": made.line.baud,
+        "images_per_second_on_line": round(made.line.baud / LINE_BITS / frame_bytes(graph), 1),
+        "resources": {kind: {"used": used, "available": have} for kind, (used, have) in routed.used.items()},
+        "clocks": {
+            name: {"wanted_mhz": round(one.wanted, 2), "max_mhz": round(one.reached, 2)}
+            for name, one in routed.clocks.items()
+        },
+        "critical_path": {"layers": layers} | asdict(slowest.path),
+        "seconds": seconds,
+        "bitstream_bytes": file.stat().st_size if file.exists() else None,
+        "images_from": origin,
+        "tools": {yosys.PACKAGE: yosys.version(), nextpnr.PACKAGE: nextpnr.version()},
+    }
+    untrained = bool(graph.info.get("untrained", run.marks["untrained"]))
+    write_json(folder / run.board.name / "bitstream.json", content | run.marks | {"untrained": untrained})
+    amounts = [f"{kind} {used:,} of {have:,}" for kind, (used, have) in routed.used.items()]
+    return {
+        "used": ", ".join(amounts),
+        "clock": f"{made.mhz:g} MHz; at most {slowest.reached:.1f}",
+        "critical path": f"{', '.join(layers)} ({slowest.path.ns} ns, {slowest.path.routing_ns} of them wires)",
+        "tools": ", ".join(f"{tool} {taken:,.0f} s" for tool, taken in seconds.items()),
+    }
+
+
+def frame_bytes(graph: Graph) -> int:
+    """Return how many bytes pass the line in its busier direction for an image."""
+    image = graph.input.pixels * graph.input.channels
+    return host.HEADER + max(image, 4 * graph.output.pixels * graph.output.channels) + host.CHECK
+
+
+def write_host(graph: Graph, images: NDArray[np.uint8], baud: int, folder: Path) -> None:
+    """Leave the host's script, what it has to know of the network, and test images with the golden model's logits."""
+    shutil.copyfile(Path(host.__file__), folder / "host.py")
+    classes = graph.output.pixels * graph.output.channels
+    about = {
+        "image": list(graph.input.shape),
+        "class_names": graph.info.get("class_names") or [str(index) for index in range(classes)],
+        "frac": graph.output.dtype.frac,
+        "baud": baud,
+    }
+    write_json(folder / "network.json", about)
+    vectors = folder / "vectors"
+    vectors.mkdir()
+    (vectors / "images.bin").write_bytes(np.ascontiguousarray(images).tobytes())
+    np.savetxt(vectors / "logits.txt", golden.run(graph, images), "%d")
+
+
+def refuse_slow(report: dict[str, Any]) -> None:
+    """Raise BirealError if the network in bitstream.json does not reach its clock."""
+    if report["bitstream_bytes"] is None:
+        layers = ", ".join(report["critical_path"]["layers"])
+        raise BirealError(
+            f"the network reaches {report['max_mhz']:g} of {report['clock_mhz']:g} MHz on {report['board']} "
+            f"(slowest path: {layers}): ask for clock={report['max_mhz'] // 1:.0f} or less"
+        )
