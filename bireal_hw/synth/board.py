@@ -17,11 +17,12 @@ from bireal_hw.rtl import FILE_LIST, MEMORIES, closure
 from bireal_hw.synth.ecp5 import Pll
 
 SYSTEM, BOARD = "br_system", "br_board"
-BAUDS = (1_000_000, 115_200)
-"""Speeds of the serial line, the first that the clock allows; a serial port over USB has both."""
+BAUDS = (1_000_000, 115_200, 57_600)
+"""Speeds of the serial line, the first that the clock allows."""
 MISS = 0.01
 """Share by which the line's speed may miss its nominal one."""
 MIN_BIT_CYCLES = 8
+"""Clock cycles of a bit, at least."""
 TIMEOUT_BITS = 65_536
 """Pause inside a frame, in bits, after which the board gives it up."""
 

@@ -2,6 +2,7 @@
 
 The plan: `bit_cycles` of the module, and `runs`, each with
 
+- `patience`: bits of silence after which a read gives up, for networks that compute longer than usual
 - `ports`: values; `scale`: length of a bit, 1 as it should be; `line`: which one, where there are several
 - `host`: image bytes and classes, for steps with an image
 - `steps`: {"send": hex, "broken": positions of bytes without stop bit}, {"wait": bits}, {"ports": values}, or
@@ -29,15 +30,15 @@ from bireal_hw.synth.host import Link, LinkError
 PERIOD = 1000
 RESET_CYCLES = 40
 PATIENCE_BITS = 400
-"""Silence after which a read gives up: more than the board waits inside a frame, and than a small network computes."""
+"""Silence after which a read gives up: more than the board waits inside a frame."""
 
 
 class SimulatedLine:
     """A serial line in the simulator, as the host's code sees one."""
 
-    def __init__(self, dut: Any, number: int, bit: float, scale: float) -> None:
-        """Args: the bench, which of its lines, the length of a bit in steps, and by how much the sender misses it."""
-        self.dut, self.number, self.exact, self.bit = dut, number, bit, bit * scale
+    def __init__(self, dut: Any, number: int, bit: float, scale: float, patience: float) -> None:
+        """Args: the bench, which of its lines, the length of a bit in steps, by how much the sender misses it, bits."""
+        self.dut, self.number, self.exact, self.bit, self.patience = dut, number, bit, bit * scale, patience
         self.received, self.all = bytearray(), bytearray()
         self.arrived = Event()
         self.spoil: int | None = None
@@ -91,7 +92,7 @@ class SimulatedLine:
     async def _read(self, size: int) -> bytes:
         while len(self.received) < size:
             self.arrived.clear()
-            quiet = Timer(round(PATIENCE_BITS * self.bit), unit="step")
+            quiet = Timer(round(self.patience * self.bit), unit="step")
             if await First(self.arrived.wait(), quiet) is quiet:
                 break
         data = bytes(self.received[:size])
@@ -115,7 +116,8 @@ async def play_run(dut: Any, run: dict[str, Any], cycles: int) -> dict[str, Any]
         getattr(dut, name).value = value
     await ClockCycles(dut.clk_i, RESET_CYCLES)
     dut.rst_ni.value = 1
-    line = SimulatedLine(dut, run.get("line", 0), cycles * PERIOD, run.get("scale", 1))
+    patience = run.get("patience", PATIENCE_BITS)
+    line = SimulatedLine(dut, run.get("line", 0), cycles * PERIOD, run.get("scale", 1), patience)
     await line.bits(2)
     link = Link(line, *run["host"]) if "host" in run else None
     answers: list[Any] = []
