@@ -25,7 +25,6 @@ from bireal_hw.training.data import (
     IMAGE_SUFFIXES,
     IN_MEMORY_BYTES,
     TEST_NAMES,
-    Box,
     load_hub,
     load_local,
     middle,
@@ -70,6 +69,13 @@ DATASETS = {
     "nyu": DepthDefaults(1.0, (224, 288), 50, 16, hub="tanganke/nyuv2"),
     "folder": DepthDefaults(1.0, (224, 288), 50, 16),
 }
+
+
+def depth_defaults(dataset: str) -> DepthDefaults:
+    """Return the defaults of a data set; raises BirealError for a name that is not in DATASETS."""
+    if dataset not in DATASETS:
+        raise unknown("data set of images with depth", dataset, DATASETS)
+    return DATASETS[dataset]
 
 
 class LazyPictures:
@@ -127,9 +133,7 @@ def load_depth(
     Raises BirealError for an unknown data set, a folder that is missing or holds no pairs, a picture without partner,
     of another size than its partner or that cannot be decoded, depth that is known nowhere, more images than there are.
     """
-    if dataset not in DATASETS:
-        raise unknown("data set for depth", dataset, DATASETS)
-    defaults = DATASETS[dataset]
+    defaults = depth_defaults(dataset)
     image = image or defaults.image
     count = train_images or defaults.train_images
     if data is not None and not data.is_dir():
@@ -215,8 +219,9 @@ def read_image(path: Path, image: tuple[int, int], cut: bool = False) -> NDArray
     height, width = image
 
     def decode(picture: Image.Image) -> NDArray[np.uint8]:
-        box = _box(picture.size, image, cut)
-        scaled = picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR, box)
+        inner = picture.convert("RGB").crop(_part(picture.size, cut))
+        box = middle(*inner.size, image, 1.0)
+        scaled = inner.resize((width, height), Image.Resampling.BILINEAR, box)
         return np.ascontiguousarray(np.asarray(scaled, np.uint8).transpose(2, 0, 1))
 
     return _opened(path, decode)
@@ -231,7 +236,8 @@ def read_depth(path: Path, image: tuple[int, int], cut: bool = False) -> NDArray
     def decode(picture: Image.Image) -> NDArray[np.float32]:
         if not picture.mode.startswith("I"):
             raise BirealError(f"depth {path} has pixels of type {picture.mode}: PNG of 16 bits, millimetres, is needed")
-        return _sampled(np.asarray(picture), image, _box(picture.size, image, cut)) / np.float32(MILLIMETRES)
+        inner = picture.crop(_part(picture.size, cut))
+        return _sampled(np.asarray(inner), image) / np.float32(MILLIMETRES)
 
     return _with_depth(_opened(path, decode)[None], f"depth {path}")
 
@@ -244,16 +250,14 @@ def _opened(path: Path, work: Callable[[Image.Image], Any]) -> Any:
         raise BirealError(f"picture {path} cannot be decoded: {reason(error)}") from error
 
 
-def _box(size: tuple[int, int], image: tuple[int, int], cut: bool) -> Box:
-    """Return the box of a picture (width, height) that becomes the image."""
-    left, top, right, bottom = NYU_PART if cut and size == NYU_SIZE else (0, 0, *size)
-    box = middle(right - left, bottom - top, image, 1.0)
-    return left + box[0], top + box[1], left + box[2], top + box[3]
+def _part(size: tuple[int, int], cut: bool) -> tuple[int, int, int, int]:
+    """Return the box of a picture (width, height) that is used."""
+    return NYU_PART if cut and size == NYU_SIZE else (0, 0, *size)
 
 
-def _sampled(depth: NDArray[Any], image: tuple[int, int], box: Box) -> NDArray[np.float32]:
-    """Take from a depth (h, w) the pixels that the middles of an image's pixels fall into; float32 (H, W)."""
-    left, top, right, bottom = box
+def _sampled(depth: NDArray[Any], image: tuple[int, int]) -> NDArray[np.float32]:
+    """Cut a depth (h, w) in the middle, and take the pixels that those of the image have their middles in: (H, W)."""
+    left, top, right, bottom = middle(depth.shape[1], depth.shape[0], image, 1.0)
     rows = top + (np.arange(image[0]) + 0.5) * (bottom - top) / image[0]
     columns = left + (np.arange(image[1]) + 0.5) * (right - left) / image[1]
     return depth[np.ix_(rows.astype(int), columns.astype(int))].astype(np.float32)
@@ -299,5 +303,5 @@ def _from_rows(split: Any, image: tuple[int, int], where: str) -> Pair:
         whole = Image.fromarray(np.rint(255 * picture.transpose(1, 2, 0)).astype(np.uint8))
         scaled = np.array(whole.resize((width, height), Image.Resampling.BILINEAR, box))
         images[row] = torch.from_numpy(scaled).permute(2, 0, 1)
-        depths[row] = torch.from_numpy(_with_depth(_sampled(depth[0], image, box)[None], f"row {row} of '{where}'"))
+        depths[row] = torch.from_numpy(_with_depth(_sampled(depth[0], image)[None], f"row {row} of '{where}'"))
     return images, depths

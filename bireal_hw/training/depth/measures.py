@@ -17,7 +17,7 @@ LAMBDA = 0.5
 FACTORS = (1.25, 1.25**2, 1.25**3)
 
 MEASURES = ("rmse", "rel", "delta1", "delta2", "delta3")
-"""Root mean square error in metres, mean relative error, share of pixels within each of FACTORS of the truth."""
+"""Root mean square error in metres, mean relative error, percent of the pixels within each of FACTORS of the truth."""
 
 
 def known(depth: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ def measures(found: Tensor, depth: Tensor) -> Tensor:
     found, depth = found.double(), torch.where(mask, depth, 1.0).double()
     error = found - depth
     ratio = torch.maximum(found / depth, depth / found)
-    parts = [error.square(), error.abs() / depth, *((ratio < factor).double() for factor in FACTORS)]
+    parts = [error.square(), error.abs() / depth, *(100 * (ratio < factor).double() for factor in FACTORS)]
     means = torch.stack([(part * mask).flatten(1).sum(1) / mask.flatten(1).sum(1) for part in parts], dim=1)
     means[:, 0] = means[:, 0].sqrt()
     return means

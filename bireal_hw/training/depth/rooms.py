@@ -26,6 +26,10 @@ SMALLEST, LARGEST = (3.0, 2.3, 3.0), (5.0, 3.0, 7.0)
 """Sizes of a room, metres: its diagonal, and so every depth, stays below 10 m."""
 
 
+HEIGHT = (1.4, 1.6)
+"""Of the camera above the floor, metres, as held by a person: what tells a near doll's house from a far room."""
+
+
 @dataclass(frozen=True)
 class Surface:
     """Two colours (3,) in 0..1, mixed by a pattern: a product of two waves along the vectors `waves` (2, 3), 1/m.
@@ -169,10 +173,10 @@ def random_scene(generator: np.random.Generator) -> Scene:
     """Draw a room with a lamp, up to six things in front of the camera, and colours for all."""
     size = generator.uniform(SMALLEST, LARGEST)
     room = Box(size / 2, size / 2, 0.0, tuple(_surface(generator) for _ in range(3)))
-    position = np.array([0.5, 1.0, 0.5]) + generator.random(3) * (size - [1.0, size[1] - 0.8, 1.0])
+    position = generator.uniform((0.5, HEIGHT[0], 0.5), (size[0] - 0.5, HEIGHT[1], size[2] - 0.5))
     aim = size * generator.uniform(0.25, 0.75, 3) - position
     yaw = math.atan2(aim[0], aim[2]) + generator.uniform(-0.3, 0.3)
-    camera = Camera(position, _axes(yaw, generator.uniform(-0.35, 0.1), generator.uniform(-0.07, 0.07)))
+    camera = Camera(position, _axes(yaw, generator.uniform(-0.35, 0.05), generator.uniform(-0.05, 0.05)))
     things = [_thing(generator, size, position, yaw) for _ in range(generator.integers(2, 7))]
     return Scene(
         (room, *(thing for thing in things if thing)),
@@ -209,7 +213,7 @@ def _axes(yaw: float, pitch: float, roll: float) -> Floats:
 
 def _surface(generator: np.random.Generator) -> Surface:
     colour = generator.uniform(0.05, 0.95, 3)
-    other = np.clip(colour + generator.choice([0.1, 0.3, 0.7]) * generator.uniform(-1, 1, 3), 0.02, 1)
+    other = np.clip(colour + generator.choice([0.05, 0.15, 0.4]) * generator.uniform(-1, 1, 3), 0.02, 1)
     waves = generator.standard_normal((2, 3)) * generator.uniform(2, 14)
     return Surface(np.stack([colour, other]), waves, generator.uniform(0, 2 * math.pi, 2), generator.random() < 0.5)
 
