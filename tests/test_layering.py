@@ -29,6 +29,7 @@ ALLOWED = {
     "hls": {"golden", "sim", "passes", "ir", "ops", "assets"},
     "crosscheck": {"golden", "passes", "ir", "ops"},
     "sim": {"golden", "rtl", "passes", "ir", "ops", "assets"},
+    "zoo": set(),
 }
 EVERYTHING = {"flows", "cli", "__main__", "__init__"}
 TRAIN_ONLY = {"torch", "brevitas", "lightning", "kornia", "datasets", "sklearn", "torchmetrics", "torchvision"}

@@ -59,6 +59,8 @@ def test_the_wheel_carries_what_lies_beside_the_package(installed: Path) -> None
         assert here
     boards = {path.stem for path in (installed / "bireal_hw" / "boards").glob("*.toml")}
     assert boards == set(names())
+    for folder in ("recipes", "studies", "zoo"):
+        assert files(installed / "bireal_hw" / folder) == files(ROOT / "bireal_hw" / folder)
 
 
 def test_the_installed_program_generates_a_network(run: Run, workdir: Path) -> None:
@@ -70,6 +72,12 @@ def test_the_installed_program_generates_a_network(run: Run, workdir: Path) -> N
         assert (rtl / name).is_file()
     assert json.loads((rtl / "build.json").read_text())["part"] == "LFE5U-85F-6BG381C"
     assert list((rtl / "mem").glob("*.mem"))
+
+
+def test_the_installed_program_builds_a_network_of_the_zoo(run: Run, workdir: Path) -> None:
+    done = run("rtl", "model=zoo:bireal18-digits", "board=ulx3s-85f", "target_fps=100")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (workdir / "build/zoo-bireal18-digits/ulx3s-85f/rtl/files.f").is_file()
 
 
 def test_the_generated_files_are_those_of_the_checkout(run: Run, workdir: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bireal_hw import boards
+from bireal_hw import boards, zoo
 from bireal_hw.errors import BirealError, out_of_range, unknown
 from bireal_hw.models.networks import NETWORKS
 from bireal_hw.models.spec import ModelSpec
@@ -21,11 +21,17 @@ from bireal_hw.training.recipe import TECHNIQUES, load_recipe, shipped
 SPEC = tuple(item.name for item in dataclasses.fields(ModelSpec))
 
 
-#: Folders of build/ that are no runs: kept simulators, synthesised modules, figures of the benchmark, other tools.
-RESERVED = ("bench", "crosscheck", "sim", "synth-cache")
+#: Folders of build/ that are no runs: studies, kept simulators, synthesised modules, benchmark, other tools.
+RESERVED = ("ablation", "bench", "crosscheck", "sim", "study", "synth-cache")
 
 
 def _text(text: str) -> str:
+    return text
+
+
+def _model(text: str) -> str:
+    if text.startswith(zoo.PREFIX):
+        zoo.about(text.removeprefix(zoo.PREFIX))
     return text
 
 
@@ -125,7 +131,9 @@ class UsageError(BirealError):
 class BuildConfig:
     """What the user asked for; None where nothing was said, so that a run's recorded values or the defaults apply."""
 
-    model: str | None = _variable(_text, f"network: {', '.join(NETWORKS)} (default bireal18)")
+    model: str | None = _variable(
+        _model, f"network: {', '.join(NETWORKS)} (default bireal18), or a trained one, {zoo.PREFIX}NAME"
+    )
     dataset: str | None = _variable(_dataset, "digits (default), cifar10, folder, or a name on the Hugging Face hub")
     data: str | None = _variable(_folder, "folder with the data set's parquet files, or with one folder per class")
     width: float | None = _variable(
@@ -150,6 +158,10 @@ class BuildConfig:
     init: str | None = _variable(_file("init"), "checkpoint to begin with: ours, Bi-Real Net's or ReActNet's")
     skip_broken: bool | None = _variable(_flag("skip_broken"), "1: leave out images that cannot be decoded")
     seed: int | None = _variable(_integer("seed", 0, 2**31 - 1), "seed of every random choice (default 0)")
+    seeds: int | None = _variable(
+        _integer("seeds", 1, 100),
+        "trainings of each row of an ablation or study, of each network of depth: seeds 0, 1, ... (default 3; depth 1)",
+    )
     images: int | None = _variable(_integer("images", 1, 10_000), "images to simulate (default 4; hls 256)")
     clock: float | None = _variable(_number("clock", 1, 1000, " MHz"), "clock in MHz (default: the board's)")
     target_fps: float | str | None = _variable(
@@ -207,13 +219,22 @@ def parse_words(words: Iterable[str]) -> BuildConfig:
 def _parse(values: dict[str, str]) -> BuildConfig:
     parsers = {item.name: item.metadata["parse"] for item in dataclasses.fields(BuildConfig)}
     config = BuildConfig(**{key: parsers[key](value) for key, value in values.items()})
-    ModelSpec(**{key: value for key, value in config.given().items() if key in SPEC})  # refuses what cannot be built
+    if not packed(config):
+        ModelSpec(
+            **{key: value for key, value in config.given().items() if key in SPEC}
+        )  # refuses what cannot be built
     return config
 
 
 def _read_toml(path: Path) -> dict[str, str]:
     try:
         content = tomllib.loads(path.read_text())
+def packed(config: BuildConfig) -> str | None:
+    """Return the name of the network of the zoo that a command is about; None if it is about another."""
+    model = config.model or ""
+    return model.removeprefix(zoo.PREFIX) if model.startswith(zoo.PREFIX) else None
+
+
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
         raise BirealError(f"config={path} cannot be read: {reason}") from None

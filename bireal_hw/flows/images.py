@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
-from bireal_hw.errors import out_of_range
+from bireal_hw.errors import BirealError, out_of_range
+from bireal_hw.flows.network import Values, from_zoo
 from bireal_hw.ir.graph import Graph
 
 if TYPE_CHECKING:
-    from bireal_hw.flows.network import Values
     from bireal_hw.training.data import Data
 
 RANDOM = "random"
@@ -22,27 +23,47 @@ def images_for(values: Values, graph: Graph, count: int, or_fewer: bool = False)
     """Return `count` images (N, H, W, C) in 0..255 of the graph's shape, and where they come from.
 
     A trained network gets test images of its data set, with `or_fewer` all if there are not so many. An untrained one,
-    and a QONNX file without `dataset=`, gets random images of the run's seed.
+    and a QONNX file without `dataset=`, gets random images of the run's seed; so does a network of the zoo, and a line
+    says so, where its data set is neither in `data=` nor on this machine.
 
     Raises:
         BirealError: the data set has fewer test images, or cannot be read.
     """
-    if values["untrained"] or values["dataset"] is None:
+    data = None if values["untrained"] else _data(values, graph, count)
+    if data is None:
         return random_images(graph.input.shape, count, values["seed"]), RANDOM
-    images = to_pixels(dataset_of(values, graph, count).test_images[:])
+    images = to_pixels(data.test_images[:])
     if len(images) < count and not or_fewer:
-        raise out_of_range("images", count, f"data set '{values['dataset']}' has {len(images)} test images")
-    return images, f"{values['dataset']} test images"
+        raise out_of_range("images", count, f"data set '{data.name}' has {len(images)} test images")
+    return images, f"{data.name} test images"
 
 
-def dataset_of(values: Values, graph: Graph, limit: int | None = None) -> Data:
-    """Load the network's data set at the graph's image shape; with `limit` the same few images of each split."""
+def _data(values: Values, graph: Graph, count: int) -> Data | None:
+    """Load a few images of the network's data set; None if it has none, or it is that of the zoo and not here."""
+    if values["dataset"] is not None:
+        return dataset_of(values, graph, count)
+    if (packed := from_zoo(values)) is None:
+        return None
+    try:
+        return dataset_of(values | {"dataset": packed["dataset"]}, graph, count, local=True)
+    except (BirealError, ModuleNotFoundError) as error:
+        if values["data"]:
+            raise
+        Console(soft_wrap=True, highlight=False).print(f"{values['file']}: random images: {error}", markup=False)
+        return None
+
+
+def dataset_of(values: Values, graph: Graph, limit: int | None = None, local: bool = False) -> Data:
+    """Load the network's data set at the graph's image shape; with `limit` the same few images of each split.
+
+    With `local` it is not fetched from the hub.
+    """
     from bireal_hw.training.data import load_data
 
     height, width, channels = graph.input.shape
     folder = Path(values["data"]) if values["data"] else None
     skip = bool(values["skip_broken"])
-    return load_data(values["dataset"], folder, (height, width), channels, limit=limit, skip_broken=skip)
+    return load_data(values["dataset"], folder, (height, width), channels, limit=limit, skip_broken=skip, local=local)
 
 
 def to_pixels(images: Any) -> NDArray[np.uint8]:

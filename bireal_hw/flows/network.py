@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bireal_hw import zoo
 from bireal_hw.errors import BirealError, nearest
 from bireal_hw.flows.config import SPEC, BuildConfig, run_name
 from bireal_hw.flows.rundir import RunDir
@@ -39,7 +40,7 @@ Values = dict[str, Any]
 def run_dir(config: BuildConfig, file: Path | None = None) -> RunDir:
     """Return the folder of the run a command is about: `run=`, else named after the file, else `<model>-<dataset>`.
 
-    A file called `model.onnx` gives the name of its folder.
+    A file called `model.onnx` gives the name of its folder, one of the zoo `zoo-NAME`.
 
     Raises:
         BirealError: the file's name cannot name a run.
@@ -47,10 +48,27 @@ def run_dir(config: BuildConfig, file: Path | None = None) -> RunDir:
     if config.run:
         name = config.run
     elif file:
-        name = run_name(file.resolve().parent.name if file.stem == "model" else file.stem)
+        stem = file.resolve().parent.name if file.stem == "model" else file.stem
+        name = run_name(f"zoo-{file.stem}" if in_zoo(file) else stem)
     else:
         name = f"{config.model or 'bireal18'}-{dataset_name(config)}".replace("/", "-")
     return RunDir(BUILD / name)
+
+
+def in_zoo(file: Path) -> bool:
+    """Tell whether a file is a network of the zoo."""
+    return file.parent == zoo.FOLDER
+
+
+def called(file: Path) -> str:
+    """Return what a user calls a network that is brought as a file: its path, or `zoo:NAME`."""
+    return f"{zoo.PREFIX}{file.stem}" if in_zoo(file) else str(file)
+
+
+def from_zoo(values: Values) -> dict[str, Any] | None:
+    """Return what the zoo says of a run's network; None if it does not come from there."""
+    file = values.get("file") or ""
+    return zoo.about(file.removeprefix(zoo.PREFIX)) if file.startswith(zoo.PREFIX) else None
 
 
 def dataset_name(config: BuildConfig) -> str:
@@ -70,7 +88,7 @@ def resolve(config: BuildConfig, run: RunDir, file: Path | None = None, starts: 
     Args:
         config: what the user gave.
         run: the run's folder.
-        file: QONNX file given on the command line.
+        file: QONNX file given on the command line, or a network of the zoo.
         starts: whether the command is one that starts a network; one that continues a network takes a new name that is
             like an existing run's for a slip of the finger unless it also says what the network is to be.
 
@@ -188,13 +206,14 @@ def _from_file(config: BuildConfig, given: Values, run: RunDir, recorded: Values
         raise BirealError(f"{file} does not exist: give a QONNX file")
     if recorded and file.resolve() == (run.path / "model.onnx").resolve():
         return recorded
-    _only_images(given, file)
+    name = called(file)
+    _only_images(given, name)
     if recorded and not recorded["file"]:
-        raise BirealError(f"run '{run.path.name}' has a network of its own, not {file}: {OTHER}")
-    return dict.fromkeys(NETWORK) | {"seed": 0, "untrained": False, "data": config.data, "file": str(file)} | given
+        raise BirealError(f"run '{run.path.name}' has a network of its own, not {name}: {OTHER}")
+    return dict.fromkeys(NETWORK) | {"seed": 0, "untrained": False, "data": config.data, "file": name} | given
 
 
-def _only_images(given: Values, file: Path | str) -> None:
+def _only_images(given: Values, file: str) -> None:
     """Refuse variables that describe a network where a file does."""
     foreign = next((key for key in given if key not in IMAGES_OF_FILE), None)
     if foreign:

@@ -18,7 +18,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.flows import verdicts
 from bireal_hw.flows.cpp import STAGES
 from bireal_hw.flows.hardware import FOLDING, folded
-from bireal_hw.flows.network import show
+from bireal_hw.flows.network import from_zoo, show
 from bireal_hw.flows.picture import svg
 from bireal_hw.flows.results import Result, command, demo_result, on_board, outdated, result
 from bireal_hw.flows.steps import DEFAULT_BOARD, Build, Figures, bring, marks
@@ -77,6 +77,8 @@ def collect(build: Build) -> Page:
     if train and train.content:
         facts = _training_facts(train.content)
         curves, text = _curves(build.path / "curves.png", train.content)
+    if packed := from_zoo(build.values):
+        facts = _zoo_facts(packed)
     return Page(
         run=build.path.name,
         about=_about(build, graph),
@@ -156,6 +158,15 @@ def _training_facts(train: dict[str, Any]) -> Facts:
         "parameters, binary": f"{train['params_binary']:,}",
         "parameters, real": f"{train['params_real']:,}",
         "training time": f"{train['seconds']:,.0f} s",
+    }
+
+
+def _zoo_facts(packed: dict[str, Any]) -> Facts:
+    return {
+        "accuracy, trained model": f"{packed['top1_float']:.2f} %",
+        "accuracy, deploy model": f"{packed['top1_deploy']:.2f} %",
+        "test images": f"{packed['test_images']:,} of {packed['dataset']}",
+        "made by": " ".join((packed["command"], packed["note"])).strip(),
     }
 
 

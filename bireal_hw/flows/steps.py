@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 from rich.console import Console
 
-from bireal_hw import boards
+from bireal_hw import boards, zoo
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.bitstream import write_bitstream
@@ -26,7 +26,7 @@ from bireal_hw.flows.config import BuildConfig
 from bireal_hw.flows.cpp import write_cpp
 from bireal_hw.flows.hardware import FOLDING, choose_folding, count_resources, folded
 from bireal_hw.flows.images import images_for
-from bireal_hw.flows.network import BUILD, OTHER, PARTIAL, Values, spec
+from bireal_hw.flows.network import BUILD, OTHER, PARTIAL, Values, called, in_zoo, spec
 from bireal_hw.flows.picture import svg
 from bireal_hw.flows.rundir import RunDir, content_hash, write_json
 from bireal_hw.flows.training import planned
@@ -71,7 +71,7 @@ class Build:
         config: what the user asked for.
         run: the run's folder, locked.
         values: the variables of the run's network (see `network.resolve`).
-        file: QONNX file given on the command line.
+        file: QONNX file given on the command line, or a network of the zoo.
         made: what this command has done so far.
     """
 
@@ -165,7 +165,7 @@ class Step:
         """Return what the result depends on, as it is now."""
         files = {name: content_hash(build.path / name) for name in self.paths(build, self.reads)}
         if self.name == "import" and build.file:
-            files = {str(build.file): content_hash(build.file)}
+            files = {called(build.file): content_hash(build.file)}
         sources = {
             name: content_hash(asset(name) if name.endswith("/") else PACKAGE / name.replace(".", "/"))
             for name in self.code
@@ -287,10 +287,13 @@ def _mark(path: Path, info: dict[str, Any]) -> None:
 
 def _import(build: Build, folder: Path) -> Figures:
     assert build.file is not None
-    lower(build.file)  # a file that cannot be lowered replaces nothing, and the message names the user's own path
+    if in_zoo(build.file):
+        (folder / "model.onnx").write_bytes(zoo.unpack(build.file.stem))
+    else:
+        lower(build.file)  # a file that cannot be lowered replaces nothing, and the message names the user's own path
+        shutil.copyfile(build.file, folder / "model.onnx")
     build.record_values()
-    shutil.copyfile(build.file, folder / "model.onnx")
-    return {"from": str(build.file)}
+    return {"from": called(build.file)}
 
 
 def _lower(build: Build, folder: Path) -> Figures:

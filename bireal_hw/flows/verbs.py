@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bireal_hw import zoo
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.bench import bench
 from bireal_hw.flows.bitstream import planned, refuse_slow
-from bireal_hw.flows.config import SPEC, UsageError, parse_words
+from bireal_hw.flows.config import SPEC, UsageError, packed, parse_words
 from bireal_hw.flows.cpp import synthesis
 from bireal_hw.flows.crosscheck import crosscheck, refuse_mismatches, tables
 from bireal_hw.flows.demo import demo
 from bireal_hw.flows.hardware import refuse_overflow, utilisation
-from bireal_hw.flows.network import BUILD, resolve, run_dir, show
+from bireal_hw.flows.network import BUILD, called, resolve, run_dir, show
 from bireal_hw.flows.report import judge, report
 from bireal_hw.flows.rundir import read_json, write_json
 from bireal_hw.flows.steps import Build, bring
+from bireal_hw.flows.study import study
+from bireal_hw.flows.study_table import HEADINGS, cells, conditions
 from bireal_hw.flows.verdicts import first_mismatch
+from bireal_hw.flows.zoo import pack_run
 from bireal_hw.models.info import info
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.report import State
@@ -54,11 +58,13 @@ def _started(verb: str, words: list[str], takes_file: bool = False) -> Build:
     """Read the words of a command about a run; the run's folder is not locked yet, nor its values known."""
     bare = [word for word in words if "=" not in word]
     file = Path(bare[0]) if bare and bare[0].endswith(".onnx") else None
+    config = parse_words(word for word in words if file is None or word is not bare[0])
+    if name := packed(config):
+        if file:
+            raise UsageError(f"{verb} takes one network, not {file} and {zoo.PREFIX}{name}")
+        file, config = zoo.FOLDER / f"{name}.npz", replace(config, model=None)
     if file and not takes_file:
-        raise UsageError(f"{verb} takes no file: it starts before {file}; the verbs after export take one")
-    if file:
-        words = [word for word in words if word is not bare[0]]
-    config = parse_words(words)
+        raise UsageError(f"{verb} takes no file: it starts before {called(file)}; the verbs after export take one")
     return Build(config, run_dir(config, file), {}, file)
 
 
@@ -204,6 +210,21 @@ def _bench(words: list[str]) -> int:
     return 0
 
 
+def _study(verb: str, help: str) -> Verb:
+    def run(words: list[str]) -> int:
+        report, files = study(verb, words, CONSOLE.print)
+        table = Table(title=report["title"], caption=conditions(report), title_justify="left", caption_justify="left")
+        for heading in HEADINGS:
+            table.add_column(heading, justify="left" if heading == HEADINGS[0] else "right")
+        for row in report["rows"]:
+            table.add_row(*cells(row))
+        CONSOLE.print(table)
+        CONSOLE.print("\n".join(map(str, files)))
+        return 0
+
+    return Verb(verb, help, VALUES, run)
+
+
 def _crosscheck(words: list[str]) -> int:
     report = crosscheck(words, CONSOLE.print)
     for part in tables(report):
@@ -215,11 +236,40 @@ def _crosscheck(words: list[str]) -> int:
 def _spec(verb: str, words: list[str], **defaults: Any) -> ModelSpec:
     """Read the words of a command about a network that needs no run; the first may be the bare name of a model."""
     words = [f"model={word}" if "=" not in word and index == 0 else word for index, word in enumerate(words)]
-    given = parse_words(words).given()
+    config = parse_words(words)
+    given = config.given()
     foreign = next((key for key in given if key not in SPEC), None)
     if foreign:
         raise UsageError(f"{verb} does not use {show(foreign, given[foreign])}: it takes {', '.join(SPEC)}")
+    if name := packed(config):
+        if len(given) > 1:
+            own = next(key for key in given if key != "model")
+            raise UsageError(f"{show(own, given[own])} does not go with {config.model}, which is a whole network")
+        return ModelSpec.from_json(zoo.about(name)["spec"])
     return ModelSpec(**(defaults | given))
+
+
+def _zoo(words: list[str]) -> int:
+    """List the networks of the zoo, or put that of a run into it."""
+    if words:
+        return _work("zoo", words, False, _pack)
+    table = Table(title=f"trained networks: model={zoo.PREFIX}NAME", title_justify="left", show_edge=False)
+    for heading in ("name", "data set", "test images", "deploy model", "made by"):
+        table.add_column(heading, overflow="fold")
+    for name in zoo.names():
+        one = zoo.about(name)
+        accuracy = f"{one['top1_deploy']:.2f} %"
+        made = "\n".join(filter(None, (one["command"], one["note"])))
+        table.add_row(name, one["dataset"], f"{one['test_images']:,}", accuracy, made)
+    CONSOLE.print(table)
+    return 0
+
+
+def _pack(build: Build) -> int:
+    size = pack_run(build)
+    summary(build)
+    CONSOLE.print(f"{zoo.PREFIX}{build.path.name}: {size / 1000:,.0f} kB in {zoo.FOLDER}", soft_wrap=True)
+    return 0
 
 
 def _info(words: list[str]) -> int:
@@ -274,7 +324,10 @@ VERBS = {
         Verb("report", "write one page with graph, layers, resources, accuracy and verdicts", FILE_OR_VALUES, _report),
         Verb("all", "demo, hls, synth and report in one, then a verdict on every claim", VALUES, _all),
         Verb("bench", "measure the golden model and the training beside their yardsticks", VALUES, _bench),
+        _study("ablation", "train what each technique adds, over several seeds: a table and a plot"),
+        _study("study", "train with a shortcut stream of 16 to 8 bits, over several seeds: a table and a plot"),
         Verb("crosscheck", "compare an unpadded network with hls4ml and finn-plus", FILE_OR_VALUES, _crosscheck),
+        Verb("zoo", "list the trained networks that come with the program, or with run= add one", VALUES, _zoo),
         Verb("info", "print layers, parameters and operations of a network", "[MODEL] [KEY=VALUE]...", _info),
     )
 }

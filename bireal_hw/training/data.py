@@ -14,7 +14,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -196,6 +196,7 @@ def load_data(
     cache: Path | None = None,
     skip_broken: bool = False,
     train_images: int | None = None,
+    local: bool = False,
 ) -> Data:
     """Load a data set at the size and number of channels the network reads.
 
@@ -210,6 +211,7 @@ def load_data(
         cache: folder for the files that `datasets` writes; None takes a temporary one.
         skip_broken: leave out images that cannot be decoded (every one is tried), in place of an error.
         train_images: keep that many training images (`subset`), all of them if None; the others are never decoded.
+        local: of the hub only what was fetched before; the network stays unused.
 
     Without a test split (test, validation, valid, val), a fifth of each class becomes one, always the same.
 
@@ -228,7 +230,7 @@ def load_data(
             raise BirealError(f"data set 'digits' comes with scikit-learn and reads no data={data}; use dataset=folder")
         loaded = _digits(image, channels, limit, train_images)
     else:
-        loaded = _hugging_face(dataset, data, image, channels, limit, cache, skip_broken, train_images)
+        loaded = _hugging_face(dataset, data, image, channels, limit, cache, skip_broken, train_images, local)
     want = classes or (defaults.classes if data is None else None)
     if want is not None and want != loaded.classes:
         raise BirealError(f"classes={want} but data set '{dataset}' has {loaded.classes} classes")
@@ -308,6 +310,7 @@ def _hugging_face(
     cache: Path | None,
     skip_broken: bool,
     train_images: int | None,
+    local: bool,
 ) -> Data:
     """Load parquet files, an image folder, or a hub name."""
     defaults = dataset_defaults(dataset)
@@ -318,7 +321,7 @@ def _hugging_face(
         raise BirealError("data set 'folder' needs data=DIR, a folder with parquet files or one subfolder per class")
     else:
         where = defaults.hub or dataset
-        splits = load_hub(where, dataset, cache)
+        splits = load_hub(where, dataset, cache, local)
 
     train = splits["train"]
     image_column, label_column = _columns(train, where, defaults.label)
@@ -431,13 +434,13 @@ def _without_chatter() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def load_hub(name: str, dataset: str, cache: Path | None) -> dict[str, Any]:
-    """Load a data set by its name on the hub, from its local cache if it has been fetched before."""
+def load_hub(name: str, dataset: str, cache: Path | None, local: bool = False) -> dict[str, Any]:
+    """Load a data set by its name on the hub, from its local cache if it has been fetched before or `local` asks so."""
     import datasets
 
     datasets.disable_progress_bars()
     try:
-        with _without_chatter():
+        with _offline() if local else nullcontext(), _without_chatter():
             loaded = datasets.load_dataset(name, cache_dir=str(cache) if cache else None)
     except Exception as error:  # connection, permission and format errors of several libraries
         raise BirealError(

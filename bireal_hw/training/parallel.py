@@ -55,7 +55,9 @@ class Processes:
 
 def device() -> str:
     """Name what networks are trained on."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    threads = torch.get_num_threads()
+    cpu = "1 CPU thread" if threads == 1 else f"{threads} CPU threads"
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else cpu
 
 
 def total(values: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from bireal_hw.models.networks import NETWORKS
 
 NAMES = (
     "model, dataset, data, width, image, classes, channels, shortcut_bits, epochs, train_images, recipe, "
-    "without, init, skip_broken, seed, images, clock, target_fps, "
+    "without, init, skip_broken, seed, seeds, images, clock, target_fps, "
     "folding, run, board, untrained, stalls, whole, cosim, waves"
 )
 
@@ -19,7 +19,7 @@ def test_all_variables_are_read() -> None:
         "model=bireal34 dataset=uoft-cs/cifar10 data=. width=0.5 image=48x64 classes=7 channels=1 shortcut_bits=12 "
         "epochs=3 seed=9 images=2 clock=150 target_fps=250.5 run=mine board=kv260 untrained=1 stalls=0 waves=yes "
         "whole=1 cosim=1 folding=pyproject.toml recipe=paper without=settle init=pyproject.toml skip_broken=1 "
-        "train_images=900"
+        "train_images=900 seeds=5"
     )
     assert parse_words(words.split()).given() == {
         "model": "bireal34",
@@ -48,6 +48,7 @@ def test_all_variables_are_read() -> None:
         "init": "pyproject.toml",
         "skip_broken": True,
         "train_images": 900,
+        "seeds": 5,
     }
     assert {word.split("=")[0] for word in words.split()} | {"config"} == set(variables())
 
@@ -84,7 +85,8 @@ BAD_VALUES = {
     "target_fps=fast": "target_fps=fast is out of range: a number from 0.001 to 1e+06 frames per second, or 'max'",
     "run=../up": ("run=../up is out of range: letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'"),
     "run=sim": (
-        "run=sim is out of range: bench, crosscheck, sim, synth-cache are folders of build/ that belong to all runs"
+        "run=sim is out of range: ablation, bench, crosscheck, sim, study, synth-cache are folders of build/ "
+        "that belong to all runs"
     ),
     "untrained=maybe": "untrained=maybe is out of range: 0 or 1",
     "config=/nowhere.toml": "config=/nowhere.toml cannot be read: No such file or directory",

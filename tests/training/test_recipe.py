@@ -25,7 +25,7 @@ def names(recipe: Recipe) -> list[str]:
 
 
 def test_shipped_recipes() -> None:
-    assert shipped() == ["adam", "calibrate", "larq", "paper", "react", "real", "scratch"]
+    assert shipped() == ["adam", "calibrate", "larq", "paper", "react", "real", "scratch", "short", "short_react"]
     for name in shipped():
         recipe = load_recipe(name)
         assert recipe.name == name
