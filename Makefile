@@ -10,7 +10,7 @@ names := $(filter-out $(own),$(sort $(foreach word,$(MAKEOVERRIDES),$(firstword 
 given := $(foreach name,$(names),$(if $(filter command,$(origin $(name))),$(name)='$(subst ','\'',$($(name)))'))
 ready := $(VENV)/.ready
 finn := .venv-finn/.ready
-verbs := train export lower fold rtl sim hls synth bitstream report demo all bench info crosscheck ablation study zoo
+verbs := train export lower fold rtl sim hls synth bitstream report demo all bench info depth crosscheck ablation study zoo
 
 .PHONY: help setup setup-finn try-finn $(verbs) test test-all lint
 .DEFAULT_GOAL := help
@@ -53,6 +53,7 @@ info:     ## layers, parameters and operations of model=
 bench:    ## speed of the golden model and of training
 ablation: ## what each technique of the training adds, over seeds= trainings of every row
 study:    ## accuracy at 16 to 8 bits of the shortcut stream
+depth:    ## depth from one image by a binary and a real-valued network, compared
 crosscheck: try-finn ## an unpadded network through hls4ml and finn-plus, beside the golden model
 
 $(verbs): $(ready)

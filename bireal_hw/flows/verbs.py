@@ -20,6 +20,7 @@ from bireal_hw.flows.config import SPEC, UsageError, packed, parse_words
 from bireal_hw.flows.cpp import synthesis
 from bireal_hw.flows.crosscheck import crosscheck, refuse_mismatches, tables
 from bireal_hw.flows.demo import demo
+from bireal_hw.flows.depth import depth, depth_table
 from bireal_hw.flows.hardware import refuse_overflow, utilisation
 from bireal_hw.flows.network import BUILD, called, resolve, run_dir, show
 from bireal_hw.flows.report import judge, report
@@ -225,6 +226,13 @@ def _study(verb: str, help: str) -> Verb:
     return Verb(verb, help, VALUES, run)
 
 
+def _depth(words: list[str]) -> int:
+    report, files = depth(words, lambda line: CONSOLE.print(line, soft_wrap=True))
+    CONSOLE.print(depth_table(report))
+    CONSOLE.print("\n".join(map(str, files)))
+    return 0
+
+
 def _crosscheck(words: list[str]) -> int:
     report = crosscheck(words, CONSOLE.print)
     for part in tables(report):
@@ -326,6 +334,7 @@ VERBS = {
         Verb("bench", "measure the golden model and the training beside their yardsticks", VALUES, _bench),
         _study("ablation", "train what each technique adds, over several seeds: a table and a plot"),
         _study("study", "train with a shortcut stream of 16 to 8 bits, over several seeds: a table and a plot"),
+        Verb("depth", "train a binary and a real-valued network to see depth, and compare them", VALUES, _depth),
         Verb("crosscheck", "compare an unpadded network with hls4ml and finn-plus", FILE_OR_VALUES, _crosscheck),
         Verb("zoo", "list the trained networks that come with the program, or with run= add one", VALUES, _zoo),
         Verb("info", "print layers, parameters and operations of a network", "[MODEL] [KEY=VALUE]...", _info),
