@@ -160,7 +160,7 @@ class BuildConfig:
     seed: int | None = _variable(_integer("seed", 0, 2**31 - 1), "seed of every random choice (default 0)")
     seeds: int | None = _variable(
         _integer("seeds", 1, 100),
-        "trainings of each row of an ablation or study, of each network of depth: seeds 0, 1, ... (default 3; depth 1)",
+        "trainings of each row of an ablation or study, or of each network of depth (default 3; depth 1)",
     )
     images: int | None = _variable(_integer("images", 1, 10_000), "images to simulate (default 4; hls 256)")
     clock: float | None = _variable(_number("clock", 1, 1000, " MHz"), "clock in MHz (default: the board's)")
