@@ -170,9 +170,6 @@ class BuildConfig:
     folding: str | None = _variable(_file("folding"), "file with pe and simd of each convolution, for no target_fps")
     run: str | None = _variable(run_name, "name of the folder in build/ (default <model>-<dataset>)")
     board: str | None = _variable(_board, f"{', '.join(boards.names())} (default pynq-z2)")
-    real: bool | None = _variable(
-        _flag("real"), "1: depth trains the real-valued network only; 0: the binary one only (default: both)"
-    )
     untrained: bool | None = _variable(_flag("untrained"), "1: random weights and images, no data set")
     stalls: bool | None = _variable(_flag("stalls"), "0: sim leaves out its second run, the one with random stalls")
     whole: bool | None = _variable(_flag("whole"), "1: synth also takes the network as one design; 0: not")
@@ -229,15 +226,15 @@ def _parse(values: dict[str, str]) -> BuildConfig:
     return config
 
 
-def _read_toml(path: Path) -> dict[str, str]:
-    try:
-        content = tomllib.loads(path.read_text())
 def packed(config: BuildConfig) -> str | None:
     """Return the name of the network of the zoo that a command is about; None if it is about another."""
     model = config.model or ""
     return model.removeprefix(zoo.PREFIX) if model.startswith(zoo.PREFIX) else None
 
 
+def _read_toml(path: Path) -> dict[str, str]:
+    try:
+        content = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
         raise BirealError(f"config={path} cannot be read: {reason}") from None
