@@ -65,7 +65,7 @@ class DepthDefaults:
 
 
 DATASETS = {
-    "rooms": DepthDefaults(0.125, (96, 128), 20, 16, 1000),
+    "rooms": DepthDefaults(0.125, (64, 96), 15, 16, 2000),
     "nyu": DepthDefaults(1.0, (224, 288), 50, 16, hub="tanganke/nyuv2"),
     "folder": DepthDefaults(1.0, (224, 288), 50, 16),
 }
