@@ -170,6 +170,9 @@ class BuildConfig:
     folding: str | None = _variable(_file("folding"), "file with pe and simd of each convolution, for no target_fps")
     run: str | None = _variable(run_name, "name of the folder in build/ (default <model>-<dataset>)")
     board: str | None = _variable(_board, f"{', '.join(boards.names())} (default pynq-z2)")
+    real: bool | None = _variable(
+        _flag("real"), "1: depth trains the real-valued network only; 0: the binary one only (default: both)"
+    )
     untrained: bool | None = _variable(_flag("untrained"), "1: random weights and images, no data set")
     stalls: bool | None = _variable(_flag("stalls"), "0: sim leaves out its second run, the one with random stalls")
     whole: bool | None = _variable(_flag("whole"), "1: synth also takes the network as one design; 0: not")

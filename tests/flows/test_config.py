@@ -10,7 +10,7 @@ from bireal_hw.models.networks import NETWORKS
 NAMES = (
     "model, dataset, data, width, image, classes, channels, shortcut_bits, epochs, train_images, recipe, "
     "without, init, skip_broken, seed, seeds, images, clock, target_fps, "
-    "folding, run, board, untrained, stalls, whole, cosim, waves"
+    "folding, run, board, real, untrained, stalls, whole, cosim, waves"
 )
 
 
@@ -19,7 +19,7 @@ def test_all_variables_are_read() -> None:
         "model=bireal34 dataset=uoft-cs/cifar10 data=. width=0.5 image=48x64 classes=7 channels=1 shortcut_bits=12 "
         "epochs=3 seed=9 images=2 clock=150 target_fps=250.5 run=mine board=kv260 untrained=1 stalls=0 waves=yes "
         "whole=1 cosim=1 folding=pyproject.toml recipe=paper without=settle init=pyproject.toml skip_broken=1 "
-        "train_images=900 seeds=5"
+        "train_images=900 seeds=5 real=0"
     )
     assert parse_words(words.split()).given() == {
         "model": "bireal34",
@@ -49,6 +49,7 @@ def test_all_variables_are_read() -> None:
         "skip_broken": True,
         "train_images": 900,
         "seeds": 5,
+        "real": False,
     }
     assert {word.split("=")[0] for word in words.split()} | {"config"} == set(variables())
 
