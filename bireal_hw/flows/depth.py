@@ -108,8 +108,8 @@ def _train(place: Path, recipe: Recipe, seed: int, spec: ModelSpec, epochs: int,
 
 def _trained(folder: Path, network: str) -> dict[int, Path]:
     """Return the folders of a network's finished trainings by their seeds, in order."""
-    found = {int(path.parent.name.rpartition("-")[2]): path.parent for path in folder.glob(f"{network}-*/train.json")}
-    return dict(sorted(found.items()))
+    found = {path.parent.name.removeprefix(f"{network}-"): path.parent for path in folder.glob("*/train.json")}
+    return {seed: found[str(seed)] for seed in sorted(int(name) for name in found if name.isdecimal())}
 
 
 def _report(folder: Path, mean: Figures) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _cells(figures: dict[str, Figures], sign: str = "") -> list[str]:
     cells = []
     for key, found in figures.items():
         mean, low, high = (_number(key, found[part], sign) for part in ("mean", "lowest", "highest"))
-        cells.append(mean if low == high else f"{mean} ({low} to {high})")
+        cells.append(mean if low == high else f"{mean}\n{low} to {high}")
     return cells
 
 

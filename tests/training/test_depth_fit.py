@@ -172,14 +172,17 @@ def test_a_picture_that_breaks_later_stops_the_training_with_its_name(
 ) -> None:
     monkeypatch.setattr("bireal_hw.training.stage.WORKERS", 2)
 
-    def read(path: Path) -> Any:
+    def depth(path: Path) -> Any:
         if path.name == "7":
             raise BirealError(f"picture {path} cannot be decoded: broken")
-        index = int(path.name)
-        return data.train_labels[index : index + 1][0].numpy()
+        return data.train_labels[int(path.name) : int(path.name) + 1][0].numpy()
 
-    labels = LazyPictures([Path(f"{index}") for index in range(48)], read)
-    broken = DepthData("rooms", data.train_images, labels, data.test_images, data.test_labels, SPEC.image)
+    def image(path: Path) -> Any:
+        return data.train_images[int(path.name) : int(path.name) + 1][0].numpy()
+
+    paths = [Path(str(index)) for index in range(48)]
+    images, labels = LazyPictures(paths, image), LazyPictures(paths, depth)
+    broken = DepthData("rooms", images, labels, data.test_images, data.test_labels, SPEC.image)
     with pytest.raises(BirealError, match=r"^picture 7 cannot be decoded: broken$"):
         train_depth(config("binary", epochs=1), broken, tmp_path, progress=False)
 
