@@ -49,7 +49,7 @@ def write_bitstream(run: Build, folder: Path) -> dict[str, str]:
     CACHE.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="run-", dir=CACHE))  # stays if a tool stops: its message names a file in it
     with Console(stderr=True).status("") as status:
-        routed, seconds = build(made, graph, flow, run.path / run.board.name / "rtl", work, status.update)
+        routed, taken = build(made, graph, flow, run.path / run.board.name / "rtl", work, status.update)
     for name in KEPT:
         if (work / name).exists():
             shutil.copyfile(work / name, target / name)
@@ -72,10 +72,10 @@ def write_bitstream(run: Build, folder: Path) -> dict[str, str]:
             for name, one in routed.clocks.items()
         },
         "critical_path": {"layers": layers} | asdict(slowest.path),
-        "seconds": seconds,
+        "tools": {tool: asdict(time) for tool, time in taken.items()},
         "bitstream_bytes": file.stat().st_size if file.exists() else None,
         "images_from": origin,
-        "tools": {yosys.PACKAGE: yosys.version(), nextpnr.PACKAGE: nextpnr.version()},
+        "packages": {yosys.PACKAGE: yosys.version(), nextpnr.PACKAGE: nextpnr.version()},
     }
     untrained = bool(graph.info.get("untrained", run.marks["untrained"]))
     write_json(folder / run.board.name / "bitstream.json", content | run.marks | {"untrained": untrained})
@@ -84,7 +84,7 @@ def write_bitstream(run: Build, folder: Path) -> dict[str, str]:
         "used": ", ".join(amounts),
         "clock": f"{made.mhz:g} MHz; at most {slowest.reached:.1f}",
         "critical path": f"{', '.join(layers)} ({slowest.path.ns} ns, {slowest.path.routing_ns} of them wires)",
-        "tools": ", ".join(f"{tool} {taken:,.0f} s" for tool, taken in seconds.items()),
+        "tools": ", ".join(f"{tool} {time.cpu_seconds:,.0f} s" for tool, time in taken.items()) + " of the processor",
     }
 
 

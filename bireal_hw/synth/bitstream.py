@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +88,17 @@ def synthesise(made: Plan, graph: Graph, flow: Dataflow, rtl: Path, folder: Path
         raise BirealError(f"the network does not fit {made.board.name}: {amounts}; ask for a lower target_fps=")
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Time that a tool took, in seconds: by the clock, and of the processor."""
+
+    seconds: float
+    cpu_seconds: float
+
+
 def build(
     made: Plan, graph: Graph, flow: Dataflow, rtl: Path, folder: Path, tell: Callable[[str], None]
-) -> tuple[Routed, dict[str, float]]:
+) -> tuple[Routed, dict[str, Taken]]:
     """Make the bitstream in an empty folder; it is left out where the clock is not reached.
 
     Args:
@@ -100,26 +110,31 @@ def build(
         tell: called with what comes next.
 
     Returns:
-        What nextpnr found, and the seconds of each tool.
+        What nextpnr found, and the time of each tool.
     """
-    seconds: dict[str, float] = {}
+    taken: dict[str, Taken] = {}
 
-    def timed(tool: str, words: str) -> Callable[[], None]:
+    @contextmanager
+    def timed(tool: str, words: str) -> Iterator[None]:
         tell(words)
-        start = time.monotonic()
-        return lambda: seconds.update({tool: round(time.monotonic() - start, 1)})
+        clock, cpu = time.monotonic(), _children()
+        yield
+        taken[tool] = Taken(round(time.monotonic() - clock, 1), round(_children() - cpu, 1))
 
-    done = timed("yosys", "synthesis")
-    synthesise(made, graph, flow, rtl, folder)
-    done()
-    done = timed("nextpnr", "place and route")
-    routed = nextpnr.place_and_route(folder, made.device, folder / PINS, made.mhz)
-    done()
+    with timed("yosys", "synthesis"):
+        synthesise(made, graph, flow, rtl, folder)
+    with timed("nextpnr", "place and route"):
+        routed = nextpnr.place_and_route(folder, made.device, folder / PINS, made.mhz)
     if routed.slowest.reached >= routed.slowest.wanted:
-        done = timed("ecppack", "packing")
-        nextpnr.pack(folder, BITSTREAM)
-        done()
-    return routed, seconds
+        with timed("ecppack", "packing"):
+            nextpnr.pack(folder, BITSTREAM)
+    return routed, taken
+
+
+def _children() -> float:
+    """Return the processor's seconds of all processes that this one has started and that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def layers_on(cells: Iterable[str], instances: Iterable[Instance]) -> list[str]:
