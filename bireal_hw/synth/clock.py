@@ -106,14 +106,15 @@ def harness(instance: Instance) -> str:
     binding = instance.binding
     parameters = [f".{name}({value})" for name, value in binding.parameters.items()]
     parameters += [f'.{name}("{name}.mem")' for name in binding.memories]
+    inputs, outputs = offsets[True], offsets[False]
     return f"""module {TOP} (input wire clk_i, input wire serial_i, output wire serial_o);
-  logic [{offsets[True] - 1}:0] from_q;
-  logic [{offsets[False] - 1}:0] to, to_q;
+  logic [{inputs - 1}:0] from_q;
+  logic [{outputs - 1}:0] to, to_q;
   always_ff @(posedge clk_i) begin
-    from_q <= {{from_q, serial_i}};
-    to_q <= {{to_q, from_q[{offsets[True] - 1}]}} ^ to;
+    from_q <= {inputs}'({{from_q, serial_i}});
+    to_q <= {outputs}'({{to_q, from_q[{inputs - 1}]}}) ^ to;
   end
-  assign serial_o = to_q[{offsets[False] - 1}];
+  assign serial_o = to_q[{outputs - 1}];
   (* keep_hierarchy *) {binding.module} #({", ".join(parameters)}) u_unit ({", ".join(links)});
 endmodule
 """
