@@ -14,7 +14,7 @@ from typing import Any
 
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.config import BuildConfig, UsageError, parse_words
-from bireal_hw.flows.network import BUILD, OTHER, dataset_name, resolve, show
+from bireal_hw.flows.network import BUILD, EVIDENCE, OTHER, dataset_name, resolve, show
 from bireal_hw.flows.rundir import RunDir, read_json, write_json
 from bireal_hw.flows.steps import Build, bring
 from bireal_hw.flows.study_table import save_plot, table
@@ -109,7 +109,7 @@ def study(verb: str, words: list[str], say: Say) -> tuple[dict[str, Any], list[P
 
 
 def _settings(folder: RunDir, plan: Study, config: BuildConfig) -> BuildConfig:
-    """Record what the study is about, or go on with what was recorded.
+    """Record what the study is about, or go on with what was recorded; what left no training binds nobody.
 
     Raises BirealError for a value that differs, and for rows that another version of the program had.
     """
@@ -118,7 +118,7 @@ def _settings(folder: RunDir, plan: Study, config: BuildConfig) -> BuildConfig:
     rows = {row.name: row.about() for row in plan.rows}
     ledger = folder.ledger()
     recorded = ledger["values"]
-    if recorded:
+    if recorded and any(path.name in EVIDENCE for path in folder.path.glob("*/*.ckpt")):
         before = {key: tuple(value) if key == "image" else value for key, value in recorded["given"].items()}
         before = {key: value for key, value in before.items() if key != "data" or "data" not in given}
         for key, value in given.items():

@@ -193,6 +193,15 @@ def test_values_that_differ_stop(run: Bench) -> None:
     assert (run.trained, report(name="mine")) == ([], before)
 
 
+def test_a_study_that_left_nothing_binds_nobody(run: Bench) -> None:
+    run.stop_at = "bits16-0"
+    with pytest.raises(KeyboardInterrupt):
+        run("study seeds=1 epochs=3")
+    run.stop_at = None
+    run("study seeds=1 epochs=4")
+    assert report()["epochs"] == 4
+
+
 def test_rows_that_another_version_had_stop(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     run("study seeds=1")
     plan = load_study("study")
