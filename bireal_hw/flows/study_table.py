@@ -71,7 +71,7 @@ def plot(report: dict[str, Any]) -> Figure:
         axes.vlines(row["top1_deploy"], place - 0.28, place + 0.28, color=MEAN, label="mean")
         mean, beside = f"{row['top1_deploy']:.1f}", (max(values), place)
         axes.annotate(mean, beside, (8, 0), textcoords="offset points", va="center", color=MEAN)
-    axes.set_yticks(range(len(rows)), [textwrap.fill(row["label"], 34) for row in rows])
+    axes.set_yticks(range(len(rows)), [textwrap.fill(row["label"], 40) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.margins(x=0.1)
     axes.set_xlabel("top-1 accuracy of the deploy model [%]")
