@@ -95,7 +95,7 @@ def binding(used: Resources, board: Board) -> list[str]:
 def _too_slow(solver: Solver, best: Solution, clock_mhz: float, fps: float) -> BirealError:
     board, wanted = solver.board, cycles_of(clock_mhz, fps)
     reached = f"at most {clock_mhz * 1e6 / best.cycles:,.0f} frames per second ({best.cycles:,} cycles) can be reached"
-    start = f"target_fps={fps:g} is out of reach on {board.name} at {clock_mhz:g} MHz: {reached}"
+    start = f"target_fps={fps:.12g} is out of reach on {board.name} at {clock_mhz:g} MHz: {reached}"
     if wanted < solver.fastest:
         name, cycles = solver.slowest
         return BirealError(f"{start}; {name} takes {cycles:,} cycles when it is unfolded as far as it goes")
@@ -104,7 +104,7 @@ def _too_slow(solver: Solver, best: Solution, clock_mhz: float, fps: float) -> B
     used = needed.predicted.rounded()
     over = binding(used, board)
     limits = " and ".join(f"{USABLE[kind]:.0%} of the {NAMES[kind]}" for kind in over)
-    return BirealError(f"{start}; {fps:g} would need {amounts(used, board, over)}, and a network may take {limits}")
+    return BirealError(f"{start}; {fps:.12g} would need {amounts(used, board, over)}, and a network may take {limits}")
 
 
 def _too_large(solver: Solver, width: float | None) -> BirealError:

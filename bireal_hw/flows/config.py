@@ -79,12 +79,13 @@ def _integer(name: str, low: int, high: int) -> Callable[[str], int]:
 
 def _number(name: str, low: float, high: float, unit: str) -> Callable[[str], float]:
     def parse(text: str) -> float:
+        allowed = f"a number from {low:.12g} to {high:.12g}{unit}"
         try:
             value = float(text)
         except ValueError:
-            value = float("nan")
+            raise BirealError(f"{name}={text} is not {allowed}") from None
         if not low <= value <= high:
-            raise out_of_range(name, text, f"a number from {low:g} to {high:g}{unit}")
+            raise out_of_range(name, text, allowed)
         return value
 
     return parse

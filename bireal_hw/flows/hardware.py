@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -66,9 +69,8 @@ def count_resources(build: Build, folder: Path) -> dict[str, str]:
     graph, folding = folded(build)
     flow, board = elaborate(graph, folding), build.board
     yosys.version()  # before anything is done
-    with _progress() as bar:
-        task = bar.add_task("synthesis", total=None)
-        rows = by_instance(flow, board.family, CACHE, lambda done, count: bar.update(task, completed=done, total=count))
+    with _progress() as advance:
+        rows = by_instance(flow, board.family, CACHE, advance)
     used = total(rows)
     expected = {one.name: predict(one.binding.module, one.binding.parameters) for one in flow.instances}
     predicted = sum(expected.values(), Resources()).rounded()
@@ -104,9 +106,22 @@ def deviation(found: Resources, used: Resources) -> str:
     return ", ".join(f"{NAMES[kind]} {100 * share:+.1f} %" for kind, share in shares.items())
 
 
-def _progress() -> Progress:
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show how many of the different instances are done: a bar, or a line for each tenth where there is no terminal."""
+    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, transient=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task, said = bar.add_task("synthesis", total=None), -1
+
+        def advance(done: int, total: int) -> None:
+            nonlocal said
+            bar.update(task, completed=done, total=total)
+            if not console.is_terminal and total and 10 * done // total > said:
+                said = 10 * done // total
+                console.print(f"synthesis: {done} of {total} different instances done", highlight=False)
+
+        yield advance
 
 
 def utilisation(report: dict[str, Any]) -> Table:

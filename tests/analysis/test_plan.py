@@ -58,7 +58,7 @@ def test_a_speed_beyond_every_folding() -> None:
     solver = Solver(Choices(GRAPH), pynq())
     name, cycles = solver.slowest
     reason = f"{name} takes {cycles:,} cycles when it is unfolded as far as it goes"
-    assert refusal(pynq(), 1e6) == out_of_reach("1e+06", solver.most()) + reason
+    assert refusal(pynq(), 1e6) == out_of_reach("1000000", solver.most()) + reason
 
 
 def test_a_speed_beyond_the_board_names_what_binds() -> None:

@@ -68,7 +68,7 @@ BAD_VALUES = {
     "dataset=../x": "dataset=../x is out of range: a name, or owner/name as on the Hugging Face hub",
     "data=/nowhere": "data=/nowhere is not a folder: give one that holds parquet files or a folder per class",
     "width=2": "width=2 is out of range: a number from 0.125 to 1",
-    "width=wide": "width=wide is out of range: a number from 0.125 to 1",
+    "width=wide": "width=wide is not a number from 0.125 to 1",
     "width=nan": "width=nan is out of range: a number from 0.125 to 1",
     "image=33": "image=33x33 is out of range: sides are multiples of 8; nearest is 32",
     "image=64x96x3": "image=64x96x3 is out of range: a side such as 32, or height x width such as 48x64",
@@ -83,7 +83,7 @@ BAD_VALUES = {
     "seed=-1": "seed=-1 is out of range: an integer from 0 to 2147483647",
     "images=0": "images=0 is out of range: an integer from 1 to 10000",
     "clock=0": "clock=0 is out of range: a number from 1 to 1000 MHz",
-    "target_fps=fast": "target_fps=fast is out of range: a number from 0.001 to 1e+06 frames per second, or 'max'",
+    "target_fps=fast": "target_fps=fast is not a number from 0.001 to 1000000 frames per second, or 'max'",
     "run=../up": ("run=../up is out of range: letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'"),
     "run=sim": (
         "run=sim is out of range: ablation, bench, crosscheck, sim, study, synth-cache are folders of build/ "
