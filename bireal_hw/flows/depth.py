@@ -57,6 +57,7 @@ def depth(words: list[str], say: Say) -> tuple[dict[str, Any], list[Path]]:
     values = _values(folder, name, config)
     spec = ModelSpec(**{key: values[key] for key in ("model", "width", "image", "shortcut_bits")})
     place = Path(config.data) if config.data else None
+    say(f"{'rendering' if values['dataset'] == DATASET else 'reading'} the images of {values['dataset']}")
     data = load_depth(values["dataset"], place, values["image"], values["train_images"])
     with folder.locked():
         folder.write_ledger(folder.ledger() | {"values": values})
@@ -64,8 +65,11 @@ def depth(words: list[str], say: Say) -> tuple[dict[str, Any], list[Path]]:
         chosen = NETWORKS if config.real is None else NETWORKS[:1] if config.real else NETWORKS[1:]
         jobs = [(network, seed) for seed in range(first, first + (config.seeds or 1)) for network in chosen]
         for number, (network, seed) in enumerate(jobs, start=1):
-            say(f"training {number} of {len(jobs)}: {network}, seed {seed}")
-            _train(folder.path / f"{network}-{seed}", RECIPES[network], seed, spec, values["epochs"], data)
+            trained = folder.path / f"{network}-{seed}"
+            done = ", done before" if (trained / "train.json").exists() else ""
+            say(f"training {number} of {len(jobs)}: {network}, seed {seed}{done}")
+            if not done:
+                _train(trained, RECIPES[network], seed, spec, values["epochs"], data)
         report = {"run": name, "untrained": False, **_report(folder.path, average(data))}
         write_json(folder.path / "depth.json", report)
         _draw(folder.path, report, data)
@@ -95,15 +99,13 @@ def _values(folder: RunDir, name: str, config: BuildConfig) -> dict[str, Any]:
 
 
 def _train(place: Path, recipe: Recipe, seed: int, spec: ModelSpec, epochs: int, data: DepthData) -> None:
-    """Train one network with one seed, unless that is done."""
+    """Train one network with one seed."""
     from bireal_hw.training.depth.data import depth_defaults
     from bireal_hw.training.depth.fit import train_depth
     from bireal_hw.training.fit import TrainConfig
 
     place.mkdir(exist_ok=True)
-    if not (place / "train.json").exists():
-        batch = depth_defaults(data.name).batch
-        train_depth(TrainConfig(spec, data.name, epochs, seed, batch, recipe), data, place)
+    train_depth(TrainConfig(spec, data.name, epochs, seed, depth_defaults(data.name).batch, recipe), data, place)
 
 
 def _trained(folder: Path, network: str) -> dict[int, Path]:
@@ -132,7 +134,8 @@ def _report(folder: Path, mean: Figures) -> dict[str, Any]:
     both = [seed for seed in found.get("real", {}) if seed in found.get("binary", {})]
     gap = {key: _spread([_gap(found, seed, key) for seed in both]) for key in HEADINGS} if both else None
     about = {key: one[key] for key in keys}
-    return {**about, MEAN.replace(" ", "_"): mean, "networks": networks, "gap": gap}
+    nothing = {key: round(value, 6) for key, value in mean.items()}
+    return {**about, MEAN.replace(" ", "_"): nothing, "networks": networks, "gap": gap}
 
 
 def _gap(found: dict[str, dict[int, dict[str, Any]]], seed: int, key: str) -> float:
@@ -140,7 +143,8 @@ def _gap(found: dict[str, dict[int, dict[str, Any]]], seed: int, key: str) -> fl
 
 
 def _spread(values: list[float]) -> Figures:
-    return {"mean": round(sum(values) / len(values), 6), "lowest": min(values), "highest": max(values)}
+    found = {"mean": sum(values) / len(values), "lowest": min(values), "highest": max(values)}
+    return {name: round(value, 6) for name, value in found.items()}
 
 
 def _draw(folder: Path, report: dict[str, Any], data: DepthData) -> None:

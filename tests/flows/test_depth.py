@@ -50,7 +50,8 @@ def test_both_networks_then_more_seeds(
     assert set(before) == {"real-0", "binary-0"}
 
     out = run("depth run=quick seeds=2 real=0", capsys)  # the values are the run's; what is trained stays
-    assert "training 2 of 2: binary, seed 1" in out
+    assert "training 1 of 2: binary, seed 0, done before" in out
+    assert "training 2 of 2: binary, seed 1\n" in out
     after = trained_at()
     assert set(after) == {"real-0", "binary-0", "binary-1"}
     assert {name: after[name] for name in before} == before

@@ -55,7 +55,7 @@ def save_picture(networks: Mapping[str, nn.Module], data: DepthData, path: Path)
         bar.set_label("depth [m]", fontsize="small")
         bar.ax.tick_params(labelsize="small")
     with replacing(path) as part:
-        figure.savefig(part, format="png", dpi=110)
+        figure.savefig(part, format="png", dpi=80)
 
 
 def save_comparison(histories: Mapping[str, list[list[dict[str, Any]]]], mean: float, title: str, path: Path) -> None:
