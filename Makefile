@@ -3,7 +3,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
-PYTEST ?= -m "not slow"
+PYTEST ?= -m "not slow" -n auto
 
 own   := PYTHON VENV PYTEST
 names := $(filter-out $(own),$(sort $(foreach word,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(word))))))
