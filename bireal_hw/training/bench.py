@@ -48,7 +48,8 @@ def training_throughput(
         steps: training steps per turn.
 
     Returns:
-        train_images_per_second, train_reference_images_per_second, train_speedup (their quotient), and the conditions.
+        train_images_per_second, train_reference_images_per_second, train_speedup (their quotient);
+        train_bytes_per_image, train_reference_bytes_per_image (see `kept_bytes_per_image`); and the conditions.
     """
     images = random_images(spec, batch, seed=0).float()
     labels = torch.randint(spec.classes, (batch,), generator=torch.Generator().manual_seed(0))
@@ -62,8 +63,32 @@ def training_throughput(
         "train_images_per_second": round(batch * steps / median["ours"], 1),
         "train_reference_images_per_second": round(batch * steps / median["reference"], 1),
         "train_speedup": round(median["reference"] / median["ours"], 3),
+        "train_bytes_per_image": kept_bytes_per_image(ours, images, labels),
+        "train_reference_bytes_per_image": kept_bytes_per_image(reference, images, labels),
         "train_conditions": _conditions(spec, batch),
     }
+
+
+def kept_bytes_per_image(model: nn.Module, images: Tensor, labels: Tensor) -> int:
+    """Return the bytes by which each further image of a batch adds to what is kept for the backward pass."""
+    few = len(images) // 2
+    more = _kept_bytes(model, images, labels) - _kept_bytes(model, images[:few].clone(), labels[:few].clone())
+    return more // (len(images) - few)
+
+
+def _kept_bytes(model: nn.Module, images: Tensor, labels: Tensor) -> int:
+    """Bytes that a forward pass keeps for the backward pass; tensors that share their memory count once."""
+    kept: dict[int, torch.UntypedStorage] = {}  # holds the memory, so none is used twice
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage
+        return tensor
+
+    model.train()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        F.cross_entropy(model(images), labels)
+    return sum(storage.nbytes() for storage in kept.values())
 
 
 def _steps(model: nn.Module, images: Tensor, labels: Tensor, steps: int) -> Callable[[], None]:

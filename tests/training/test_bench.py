@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 import torch
 
+from bireal_hw.models.bireal import build_model
+from bireal_hw.models.reference import ReferenceBiReal
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training import bench
-from bireal_hw.training.bench import alternate, training_throughput
+from bireal_hw.training.bench import alternate, kept_bytes_per_image, training_throughput
 
 pytestmark = pytest.mark.torch
 
@@ -65,3 +68,21 @@ def test_each_contender_trains(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_training_is_half_again_as_fast_as_the_plain_version() -> None:
     assert training_throughput()["train_speedup"] >= 1.5
+
+
+def test_bytes_kept_for_the_backward_pass_by_hand() -> None:
+    """Of each image: the input (8 floats), the rectified values and the logarithms of softmax (16 each), the label."""
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU())
+    labels = torch.zeros(4, dtype=torch.int64)
+    assert kept_bytes_per_image(model, torch.zeros(4, 8), labels) == 4 * (8 + 16 + 16) + 8
+
+
+@pytest.mark.parametrize("make", [build_model, ReferenceBiReal])
+def test_every_image_keeps_the_same_bytes(make: Callable[[ModelSpec], torch.nn.Module]) -> None:
+    model = make(SPEC)
+    found = {
+        kept_bytes_per_image(model, torch.zeros(batch, 1, 8, 8), torch.zeros(batch, dtype=torch.int64))
+        for batch in (4, 8, 16)
+    }
+    assert len(found) == 1
+    assert found.pop() > 4 * 64
