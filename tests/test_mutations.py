@@ -69,12 +69,12 @@ CLIP = Layer(LeakyClip(60, 205, 11), (TensorType.full(2, 5, 2, STREAM),), Fold(l
 CENTER = Layer(Center(np.array([124, 116])), (TensorType.full(2, 3, 2, PIXEL),), Fold(lanes=2))
 
 FAULTS: dict[str, tuple[Layer, str, str, str]] = {
-    "padded tap counts": (CONV, "br_binary_mvu", "pad1_q ? '0 : part", "part"),
+    "padded tap counts": (CONV, "br_binary_mvu", ".half_i (pad1_q)", ".half_i (1'b0)"),
     "window off by one column": (CONV, "br_window", "32'(col_q) >= Width", "32'(col_q) >= Width - 1"),
     "window reads before the pixel is there": (CONV, "br_window", "- int'(Span)", "- int'(Span) + int'(Width)"),
     "buffer overwrites a row in use": (CONV, "br_window", "Capacity = Span + MaxStep + 1", "Capacity = Span / 2"),
-    "xor in place of xnor": (CONV, "br_binary_mvu", "agree = ~(", "agree = ("),
-    "accumulator not cleared": (CONV, "br_binary_mvu", "(first_q ? '0 : sum_q)", "sum_q"),
+    "xor in place of xnor": (CONV, "br_popcount", "$countones(~(", "$countones(("),
+    "accumulator not cleared": (CONV, "br_binary_mvu", "first_q ? Start : sum_q", "sum_q"),
     "merge wraps": (MERGE, "br_saturate", "if (!fits)", "if (1'b0)"),
     "logical shift of the affine": (MERGE, "br_merge", "affine_sum_q >>> Shift", "unsigned'(affine_sum_q) >> Shift"),
     "shortcut one stage early": (MERGE, "br_merge", "SumW'(shortcut_q[Stages-2])", "SumW'(shortcut_q[Stages-3])"),

@@ -22,18 +22,23 @@ UNITS = (ROM, "br_window", "br_binary_mvu", "br_real_mvu")
 Mapped together with its neighbours, or with time to spare, a ROM in LUTs grows by half: the mapping searches for common
 logic in random words.
 """
+COUNTERS = ("br_count3", "br_count7")
+"""Library modules of a few LUTs, hundreds of times in a design: read once, and mapped for the fewest LUTs."""
 XILINX_CELLS = ("xilinx/cells_sim.v", "xilinx/cells_xtra.v")
 XILINX_COMMAND = "synth_xilinx -family {} -noiopad -noclkbuf -flatten"
-XILINX_ROMS = (
+LUT6 = "techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6"
+XILINX_LOGIC = (
     "opt_merge",
     f"abc -luts 2:2,3,6:5,10,20 {ROM}$*",
-    f"techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6 {ROM}$*",
+    f"abc -lut 6 {' '.join(COUNTERS)}",
+    f"{LUT6} {ROM}$* {' '.join(COUNTERS)}",
 )
-"""Maps the ROMs that are logic.
+"""Maps the ROMs that are logic, and the counters.
 
 A register whose words agree where an address bit is set has that bit for its reset: one gate for all such columns, not
 one each. 2, 3, 5 are the costs of LUTs of 2, 3, 4 to 6 inputs, 10 and 20 those of two and four with multiplexers.
 """
+ECP5_COMMAND = "synth_ecp5 -noiopad"
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,21 @@ class Family:
 def _xilinx(name: str) -> Family:
     command = XILINX_COMMAND.format(name)
     first, rest = f"{command} -run prepare:map_luts", f"{command} -run map_luts:check"
-    return Family(XILINX_CELLS, (first, *XILINX_ROMS, f"scratchpad -set abc9.D {DELAY_TARGET_PS}", rest))
+    return Family(XILINX_CELLS, (first, *XILINX_LOGIC, f"scratchpad -set abc9.D {DELAY_TARGET_PS}", rest))
 
 
 FAMILIES = {
     "7series": _xilinx("xc7"),
     "ultrascale+": _xilinx("xcup"),
-    "ecp5": Family(("ecp5/cells_sim.v", "ecp5/cells_bb.v"), ("synth_ecp5 -noiopad -run coarse:check",)),
+    "ecp5": Family(
+        ("ecp5/cells_sim.v", "ecp5/cells_bb.v"),
+        (
+            f"{ECP5_COMMAND} -run coarse:map_luts",
+            f"abc -lut 4 {' '.join(COUNTERS)}",
+            f"techmap -map +/lattice/cells_map_trellis.v {' '.join(COUNTERS)}",
+            f"{ECP5_COMMAND} -run map_luts:check",
+        ),
+    ),
 }
 """By a board's family."""
 
@@ -97,9 +110,17 @@ def netlist_script(top: str, sources: list[str], family: str, netlist: str, arou
 
 
 def _read(top: str, sources: list[str], family: str) -> list[str]:
+    counters = [name for name in COUNTERS if f"{name}.sv" in sources]
+    apart, hidden = [], ""
+    if counters:  # of a module that is kept, read_slang makes as many as there are instances
+        files = " ".join(f"{name}.sv" for name in counters)
+        apart.append(f"read_slang -j 1 {' '.join(f'--top {name}' for name in counters)} {files}")
+        apart.append(f"setattr -mod -unset top {' '.join(counters)}")
+        hidden = "".join(f" --blackboxed-module {name}" for name in counters)
     return [
         *(f"read_verilog -lib -specify +/{file}" for file in FAMILIES[family].cells),
-        f"read_slang -j 1 --keep-hierarchy --top {top} {' '.join(sources)}",
+        *apart,
+        f"read_slang -j 1 --keep-hierarchy{hidden} --top {top} {' '.join(sources)}",
     ]
 
 

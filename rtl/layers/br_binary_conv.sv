@@ -48,7 +48,8 @@ module br_binary_conv #(
   end
 
   localparam int unsigned Folds = OutChannels / Pe;
-  localparam int unsigned WeightDepth = Folds * Kernel * Kernel * (InChannels / Simd);
+  localparam int unsigned Beats = Kernel * Kernel * (InChannels / Simd);
+  localparam int unsigned WeightDepth = Folds * Beats;
   localparam int unsigned WeightAddrWidth = br_pkg::idx_width(WeightDepth);
 
   // A sum has as many terms as there are taps inside the image.
@@ -110,7 +111,8 @@ module br_binary_conv #(
     .Pe      (Pe),
     .Simd    (Simd),
     .AccWidth(AccWidth),
-    .Depth   (WeightDepth)
+    .Depth   (WeightDepth),
+    .Beats   (Beats)
   ) i_mvu (
     .clk_i,
     .rst_ni,

@@ -7,7 +7,8 @@
 //                word a beat; weights_data_i is read in the cycle after weights_en_i and must hold until the next
 //                weights_en_i
 // Stream out     beat = Pe signed sums of AccWidth bits, lane 0 in the low bits
-// Parameters     Depth = number of weight words; AccWidth holds +-(beats of a pass)*Simd (checked by the generator)
+// Parameters     Depth = number of weight words, Beats of them in a pass; AccWidth holds every sum (checked by
+//                br_binary_conv)
 // Latency        3 cycles from the last beat of a pass to its sums
 // Throughput     one beat a cycle
 // Back-pressure  combinational path m_axis_tready -> s_axis_tready, weights_en_o; holds 3 beats
@@ -19,6 +20,7 @@ module br_binary_mvu #(
   parameter int unsigned Simd     = 8,
   parameter int unsigned AccWidth = 8,
   parameter int unsigned Depth    = 4,
+  parameter int unsigned Beats    = 2,
   localparam int unsigned AddrWidth = br_pkg::idx_width(Depth)
 ) (
   input  wire                    clk_i,
@@ -47,14 +49,15 @@ module br_binary_mvu #(
     $error("br_binary_mvu: AccWidth=%0d must be at least %0d to hold +-Simd=%0d", AccWidth, CountWidth + 1, Simd);
   end
 
-  // For an even Simd all sums are even: half of them is accumulated and the low bit is a constant 0.
+  // Accumulated is how many positions agree, twice, from -Beats*Simd on. In a padded beat half of them do: it adds
+  // nothing. For an even Simd all sums are even: half of them is accumulated and the low bit is a constant 0.
   localparam int unsigned Halved = (Simd % 2 == 0) ? 1 : 0;
-  localparam int unsigned PartWidth = CountWidth + 1 - Halved;
   localparam int unsigned SumWidth = AccWidth - Halved;
+  localparam logic [SumWidth-1:0] Start = SumWidth'(-int'(Beats * Simd) >>> Halved);
 
   // The pipeline moves as a whole: 1 weights and x, 2 popcounts, 3 sums (the accumulator is the output register).
   logic advance, valid1_q, valid2_q, valid3_q;
-  logic end1_q, end2_q, last1_q, last2_q, last3_q, pad1_q, first_q;
+  logic end1_q, end2_q, last1_q, last2_q, last3_q, pad1_q, pad2_q, first_q;
   logic [Simd-1:0] x_q;
 
   assign advance       = !valid3_q || m_axis_tready;
@@ -78,6 +81,7 @@ module br_binary_mvu #(
       end1_q   <= s_axis_tend;
       last1_q  <= s_axis_tlast;
       valid2_q <= valid1_q;
+      pad2_q   <= pad1_q;
       end2_q   <= end1_q;
       last2_q  <= last1_q;
       valid3_q <= valid2_q && end2_q;
@@ -93,21 +97,29 @@ module br_binary_mvu #(
   end
 
   for (genvar p = 0; p < Pe; p++) begin : gen_pe
-    logic [Simd-1:0] agree;
-    logic [CountWidth-1:0] count;
-    logic signed [PartWidth-1:0] part, part_q;  // sum over one beat, halved for an even Simd
-    logic signed [SumWidth-1:0] sum_q;
+    logic [br_pkg::cnt_width(Simd-1)-1:0] count;
+    logic carry, unused_low;
+    logic [SumWidth-1:0] addend, sum, sum_q;
 
-    assign agree = ~(weights_data_i[p*Simd+:Simd] ^ x_q);
-    assign count = CountWidth'($countones(agree));
-    assign part  = (Halved != 0) ? PartWidth'(count) - PartWidth'(Simd / 2)
-                                 : PartWidth'({count, 1'b0}) - PartWidth'(Simd);
+    br_popcount #(
+      .Width(Simd)
+    ) i_popcount (
+      .clk_i,
+      .en_i   (advance),
+      .half_i (pad1_q),
+      .a_i    (weights_data_i[p*Simd+:Simd]),
+      .b_i    (x_q),
+      .count_o(count),
+      .carry_o(carry)
+    );
+
+    // The lowest bit makes the carry. Where nothing is halved, the bit above it is the carry as well, which makes two;
+    // it is also the half of a padded beat that was rounded away.
+    assign addend = (Halved != 0) ? SumWidth'(count) : SumWidth'({count, carry || pad2_q});
+    assign {sum, unused_low} = {first_q ? Start : sum_q, carry} + {addend, carry};
 
     always_ff @(posedge clk_i) begin
-      if (advance) begin
-        part_q <= pad1_q ? '0 : part;
-        if (valid2_q) sum_q <= (first_q ? '0 : sum_q) + SumWidth'(part_q);
-      end
+      if (advance && valid2_q) sum_q <= sum;
     end
 
     assign m_axis_tdata[p*AccWidth+:AccWidth] = AccWidth'(sum_q) << Halved;

@@ -1,0 +1,1 @@
+`define SYNTHESIS  // for the files behind it: the hardware as synthesis sees it
