@@ -74,7 +74,7 @@ FAULTS: dict[str, tuple[Layer, str, str, str]] = {
     "window reads before the pixel is there": (CONV, "br_window", "- int'(Span)", "- int'(Span) + int'(Width)"),
     "buffer overwrites a row in use": (CONV, "br_window", "Capacity = Span + MaxStep + 1", "Capacity = Span / 2"),
     "xor in place of xnor": (CONV, "br_popcount", "$countones(~(", "$countones(("),
-    "accumulator not cleared": (CONV, "br_binary_mvu", "first_q ? Start : sum_q", "sum_q"),
+    "accumulator not cleared": (CONV, "br_binary_mvu", "first_q ? ~Start : ~sum_q", "~sum_q"),
     "merge wraps": (MERGE, "br_saturate", "if (!fits)", "if (1'b0)"),
     "logical shift of the affine": (MERGE, "br_merge", "affine_sum_q >>> Shift", "unsigned'(affine_sum_q) >> Shift"),
     "shortcut one stage early": (MERGE, "br_merge", "SumW'(shortcut_q[Stages-2])", "SumW'(shortcut_q[Stages-3])"),

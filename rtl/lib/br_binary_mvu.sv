@@ -113,10 +113,10 @@ module br_binary_mvu #(
       .carry_o(carry)
     );
 
-    // The lowest bit makes the carry. Where nothing is halved, the bit above it is the carry as well, which makes two;
-    // it is also the half of a padded beat that was rounded away.
+    // Where nothing is halved, the low bit of the addend is the carry as well, which makes two; it is also the half of a
+    // padded beat that was rounded away. The sum of addend, accumulator and carry is a difference as in br_count7.
     assign addend = (Halved != 0) ? SumWidth'(count) : SumWidth'({count, carry || pad2_q});
-    assign {sum, unused_low} = {first_q ? Start : sum_q, carry} + {addend, carry};
+    assign {sum, unused_low} = {addend, carry} - {first_q ? ~Start : ~sum_q, 1'b1};
 
     always_ff @(posedge clk_i) begin
       if (advance && valid2_q) sum_q <= sum;
