@@ -154,6 +154,34 @@ def _window(
     return {"address": address, "beat": width}, Ram(2**address, width)
 
 
+def _popcount(positions: int) -> tuple[int, int]:
+    """br_popcount: LUTs of six inputs, registers.
+
+    >>> _popcount(16), _popcount(64)
+    ((15, 5), (73, 12))
+    """
+    if positions <= 16:
+        return 1 + _popcount_tree(positions - 1), 1 + index_bits(positions)
+    first = positions // 2 - 1
+    second = positions - 2 - first
+    bits = index_bits(first + 1), index_bits(second + 1)
+    return 2 + _popcount_tree(first) + _popcount_tree(second) + bits[0], 2 + sum(bits)
+
+
+def _popcount_tree(positions: int) -> int:
+    """br_popcount_tree: LUTs of six inputs."""
+    if positions <= 1:
+        return positions
+    if positions <= 3:
+        return 2
+    if positions <= 7:
+        return 4 + max(positions - 5, 0)
+    if positions <= 15:
+        return 4 + 2 * ceil(positions / 3)
+    first = (positions - 1) // 2
+    return 1 + _popcount_tree(first) + _popcount_tree(positions - 1 - first) + index_bits(first + 1)
+
+
 def _binary_conv(p: Parameters) -> Anatomy:
     kernel, chunks, folds = p["Kernel"], p["InChannels"] // p["Simd"], p["OutChannels"] // p["Pe"]
     window, buffer = _window(
@@ -165,11 +193,12 @@ def _binary_conv(p: Parameters) -> Anatomy:
         (p["Pad"], p["Pad"]),
     )
     depth, product = folds * kernel * kernel * chunks, p["Pe"] * p["Simd"]
+    luts, registers = _popcount(p["Simd"])
     sizes: Features = {
         "counter": index_bits(depth) + index_bits(folds) + index_bits(chunks),
-        "product": product,
+        "popcount": p["Pe"] * luts,
         "sum": p["Pe"] * p["AccWidth"],
-        "count": p["Pe"] * index_bits(p["Simd"] + 1),
+        "count": p["Pe"] * registers,
     }
     return Anatomy(window | sizes, [buffer, Rom(depth, product)])
 
