@@ -14,7 +14,7 @@ from rich.table import Table
 
 from bireal_hw import zoo
 from bireal_hw.errors import BirealError
-from bireal_hw.flows.bench import bench
+from bireal_hw.flows.bench import HEADLINES, SECTIONS, bench
 from bireal_hw.flows.bitstream import planned, refuse_slow
 from bireal_hw.flows.config import SPEC, UsageError, packed, parse_words
 from bireal_hw.flows.cpp import synthesis
@@ -22,9 +22,9 @@ from bireal_hw.flows.crosscheck import crosscheck, refuse_mismatches, tables
 from bireal_hw.flows.demo import demo
 from bireal_hw.flows.depth import depth, depth_table
 from bireal_hw.flows.hardware import refuse_overflow, utilisation
-from bireal_hw.flows.network import BUILD, called, resolve, run_dir, show
+from bireal_hw.flows.network import called, resolve, run_dir, show
 from bireal_hw.flows.report import judge, report
-from bireal_hw.flows.rundir import read_json, write_json
+from bireal_hw.flows.rundir import read_json
 from bireal_hw.flows.steps import Build, bring
 from bireal_hw.flows.study import study
 from bireal_hw.flows.study_table import HEADINGS, cells, conditions
@@ -194,20 +194,15 @@ def _all(words: list[str]) -> int:
 
 
 def _bench(words: list[str]) -> int:
-    spec = _spec("bench", words, width=0.25, image=(32, 32), channels=3)
-    figures = bench(spec)
-    path = BUILD / "bench" / "bench.json"
-    try:
-        write_json(path, figures)
-    except OSError as error:
-        raise BirealError(f"cannot write {path}: {error.strerror}") from None
-    table = Table(show_edge=False, title_justify="left", title=str(path))
+    figures, files = bench(words, CONSOLE.print)
+    table = Table(show_edge=False, title_justify="left", title=str(files[0]))
     table.add_column("figure")
     table.add_column("value", justify="right")
-    for name, value in figures.items():
-        if not isinstance(value, dict):
-            table.add_row(name, f"{value:,}")
+    for name, about in HEADLINES.items():
+        if name in figures:
+            table.add_row(about, f"{figures[name]:,}")
     CONSOLE.print(table)
+    CONSOLE.print("\n".join(map(str, files)))
     return 0
 
 
@@ -331,7 +326,7 @@ VERBS = {
         Verb("bitstream", "make a bitstream with open tools, and a host script for it", FILE_OR_VALUES, _bitstream),
         Verb("report", "write one page with graph, layers, resources, accuracy and verdicts", FILE_OR_VALUES, _report),
         Verb("all", "demo, hls, synth and report in one, then a verdict on every claim", VALUES, _all),
-        Verb("bench", "measure the golden model and the training beside their yardsticks", VALUES, _bench),
+        Verb("bench", f"measure a page of figures: {', '.join(SECTIONS)}", "[SECTION]...", _bench),
         _study("ablation", "train what each technique adds, over several seeds: a table and a plot"),
         _study("study", "train with a shortcut stream of 16 to 8 bits, over several seeds: a table and a plot"),
         Verb("depth", "train a binary and a real-valued network to see depth, and compare them", VALUES, _depth),

@@ -1,0 +1,97 @@
+"""Figures that need no simulator: logic and clock by the open tools, speed on every board by the solver."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from bireal_hw import boards
+from bireal_hw.analysis.choices import Choices
+from bireal_hw.analysis.plan import plan
+from bireal_hw.analysis.solver import Solution, Solver
+from bireal_hw.flows.bench.networks import demo, random_network
+from bireal_hw.flows.bench.page import Cell, Found
+from bireal_hw.flows.hardware import CACHE
+from bireal_hw.models.spec import ModelSpec
+from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.synth import clock
+from bireal_hw.synth.datapath import matrix_unit
+from bireal_hw.synth.ecp5 import device
+from bireal_hw.synth.resources import NAMES, offered
+
+FOLDINGS = ((1, 8), (4, 16), (8, 32), (16, 32), (32, 32), (8, 64))
+HEADLINE = (8, 64)
+"""Pe and Simd of the matrix unit whose figure stands at the head of the page."""
+FAMILIES = {"7series": "LUT6", "ecp5": "LUT4"}
+WIDTHS = (0.25, 0.5, 1.0)
+OPEN_BOARD = "ulx3s-85f"
+SHOWN = ("lut", "bram36", "dsp")
+
+
+def datapath() -> Found:
+    """Synthesise matrix units alone."""
+    rows: list[list[Cell]] = []
+    figures = {}
+    for pe, simd in FOLDINGS:
+        row: list[Cell] = [f"{pe} x {simd}"]
+        for family in FAMILIES:
+            luts = matrix_unit(pe, simd, family)[0].lut
+            row += [int(luts), luts / (pe * simd)]
+            if (pe, simd) == HEADLINE:
+                figures[f"{FAMILIES[family].lower()}_per_binary_mac"] = round(luts / (pe * simd), 3)
+        rows.append(row)
+    columns = ["Pe x Simd", *(word for lut in FAMILIES.values() for word in (lut, f"{lut} per MAC"))]
+    note = (
+        "The matrix unit of a 3x3 convolution with 64 channels: counters, accumulators and control. "
+        "LUT6: 7-series and UltraScale+; LUT4: ECP5."
+    )
+    return Found(columns, rows, {"lut_per_binary_mac": figures["lut6_per_binary_mac"]} | figures, note)
+
+
+def speed() -> Found:
+    """Ask the solver for the fastest network on every board."""
+    rows: list[list[Cell]] = []
+    figures = {}
+    graphs = {width: random_network(ModelSpec(width=width))[1] for width in WIDTHS}
+    solved: dict[tuple[Any, ...], Solution | None] = {}
+    for name in boards.names():
+        board = boards.board(name)
+        for width, graph in graphs.items():
+            question = (width, *asdict(offered(board)).values())  # two boards may have the same device
+            if question not in solved:
+                solved[question] = Solver(Choices(graph), board).most()
+            found = solved[question]
+            if found is None:
+                continue
+            fps = board.clock_mhz * 1e6 / found.cycles
+            used = found.predicted.rounded()
+            shares = [f"{100 * getattr(used, kind) / max(getattr(board, kind), 1):.0f} %" for kind in SHOWN]
+            rows.append([name, width, board.clock_mhz, found.cycles, int(fps), *shares])
+            figures[f"fps_{name}_width_{width:g}"] = int(fps)
+    return Found(
+        ["board", "width", "MHz", "cycles per frame", "frames per second", *(NAMES[kind] for kind in SHOWN)],
+        rows,
+        figures,
+        "Bi-Real-18, 32x32 RGB, 10 classes, target_fps=max at the board's clock: what the solver predicts. Missing: "
+        "what does not fit.",
+    )
+
+
+def clocks() -> Found:
+    """Place and route the largest layer of each kind of the demo network alone."""
+    graph = demo()
+    board = boards.board(OPEN_BOARD)
+    flow = elaborate(graph, plan(graph, board, board.clock_mhz, None, None).folding)
+    found = clock.measure(flow, device(board.part), clock.TARGET_MHZ, CACHE)
+    rows: list[list[Cell]] = []
+    for one in found:
+        slowest, used = one.routed.slowest, one.routed.used
+        amounts = [used[kind][0] for kind in ("LUT4", "EBR", "MULT18")]
+        rows.append([one.instance.binding.module, *amounts, slowest.reached, slowest.path.ns, one.path])
+    figures = {f"mhz_{row[0]}": round(float(row[4]), 1) for row in rows}
+    return Found(
+        ["layer", "LUT4", "EBR", "MULT18", "MHz", "ns", "slowest path"],
+        rows,
+        {"mhz_slowest_layer": min(figures.values())} | figures,
+        f"{OPEN_BOARD}, {board.part}, the demo network at its solver's folding, each layer with registers around it.",
+    )
