@@ -28,7 +28,7 @@ CHOICES = {
     "train": ("all", "batchnorm", "grids"),
     "optimizer": ("adam", "sgd"),
     "schedule": ("linear", "linear_epochs", "cosine", "steps", "constant"),
-    "augment": ("dataset", "resized", "crop", "none"),
+    "augment": ("dataset", "crop", "none"),
     "precision": ("32-true", "bf16-mixed", "16-mixed"),
 }
 """Fields that hold one of a few names."""
@@ -60,7 +60,8 @@ class Stage:
     label_smoothing   share of the target spread over all classes, 0 to 1
     teacher           name of an earlier stage, or a checkpoint file, whose network teaches; "" for none
     distillation      share of the loss that is cross-entropy with the teacher's distribution, 0 to 1; 1: no labels
-    augment           dataset (what the data set brings), resized (random area 8 to 100 %), crop (random place), none
+    augment           dataset (what the data set brings), crop (the same, but photographs are cropped at a random place
+                      in place of a random area), none
     settle            last share of the epochs with the quantizers' grids held still, 0 to 1
     batchnorm_update  share of the batch in BatchNorm's running statistics
     steps             at most so many steps an epoch; 0: all

@@ -308,12 +308,11 @@ INITIAL: dict[str, Callable[[Tensor], Any]] = {
 
 
 def augmentation(name: str, dataset: str) -> Augment:
-    """Return the augmentation of a stage; whether images may be mirrored is the data set's to say."""
+    """Return the augmentation of a stage: the data set's own, where `crop` changes how photographs are cropped."""
     own = dataset_defaults(dataset).augment
-    if name == "dataset":
-        return own
-    crop = {"resized": "resized", "crop": "place", "none": ""}[name]
-    return replace(Augment(), crop=crop, flip=own.flip and bool(crop))
+    if name == "none":
+        return Augment()
+    return replace(own, crop="place") if name == "crop" and own.crop else own
 
 
 def schedule(stage: Stage, steps: int, epochs: int) -> Callable[[int], float]:

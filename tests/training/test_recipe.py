@@ -51,7 +51,7 @@ def test_the_other_recipes_have_their_published_numbers() -> None:
     adam, larq, react = load_recipe("adam"), load_recipe("larq"), load_recipe("react")
     (stage,) = adam.stages
     assert (adam.epochs, adam.batch, stage.learning_rate, stage.label_smoothing) == (256, 512, 1e-3, 0.1)
-    assert (stage.schedule, stage.initial, stage.augment) == ("linear_epochs", "positive", "resized")
+    assert (stage.schedule, stage.initial, stage.augment) == ("linear_epochs", "positive", "dataset")
     (stage,) = larq.stages
     assert (larq.epochs, larq.batch, stage.learning_rate, stage.schedule) == (300, 512, 5e-3, "linear")
     assert (stage.weights, stage.weight_clip, stage.label_smoothing) == ("binary_larq", True, 0.0)

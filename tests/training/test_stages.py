@@ -20,12 +20,13 @@ from bireal_hw.models.bireal import BiReal, build_model
 from bireal_hw.models.modes import ACTIVATIONS, binary_convs, is_binary
 from bireal_hw.models.quantizers import ApproxSignQuant, RangeQuant
 from bireal_hw.models.spec import ModelSpec
+from bireal_hw.training.augment import Augment
 from bireal_hw.training.checkpoint import load_checkpoint, save_checkpoint
-from bireal_hw.training.data import Data, LazyImages, load_data
+from bireal_hw.training.data import Data, LazyImages, dataset_defaults, load_data
 from bireal_hw.training.evaluate import predict
 from bireal_hw.training.fit import TrainConfig, default_config, train
 from bireal_hw.training.parallel import Processes
-from bireal_hw.training.recipe import Recipe, Stage, load_recipe
+from bireal_hw.training.recipe import Recipe, Stage, load_recipe, shipped
 from bireal_hw.training.stage import Setting, StageTraining, augmentation, begin, prepare, schedule
 
 pytestmark = pytest.mark.torch
@@ -100,13 +101,18 @@ def test_weight_decay_spares_binary_weights_and_vectors(weights: str, digits: Da
     assert len(decayed["params"]) + len(free["params"]) == len(names)
 
 
-def test_photographs_are_mirrored_and_digits_are_not() -> None:
-    for name in ("resized", "crop"):
-        assert augmentation(name, "owner/photos").flip
-        assert augmentation(name, "cifar10").flip
-        assert not augmentation(name, "digits").flip
-        assert augmentation(name, "digits").crop
-    assert not augmentation("none", "cifar10").flip
+@pytest.mark.parametrize("recipe", shipped())
+def test_every_recipe_augments_as_the_data_set_says(recipe: str) -> None:
+    for stage in load_recipe(recipe).stages:
+        assert augmentation(stage.augment, "cifar10") == Augment(shift=4 / 32, whole=True, flip=True)
+        assert augmentation(stage.augment, "digits") == dataset_defaults("digits").augment
+        photographs = Augment(crop="place" if recipe == "paper" else "resized", flip=True)
+        assert {augmentation(stage.augment, name) for name in ("folder", "owner/photos")} == {photographs}
+
+
+def test_no_augmentation_leaves_the_pixels() -> None:
+    for name in ("cifar10", "digits", "owner/photos"):
+        assert augmentation("none", name) == Augment()
 
 
 # ---- what a stage trains ----
@@ -477,7 +483,7 @@ def test_photographs_are_cropped_anew_in_every_epoch_and_alike_in_every_run(
         (photographs / name).mkdir()
         data = load_data("folder", photographs / "data", image=(16, 16))
         assert isinstance(data.train_images, LazyImages)
-        config = photo_config(augment="resized")
+        config = photo_config()
         losses.append(train(config, data, photographs / name, progress=False)["stages"])
     assert losses[0] == losses[1]
     assert len(seen) == 16  # 32 training images, batches of 8, two epochs, two runs
