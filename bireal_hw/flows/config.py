@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bireal_hw import boards, zoo
-from bireal_hw.errors import BirealError, out_of_range, unknown
+from bireal_hw.errors import BirealError, nearest, out_of_range, unknown
 from bireal_hw.models.networks import NETWORKS
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training.recipe import DEFAULT as DEFAULT_RECIPE
@@ -62,7 +62,7 @@ def run_name(text: str) -> str:
 
 def _image(text: str) -> tuple[int, int]:
     """Read `32` or `48x64` as (height, width) in pixels."""
-    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
+    match = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", text)
     if not match:
         raise out_of_range("image", text, "a side such as 32, or height x width such as 48x64")
     return int(match[1]), int(match[2] or match[1])
@@ -92,7 +92,10 @@ def _number(name: str, low: float, high: float, unit: str) -> Callable[[str], fl
 
 
 def _target_fps(text: str) -> float | str:
-    return "max" if text == "max" else _number("target_fps", 0.001, 1e6, " frames per second, or 'max'")(text)
+    near = nearest(text, ["max"])
+    if near and text != near:
+        raise unknown("target_fps", text, [near, "a number of frames per second"])
+    return near or _number("target_fps", 0.001, 1e6, " frames per second, or 'max'")(text)
 
 
 def _file(name: str) -> Callable[[str], str]:

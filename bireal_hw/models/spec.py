@@ -12,6 +12,9 @@ from bireal_hw.models.networks import NETWORKS, Network, Unit, stages
 SMALL_IMAGE = 64
 """Images with both sides up to this many pixels get the 3x3 stem without a pool."""
 
+LARGEST_IMAGE = 2048
+"""No side has more pixels; at this size a layer's activations take a few hundred megabytes an image."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -19,7 +22,7 @@ class ModelSpec:
 
     model          a name in `bireal_hw.models.networks.NETWORKS`
     width          multiplier of the channels 64, 128, 256, 512; 0.125 to 1
-    image          (height, width) in pixels; multiples of 8, of 32 if either exceeds 64
+    image          (height, width) in pixels; multiples of 8, of 32 if either exceeds 64; at most 2048
     channels       1 (grey) or 3 (RGB)
     classes        at least 2
     shortcut_bits  bits of the shortcut stream, 8 to 16
@@ -43,6 +46,8 @@ class ModelSpec:
             raise out_of_range("width", self.width, "choose from 0.125 to 1")
         step = 8 if self.small else 32
         for side in self.image:
+            if side > LARGEST_IMAGE:
+                raise out_of_range("image", self.image_text, f"sides are at most {LARGEST_IMAGE} pixels")
             if side < step or side % step:
                 near = max(step, round(side / step) * step)
                 reason = "" if self.small else f", as one side exceeds {SMALL_IMAGE}"

@@ -71,6 +71,7 @@ BAD_VALUES = {
     "width=wide": "width=wide is not a number from 0.125 to 1",
     "width=nan": "width=nan is out of range: a number from 0.125 to 1",
     "image=33": "image=33x33 is out of range: sides are multiples of 8; nearest is 32",
+    "image=100000": "image=100000x100000 is out of range: sides are at most 2048 pixels",
     "image=64x96x3": "image=64x96x3 is out of range: a side such as 32, or height x width such as 48x64",
     "image=-8": "image=-8 is out of range: a side such as 32, or height x width such as 48x64",
     "image=40x72": ("image=40x72 is out of range: sides are multiples of 32, as one side exceeds 64; nearest is 32"),
@@ -83,6 +84,7 @@ BAD_VALUES = {
     "seed=-1": "seed=-1 is out of range: an integer from 0 to 2147483647",
     "images=0": "images=0 is out of range: an integer from 1 to 10000",
     "clock=0": "clock=0 is out of range: a number from 1 to 1000 MHz",
+    "target_fps=maxx": "unknown target_fps 'maxx': did you mean 'max'? choose from max, a number of frames per second",
     "target_fps=fast": "target_fps=fast is not a number from 0.001 to 1000000 frames per second, or 'max'",
     "run=../up": ("run=../up is out of range: letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'"),
     "run=sim": (

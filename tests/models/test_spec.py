@@ -29,6 +29,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"image": (96, 40)},
         "image=96x40 is out of range: sides are multiples of 32, as one side exceeds 64; nearest is 32",
     ),
+    ({"image": (32, 2080)}, "image=32x2080 is out of range: sides are at most 2048 pixels"),
+    ({"image": (100_000, 100_000)}, "image=100000x100000 is out of range: sides are at most 2048 pixels"),
     ({"image": (32,)}, "image=(32,) is out of range: two sides are needed, height and width in pixels"),
     ({"image": (32, 32.0)}, "image=32.0 is out of range: a whole number is needed"),
     ({"channels": 2}, "channels=2 is out of range: choose 1 (grey) or 3 (RGB)"),
