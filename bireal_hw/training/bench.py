@@ -10,11 +10,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from bireal_hw.models.bireal import build_model
 from bireal_hw.models.randomise import random_images
 from bireal_hw.models.reference import ReferenceBiReal
 from bireal_hw.models.spec import ModelSpec
+from bireal_hw.training.evaluate import predict
 
 
 def alternate(contenders: Mapping[str, Callable[[], object]], rounds: int = 9) -> dict[str, float]:
@@ -67,6 +71,41 @@ def training_throughput(
         "train_reference_bytes_per_image": kept_bytes_per_image(reference, images, labels),
         "train_conditions": _conditions(spec, batch),
     }
+
+
+def evaluation_bytes_per_image(model: nn.Module, images: Tensor) -> int:
+    """Return the bytes by which each further image of a batch adds to what an evaluation holds at once.
+
+    Args:
+        model: as in `predict`.
+        images: uint8 (N, C, H, W); they count too.
+    """
+    few = len(images) // 2
+    more = _peak_bytes(model, images) - _peak_bytes(model, images[:few].clone())
+    return more // (len(images) - few)
+
+
+def _peak_bytes(model: nn.Module, images: Tensor) -> int:
+    """Bytes of the tensors that are alive at the same time in an evaluation, where they are most."""
+    peak = 0
+    alive: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal peak
+            results = func(*args, **(kwargs or {}))
+            for tensor in tree_leaves(results):
+                if isinstance(tensor, Tensor):
+                    reference = StorageWeakRef(tensor.untyped_storage())
+                    alive[reference.cdata] = reference, tensor.untyped_storage().nbytes()
+            for key in [key for key, (reference, _) in alive.items() if reference.expired()]:
+                del alive[key]
+            peak = max(peak, sum(size for _, size in alive.values()))
+            return results
+
+    with Watch():
+        predict(model, images, batch=len(images))
+    return peak
 
 
 def kept_bytes_per_image(model: nn.Module, images: Tensor, labels: Tensor) -> int:

@@ -8,11 +8,18 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from bireal_hw.flows.bench.throughput import throughput
 from bireal_hw.models.bireal import build_model
+from bireal_hw.models.randomise import random_images
 from bireal_hw.models.reference import ReferenceBiReal
 from bireal_hw.models.spec import ModelSpec
-from bireal_hw.training import bench
-from bireal_hw.training.bench import alternate, kept_bytes_per_image, training_throughput
+from bireal_hw.training import bench, evaluate
+from bireal_hw.training.bench import (
+    alternate,
+    evaluation_bytes_per_image,
+    kept_bytes_per_image,
+    training_throughput,
+)
 
 pytestmark = pytest.mark.torch
 
@@ -86,3 +93,46 @@ def test_every_image_keeps_the_same_bytes(make: Callable[[ModelSpec], torch.nn.M
     }
     assert len(found) == 1
     assert found.pop() > 4 * 64
+
+
+def test_bytes_alive_in_an_evaluation_by_hand() -> None:
+    """Most are alive as ReLU ends: the pixels (8 bytes), their floats (8), the input and output of ReLU (16 each)."""
+    model = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2), torch.nn.Softmax(dim=1)
+    )
+    images = torch.zeros(8, 1, 2, 4, dtype=torch.uint8)
+    assert evaluation_bytes_per_image(model, images) == 8 + 4 * (8 + 16 + 16)
+
+
+@pytest.mark.parametrize("make", [build_model, ReferenceBiReal])
+def test_every_image_takes_the_same_bytes_of_an_evaluation(make: Callable[[ModelSpec], torch.nn.Module]) -> None:
+    model = make(SPEC)
+    found = {evaluation_bytes_per_image(model, random_images(SPEC, batch, seed=0)) for batch in (4, 8, 16)}
+    assert len(found) == 1
+    assert found.pop() > 4 * 64  # more than the floats of the pixels
+
+
+def test_the_figures_of_the_throughput_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each quotient is that of its two figures, and the contenders are the three that they are said to be."""
+    seconds = {"golden": 0.5, "torch": 1.0, "reference": 2.0, "ours": 1.0}
+    calls: list[str] = []
+
+    def alternate(contenders: dict[str, Callable[[], object]], rounds: int = 1) -> dict[str, float]:
+        for contender in contenders.values():
+            contender()
+        return seconds
+
+    def predict(model: torch.nn.Module, images: torch.Tensor, batch: int) -> torch.Tensor:
+        calls.append(type(model).__name__)
+        return original(model, images, batch)
+
+    original = evaluate.predict
+    monkeypatch.setattr(bench, "alternate", alternate)
+    monkeypatch.setattr(bench, "BENCH_SPEC", SPEC)
+    monkeypatch.setattr(evaluate, "predict", predict)
+    figures = throughput().figures
+    assert calls == ["BiReal", "ReferenceBiReal"]
+    assert [figures[f"{name}_images_per_second"] for name in ("golden", "torch", "torch_reference")] == [128, 64, 32]
+    assert (figures["golden_speedup"], figures["torch_speedup"]) == (2.0, 2.0)
+    assert figures["torch_bytes_per_image"] > 0
+    assert figures["torch_reference_bytes_per_image"] > 0
