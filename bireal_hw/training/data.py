@@ -350,20 +350,20 @@ def _hugging_face(
         if len(lazy) == 0:
             raise BirealError(f"the {name} split of '{where}' holds no images")
         small = len(lazy) * channels * image[0] * image[1] <= IN_MEMORY_BYTES
-        parts += [_decoded(lazy) if small else lazy, kept]
+        parts += [_decoded(lazy, name) if small else lazy, kept]
     seen_images, seen_labels, test_images, test_labels = parts
     return Data(dataset, seen_images, seen_labels, test_images, test_labels, names, image, channels, tuple(broken))
 
 
-def _decoded(images: LazyImages) -> Tensor:
-    """Decode all images; if some cannot be, the error says how many."""
+def _decoded(images: LazyImages, split: str) -> Tensor:
+    """Decode all images of a split; if some cannot be, the error says how many."""
     try:
         return images[:]
     except BirealError as error:
         broken = list(images.broken().values())
         if not broken:
             raise
-        count = f"; in all {len(broken)} of {len(images)} images" if len(broken) > 1 else ""
+        count = f"; in all {len(broken)} of {len(images)} {split} images" if len(broken) > 1 else ""
         raise BirealError(f"{broken[0]}{count}; {REMEDY}") from error
 
 

@@ -435,7 +435,7 @@ def damaged(tmp_path: Path) -> Path:
 def test_broken_images_are_counted(damaged: Path) -> None:
     text = failure("folder", damaged, image=(8, 8))
     assert text.startswith("image DIR/train/b/1.png (row 7) cannot be decoded: ")
-    assert text.endswith("; in all 2 of 12 images; skip_broken=1 leaves such images out")
+    assert text.endswith("; in all 2 of 12 train images; skip_broken=1 leaves such images out")
 
 
 @pytest.mark.parametrize("lazy", [False, True])
