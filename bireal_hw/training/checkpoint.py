@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from bireal_hw.models.spec import ModelSpec
 FORMAT = "bireal-hw checkpoint"
 VERSION = 1
 REMEDY = "remove it to train again, or choose another run=NAME"
+"""What to do about a bad file of a run; one that the user named, to begin with or as a teacher, is theirs to keep."""
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -36,24 +38,26 @@ def save_checkpoint(path: Path, model: nn.Module, spec: ModelSpec, info: dict[st
         torch.save(content, part)
 
 
-def load_checkpoint(path: Path) -> tuple[BiReal, ModelSpec, dict[str, Any]]:
+def load_checkpoint(path: Path, remedy: str = REMEDY) -> tuple[BiReal, ModelSpec, dict[str, Any]]:
     """Read a finished classifier; see `load_network`."""
-    return load_network(path, build_model)
+    return load_network(path, build_model, remedy)
 
 
-def load_network(path: Path, build: Callable[[ModelSpec], Net]) -> tuple[Net, ModelSpec, dict[str, Any]]:
+def load_network(
+    path: Path, build: Callable[[ModelSpec], Net], remedy: str = REMEDY
+) -> tuple[Net, ModelSpec, dict[str, Any]]:
     """Read a finished network, of the kind that `build` builds: (model in eval mode on the CPU, its spec, info).
 
     A network of an early stage comes back as it was: with ReLU for its signs, for instance.
     Only tensors and plain values are read (`weights_only`), so a foreign file cannot run code.
     Raises BirealError for a file that is missing, broken, truncated, not ours, or does not fit its own spec.
     """
-    content = read(path)
+    content = read(path, remedy)
     if content.get("format") != FORMAT:
-        raise BirealError(f"checkpoint {path} was not written by bireal-hw: it lacks format='{FORMAT}'; {REMEDY}")
+        raise BirealError(f"checkpoint {path} was not written by bireal-hw: it lacks format='{FORMAT}'; {remedy}")
     if content.get("version") != VERSION:
         raise BirealError(
-            f"checkpoint {path} has version {content.get('version')}; this program reads version {VERSION}; {REMEDY}"
+            f"checkpoint {path} has version {content.get('version')}; this program reads version {VERSION}; {remedy}"
         )
     try:
         spec = ModelSpec.from_json(content["spec"])
@@ -63,21 +67,23 @@ def load_network(path: Path, build: Callable[[ModelSpec], Net]) -> tuple[Net, Mo
         set_modes(model, info.get("activation", "sign"), info.get("weights", "binary"))
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise BirealError(f"checkpoint {path} does not fit the network it names: {reason}; {REMEDY}") from error
+        raise BirealError(f"checkpoint {path} does not fit the network it names: {reason}; {remedy}") from error
     return model.eval(), spec, info
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
     """Read a file of tensors and plain values; raises BirealError unless it holds a dict."""
     if not path.is_file():
         raise BirealError(f"checkpoint {path} does not exist; train first")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about a file that is refused a moment later
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, pickle and zipfile raise many types; each means a file we did not write
         what = "is broken, truncated or not a checkpoint" if path.stat().st_size else "is empty"
-        raise BirealError(f"checkpoint {path} {what}; {REMEDY}") from error
+        raise BirealError(f"checkpoint {path} {what}; {remedy}") from error
     if not isinstance(content, dict):
-        raise BirealError(f"checkpoint {path} holds a {type(content).__name__}, not a checkpoint; {REMEDY}")
+        raise BirealError(f"checkpoint {path} holds a {type(content).__name__}, not a checkpoint; {remedy}")
     return content
 
 

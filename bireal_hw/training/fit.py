@@ -32,7 +32,7 @@ from bireal_hw.training.checkpoint import load_checkpoint, read, replacing, save
 from bireal_hw.training.data import Data, dataset_defaults
 from bireal_hw.training.depth.data import DepthData
 from bireal_hw.training.evaluate import accuracy
-from bireal_hw.training.importers import check_classes, load_weights
+from bireal_hw.training.importers import REMEDY, check_classes, load_weights
 from bireal_hw.training.parallel import Processes, device, share_batchnorm, wait
 from bireal_hw.training.recipe import PREVIOUS, SCRATCH, Recipe, Stage, is_file, load_recipe
 from bireal_hw.training.stage import SaveEveryEpoch, Setting, StageTraining, begin, prepare
@@ -214,6 +214,8 @@ class Run:
         if resumed:
             first = [stage.name for stage in recipe.stages].index(resumed["stage"])
             self.history = list(resumed["history"])
+        else:
+            self._look_for_files()
         for index, stage in list(enumerate(recipe.stages))[first:]:
             resume = resumed is not None and index == first
             if not resume:
@@ -235,19 +237,32 @@ class Run:
             assert self.config.init is not None
             self.model = load_weights(self.config.init, self.config.spec, self._class_names)
         elif stage.start != PREVIOUS:
-            self.model = self._network(stage, "start", stage.start)
+            self.model = self._network(stage, "start")
         begin(self.model, stage, fresh)
 
-    def _network(self, stage: Stage, role: str, name: str) -> BiReal:
-        """Load the network that a stage starts from or is taught by: that of an earlier stage, or of a file."""
+    def _look_for_files(self) -> None:
+        """Raise BirealError for a file that some stage needs and that is not there, before any is trained."""
+        for stage in self.config.recipe.stages:
+            for role in ("start", "teacher"):
+                if is_file(getattr(stage, role)):
+                    self._source(stage, role)
+
+    def _source(self, stage: Stage, role: str) -> Path:
+        """Return the checkpoint that a stage names as its `start` or `teacher`: of an earlier stage, or any file."""
+        name = getattr(stage, role)
         path = Path(name) if is_file(name) else self._stage_file(name)
         if not path.is_file():
             whose = "" if is_file(name) else f", the network at the end of stage '{name}'"
             remedy = "name a file that exists" if is_file(name) else f"remove {self.state} to train it again"
             raise BirealError(f"stage '{stage.name}' needs {path} as its {role}{whose}, which is not there; {remedy}")
+        return path
+
+    def _network(self, stage: Stage, role: str) -> BiReal:
+        """Load the network that a stage starts from or is taught by."""
+        path = self._source(stage, role)
         if role == "start":
             return load_weights(path, self.config.spec, self._class_names)
-        model, spec, info = load_checkpoint(path)
+        model, spec, info = load_checkpoint(path, REMEDY)
         if (spec.image, spec.channels) != (self.data.image, self.data.channels):
             raise BirealError(
                 f"stage '{stage.name}': the network of {path} reads images of {spec.image_text} and {spec.channels} "
@@ -278,7 +293,7 @@ class Run:
     def _fit(self, stage: Stage, epochs: int, before: int, resume: bool) -> None:
         """Run one stage through Lightning."""
         config, spec = self.config, self.config.spec
-        teacher = self._network(stage, "teacher", stage.teacher) if stage.teacher else None
+        teacher = self._network(stage, "teacher") if stage.teacher else None
         bar = self.progress and Console().is_terminal
         title = f"{spec.model}, width {spec.width:g}, {spec.image_text}, {config.dataset}, seed {config.seed}"
         setting = Setting(

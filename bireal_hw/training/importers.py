@@ -25,6 +25,9 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """Of the red, green and blue that the authors' networks read, in 0..1."""
 
+REMEDY = "name another file"
+"""What to do about a file that cannot be read."""
+
 PREFIX = "module."
 """What DataParallel puts before every key."""
 
@@ -136,9 +139,9 @@ def load_weights(path: Path, spec: ModelSpec, class_names: tuple[str, ...]) -> B
 
     Raises BirealError for a file that is missing, broken, of another network, or of other classes.
     """
-    content = read(path)
+    content = read(path, REMEDY)
     if content.get("format") == FORMAT:
-        model, found, info = load_checkpoint(path)
+        model, found, info = load_checkpoint(path, REMEDY)
         check_classes(path, found.classes, info.get("class_names"), class_names)
         for name, want in spec.to_json().items():
             got = found.to_json()[name]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import pickle
 import subprocess
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -386,11 +388,21 @@ def test_files_of_other_classes_channels_and_models(tmp_path: Path) -> None:
     )
 
 
+def dump(content: object, path: Path) -> None:
+    """Write a file with pickle itself, which torch.load warns of."""
+    path.write_bytes(pickle.dumps(content, protocol=4))
+
+
 def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     assert failure(path).startswith("checkpoint FILE does not exist")
-    torch.save({"state_dict": {"conv1.weight": torch.zeros(1)}, "hook": subprocess.run}, path)
-    assert failure(path).startswith("checkpoint FILE is broken, truncated or not a checkpoint")  # no code is run
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # one line is all that is said
+        for write in (torch.save, dump):
+            write({"state_dict": {"conv1.weight": torch.zeros(1)}, "hook": subprocess.run}, path)
+            assert failure(path) == (  # no code is run
+                "checkpoint FILE is broken, truncated or not a checkpoint; name another file"
+            )
     torch.save({"state_dict": {"conv1.weight": [1.0]}}, path)
     assert failure(path) == "checkpoint FILE holds no tensors by name under 'state_dict'"
     torch.save({"state_dict": {}}, path)
