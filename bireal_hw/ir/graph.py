@@ -26,7 +26,9 @@ from bireal_hw.ir.types import DataType, TensorType
 
 INPUT = "image"
 """Name of the graph's input tensor; every other tensor has the name of the node that makes it."""
-FORMAT = "bireal_hw graph 1"
+FORMAT = "bireal_hw graph 2"
+INTEGERS = ("int8", "int16", "int32")
+"""Types of the stored arrays, little endian; an array has the first that holds its values."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,18 @@ class Graph:
         """Type of the output."""
         return self.types[self.nodes[-1].name]
 
+    @cached_property
+    def readers(self) -> dict[str, list[tuple[Node, int]]]:
+        """The (node, input index) pairs that read each tensor that is read, in node order."""
+        readers: dict[str, list[tuple[Node, int]]] = {}
+        for node in self.nodes:
+            for i, source in enumerate(node.inputs):
+                readers.setdefault(source, []).append((node, i))
+        return readers
+
     def consumers(self, name: str) -> list[tuple[Node, int]]:
-        """The (node, input index) pairs that read a tensor, in node order."""
-        return [(node, i) for node in self.nodes for i, source in enumerate(node.inputs) if source == name]
+        """The (node, input index) pairs that read a tensor, in node order; none for the output."""
+        return self.readers.get(name, [])
 
     def inputs_of(self, node: Node) -> tuple[TensorType, ...]:
         """Types of the tensors that a node reads."""
@@ -206,10 +217,13 @@ def load(path: Path) -> Graph:
 def _encode(value: Any) -> Any:
     """Turn an attribute into JSON; an array of -1/+1 is stored as bits."""
     if isinstance(value, np.ndarray):
-        bipolar = value.dtype == np.int8 and bool(np.all(np.abs(value) == 1))
-        raw = np.packbits(bit(value)).tobytes() if bipolar else value.astype("<i4").tobytes()
-        data = base64.b64encode(zlib.compress(raw, 9)).decode()
-        return {"array": "bits" if bipolar else "int32", "shape": list(value.shape), "data": data}
+        if value.dtype == np.int8 and np.all(np.abs(value) == 1):
+            kind, raw = "bits", np.packbits(bit(value)).tobytes()
+        else:
+            low, high = int(value.min(initial=0)), int(value.max(initial=0))
+            kind = next(kind for kind in INTEGERS if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+            raw = value.astype(np.dtype(kind).newbyteorder("<")).tobytes()
+        return {"array": kind, "shape": list(value.shape), "data": base64.b64encode(zlib.compress(raw)).decode()}
     if isinstance(value, DataType | TensorType):
         fields = {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return {"type": type(value).__name__, **fields}
@@ -224,8 +238,8 @@ def _decode(value: Any) -> Any:
         return value
     if "array" in value:
         raw, shape = zlib.decompress(base64.b64decode(value["data"], validate=True)), tuple(value["shape"])
-        if value["array"] == "int32":
-            return np.frombuffer(raw, "<i4").reshape(shape).astype(np.int32)
+        if value["array"] in INTEGERS:
+            return np.frombuffer(raw, np.dtype(value["array"]).newbyteorder("<")).reshape(shape).astype(np.int32)
         bits = np.unpackbits(np.frombuffer(raw, np.uint8), count=int(np.prod(shape)))
         return (bits.astype(np.int8) * 2 - 1).reshape(shape)
     fields = {key: _decode(item) for key, item in value.items() if key != "type"}

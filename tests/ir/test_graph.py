@@ -75,8 +75,8 @@ def test_foreign_and_broken_files_stop_with_one_line(tmp_path: Path) -> None:
     text = dumps(tiny())
     for content, message in [
         (text[: len(text) // 2], "is not valid JSON"),
-        ("[]", "is not a graph of this version: format is 'list', wanted 'bireal_hw graph 1'"),
-        ('{"format": "other"}', "is not a graph of this version: format is 'other', wanted 'bireal_hw graph 1'"),
+        ("[]", "is not a graph of this version: format is 'list', wanted 'bireal_hw graph 2'"),
+        ('{"format": "other"}', "is not a graph of this version: format is 'other', wanted 'bireal_hw graph 2'"),
         (text.replace('"op": "sign"', '"op": "sing"', 1), "unknown op 'sing': did you mean 'sign'?"),
         (text.replace('"stride": 2', '"strode": 2', 1), "is damaged: TypeError"),
         (text.replace('"data": "', '"data": "A', 1), "is damaged"),
@@ -99,6 +99,29 @@ def test_bits_are_stored_as_bits() -> None:
         for node in document["nodes"]
         if "weights" in node["attributes"]
     }
-    assert kinds == {"stem": "int32", "conv1": "bits", "conv2": "bits", "down_conv": "int32", "classifier": "int32"}
+    assert kinds == {"stem": "int8", "conv1": "bits", "conv2": "bits", "down_conv": "int8", "classifier": "int8"}
     conv = next(n for n in loads(json.dumps(document)) if n.name == "conv1")
     assert conv.op.weights.dtype == np.int8  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("ends", "kind"),
+    [
+        ((-128, 127), "int8"),
+        ((-128, 128), "int16"),
+        ((-129, 127), "int16"),
+        ((-(1 << 15), (1 << 15) - 1), "int16"),
+        ((0, 1 << 15), "int32"),
+        ((-(1 << 31), (1 << 31) - 1), "int32"),
+    ],
+)
+def test_arrays_are_stored_in_the_narrowest_type_and_come_back_as_int32(ends: tuple[int, int], kind: str) -> None:
+    graph = tiny()
+    classifier = graph.nodes[-1]
+    op = dataclasses.replace(classifier.op, bias=np.array([*ends, 0, 1, -1], np.int32))  # type: ignore[call-arg]
+    changed = dataclasses.replace(graph, nodes=(*graph.nodes[:-1], dataclasses.replace(classifier, op=op)))
+    text = dumps(changed)
+    assert json.loads(text)["nodes"][-1]["attributes"]["bias"]["array"] == kind
+    again = loads(text)
+    assert again == changed
+    assert again.nodes[-1].op.bias.dtype == np.int32  # type: ignore[attr-defined]
