@@ -128,6 +128,34 @@ def two_streams(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
     )
 
 
+def deep(blocks: int, channels: int = 4, seed: int = 0) -> Graph:
+    """Stem, so many identity blocks, global pool, classifier with 5 classes; 4x4 pixels of 1 channel."""
+    rng = np.random.default_rng(seed)
+    stream = DataType(12, frac=6)
+
+    def numbers(limit: int, *shape: int) -> Array:
+        return rng.integers(-limit, limit + 1, shape).astype(np.int32)
+
+    stem = RealConv(
+        numbers(127, channels, 3, 3, 1), numbers(3000, channels), np.full(channels, 4, np.int32), stream, 1, 1
+    )
+    nodes = [Node("center", Center(np.full(1, 128, np.int32)), (INPUT,)), Node("merge0", stem, ("center",))]
+    for block in range(1, blocks + 1):
+        bits = rng.choice(np.array([-1, 1], np.int8), (channels, 3, 3, channels))
+        merge = Merge(numbers(200, channels), numbers(2000, channels), 4, stream)
+        nodes += [
+            Node(f"sign{block}", Sign(), (f"merge{block - 1}",)),
+            Node(f"conv{block}", BinaryConv(bits), (f"sign{block}",)),
+            Node(f"merge{block}", merge, (f"merge{block - 1}", f"conv{block}")),
+        ]
+    logits = RealConv(numbers(127, 5, 1, 1, channels), numbers(900, 5), np.zeros(5, np.int32), DataType(20, frac=8))
+    nodes += [
+        Node("global_pool", AvgPool((4, 4), 5, DataType(8, frac=1)), (f"merge{blocks}",)),
+        Node("classifier", logits, ("global_pool",)),
+    ]
+    return verify(Graph("deep", TensorType.full(4, 4, 1, PIXEL), tuple(nodes), {"classes": list("abcde")}))
+
+
 def random_images(graph: Graph, count: int, seed: int = 0) -> Array:
     """(count, H, W, C) uint8 images for a graph."""
     return np.random.default_rng(seed).integers(0, 256, (count, *graph.input.shape)).astype(np.uint8)

@@ -33,20 +33,17 @@ class Block:
 
 def blocks(graph: Graph) -> list[Block]:
     """Return the blocks in dataflow order; a layer inside two of them belongs to the inner one."""
-    above = {INPUT: frozenset({INPUT})}  # each tensor with all that it depends on
-    for node in graph:
-        above[node.name] = frozenset({node.name}).union(*(above[source] for source in node.inputs))
-    found: list[Block] = []
+    above, found = graph.above, list[Block]()
     taken: set[str] = set()
-    order = [INPUT, *(node.name for node in graph)]
+    place = {name: index for index, name in enumerate([INPUT, *(node.name for node in graph)])}
     for merge in graph:
         if merge.op.arity < 2:
             continue
         shared = frozenset.intersection(*(above[source] for source in merge.inputs))
         inside = above[merge.name] - shared - taken
-        nodes = tuple(node for node in graph if node.name in inside)
+        nodes = tuple(graph.makers[name] for name in sorted(inside, key=place.__getitem__))
         passed = tuple(node for node in nodes if node.name in above[merge.inputs[0]])
-        found.append(Block(_name(nodes), max(shared, key=order.index), nodes, passed))
+        found.append(Block(_name(nodes), max(shared, key=place.__getitem__), nodes, passed))
         taken |= inside
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ops import BinaryConv, RealConv
 from bireal_hw.passes.blocks import Block, blocks
-from bireal_hw.passes.dataflow import Dataflow
+from bireal_hw.passes.dataflow import Dataflow, Instance
 
 NOTATION = (
     "s16.11 is signed (u: unsigned), 16 bits, 11 of them fraction; bit is -1 or +1",
@@ -46,13 +46,16 @@ def facts(graph: Graph) -> list[str]:
 
 def folds(graph: Graph, flow: Dataflow) -> dict[str, str]:
     """Return folding and cycles of every layer, the width converters in front of it included."""
-    found = {}
+    around: dict[str, list[Instance]] = {}
+    for instance in flow.instances:
+        around.setdefault(instance.layer, []).append(instance)
+    found, slowest = {}, flow.cycles
     for node in graph:
-        parts = [instance for instance in flow.instances if instance.layer == node.name]
+        parts = around[node.name]
         sizes = next(part.binding.parameters for part in parts if part.name == node.name)
         fold = f"Pe {sizes['Pe']}, Simd {sizes['Simd']}" if "Pe" in sizes else many(sizes["Lanes"], "lane")
         cycles = max(flow.costs[part.name].cycles for part in parts if part.name in flow.costs)
-        found[node.name] = f"{fold}; {many(cycles, 'cycle')}{SLOWEST if cycles == flow.cycles else ''}"
+        found[node.name] = f"{fold}; {many(cycles, 'cycle')}{SLOWEST if cycles == slowest else ''}"
     return found
 
 

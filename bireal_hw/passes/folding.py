@@ -51,7 +51,7 @@ def complete(graph: Graph, chosen: Folding) -> Folding:
         if isinstance(op, BinaryConv | RealConv):
             folding[node.name] = chosen[node.name]
         elif isinstance(op, Affine):
-            conv = next(n for n in graph if n.name == node.inputs[-1])
+            conv = graph.makers[node.inputs[-1]]
             assert isinstance(conv.op, BinaryConv)
             source = folding[conv.name]
             folding[node.name] = Fold(lanes=shared_lanes(source.pe, source.simd, conv.op.k))

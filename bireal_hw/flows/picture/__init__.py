@@ -7,6 +7,7 @@ arguments, and needs no font, script or file besides itself.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from html import escape
@@ -181,6 +182,7 @@ class _Picture:
     def _rails(self) -> list[_Rail]:
         """Find what the left column leaves out; short rails lie inside long ones, those of a rail outside of it."""
         rails: list[_Rail] = []
+        taken: dict[int, set[int]] = defaultdict(set)  # rows that rails of a place cover
         known = dict.fromkeys(self.column, -1)
         fresh: list[str] = self.column
         while fresh:
@@ -190,15 +192,13 @@ class _Picture:
             for _, (end, target) in sorted(zip(spans, ends, strict=True), key=itemgetter(0)):
                 source, nodes = self._way(end, known)
                 outside = 1 + max(known[source], known[target])
-                place = next(p for p in count(outside) if not any(self._overlap(r, p, source, target) for r in rails))
+                covered = range(self.rows[source], self.rows[target])
+                place = next(place for place in count(outside) if taken[place].isdisjoint(covered))
+                taken[place].update(covered)
                 rails.append(_Rail(source, nodes, target, place))
                 known |= {node.name: place for node in nodes}
                 fresh += [node.name for node in nodes]
         return rails
-
-    def _overlap(self, rail: _Rail, place: int, source: str, target: str) -> bool:
-        rows = self.rows
-        return rail.place == place and rows[rail.source] < rows[target] and rows[source] < rows[rail.target]
 
     # ---- drawing
 
