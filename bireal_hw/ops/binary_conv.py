@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -48,14 +49,19 @@ class BinaryConv(Op):
     @property
     def k(self) -> int:
         """Elements of one dot product, kernel * kernel * Cin."""
-        return int(np.prod(self.weights.shape[1:]))
+        return math.prod(self.weights.shape[1:])
+
+    @cached_property
+    def _bipolar(self) -> bool:
+        """Whether all weights are -1 or +1."""
+        return bool(np.all(np.abs(self.weights) == 1))
 
     def infer(self, *inputs: TensorType) -> TensorType:
         (x,) = inputs
         cout, kernel, _, cin = self.weights.shape
         require(x.dtype.bipolar, f"binary_conv: input is {x.dtype}, not bits; put a sign before it")
         require(cin == x.channels, f"binary_conv: weights for {cin} channels, input has {x.channels}")
-        require(bool(np.all(np.abs(self.weights) == 1)), "binary_conv: weights must be -1 or +1")
+        require(self._bipolar, "binary_conv: weights must be -1 or +1")
         height, width = (conv_output(size, kernel, self.stride, self.pad) for size in (x.height, x.width))
         require(height > 0 and width > 0, f"binary_conv: a {kernel}x{kernel} window does not fit {x.height}x{x.width}")
         return TensorType(height, width, cout, ranged(-self.k, self.k, 0), -self.k, self.k)

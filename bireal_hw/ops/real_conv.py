@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -59,14 +61,23 @@ class RealConv(Op):
     @property
     def k(self) -> int:
         """Elements of one dot product, kernel * kernel * Cin."""
-        return int(np.prod(self.weights.shape[1:]))
+        return math.prod(self.weights.shape[1:])
+
+    @cached_property
+    def _sums(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Sums of the negative and of the positive weights of each output channel."""
+        flat = self.weights.reshape(len(self.weights), -1)
+        return np.minimum(flat, 0).sum(1, np.int64), np.maximum(flat, 0).sum(1, np.int64)
+
+    @cached_property
+    def _largest_weight(self) -> int:
+        return int(np.abs(self.weights).max())
 
     def _accumulator(self, x: TensorType) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Exact range (low, high) of the sum, before the bias, per output channel; any partial sum lies inside."""
-        flat = self.weights.reshape(len(self.weights), -1).astype(np.int64)
+        negative, positive = self._sums
         low, high = min(x.low, 0), max(x.high, 0)
-        ends = np.stack([flat * low, flat * high])
-        return ends.min(0).sum(1), ends.max(0).sum(1)
+        return positive * low + negative * high, positive * high + negative * low
 
     def infer(self, *inputs: TensorType) -> TensorType:
         (x,) = inputs
@@ -76,7 +87,7 @@ class RealConv(Op):
             x.dtype.signed and not x.dtype.bipolar and x.dtype.width in (8, 9),
             f"real_conv: input is {x.dtype}; 8 or 9 bits signed are supported",
         )
-        require(int(np.abs(self.weights).max()) <= 127, "real_conv: weights must lie in -127..127")
+        require(self._largest_weight <= 127, "real_conv: weights must lie in -127..127")
         height, width = (conv_output(size, kernel, self.stride, self.pad) for size in (x.height, x.width))
         require(height > 0 and width > 0, f"real_conv: a {kernel}x{kernel} window does not fit {x.height}x{x.width}")
         low, high = self._range(x)
