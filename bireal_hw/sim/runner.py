@@ -90,6 +90,7 @@ class SimResult:
         first_in: cycle of the first transfer on any input, from 0 behind reset.
         first_out: cycle of the first transfer on the output.
         tlast: cycles of the last beat of each output frame.
+        cycles: of the whole run, from reset to its end.
         fills: most beats that each of the module's `fifos` held at once, by name.
         seconds_build: time of the build, 0.0 where it was there already; the same in all runs of a call.
         seconds_run: time of the simulator for all runs of the call.
@@ -99,6 +100,7 @@ class SimResult:
     first_in: int
     first_out: int
     tlast: tuple[int, ...]
+    cycles: int
     fills: dict[str, int]
     seconds_build: float
     seconds_run: float
@@ -244,6 +246,7 @@ class _Session:
             first_in=min(counter[f"{port.name}_first_o"] for port in binding.inputs),
             first_out=counter[f"{binding.output.name}_first_o"],
             tlast=tuple(cycles),
+            cycles=counter["cycle_o"],
             fills={name: counter[f"{name}_fill_o"] for name in self.dut.fifos},
             seconds_build=self.seconds[0],
             seconds_run=self.seconds[1],

@@ -8,8 +8,10 @@ from typing import Any
 
 from bireal_hw import __version__
 from bireal_hw.errors import unknown
+from bireal_hw.flows.bench.generation import generation
 from bireal_hw.flows.bench.hardware import clocks, datapath, speed
 from bireal_hw.flows.bench.page import Measured, Section, markdown, measure, remembered
+from bireal_hw.flows.bench.simulation import simulation
 from bireal_hw.flows.bench.throughput import throughput
 from bireal_hw.flows.config import UsageError
 from bireal_hw.flows.network import BUILD
@@ -41,6 +43,22 @@ SECTIONS = {
         ),
         Section("clock", "Clock of each layer", clocks, (*LOGIC, *NETWORK, "bireal_hw/analysis"), (YOSYS, NEXTPNR)),
         Section(
+            "simulation",
+            "Simulation",
+            simulation,
+            (*NETWORK, "rtl", "sim", "bireal_hw/rtl", "bireal_hw/sim", "bireal_hw/analysis"),
+            ("verilator", "cocotb"),
+            timed=True,
+        ),
+        Section(
+            "generation",
+            "Generation from QONNX",
+            generation,
+            (*NETWORK, "rtl", "hls", "bireal_hw/rtl", "bireal_hw/hls", "bireal_hw/flows/generation.py"),
+            ("numpy", "onnx", "jinja2"),
+            timed=True,
+        ),
+        Section(
             "throughput",
             "Golden model and training",
             throughput,
@@ -55,6 +73,9 @@ SECTIONS = {
 HEADLINES = {
     "lut_per_binary_mac": "LUTs per binary multiply-accumulate and cycle (7-series; Pe 8, Simd 64)",
     "mhz_slowest_layer": "MHz of the slowest layer on an ECP5",
+    "simulated_cycles_per_second": "clock cycles a second in simulation (the demo network, one processor)",
+    "generation_seconds_bireal18": "processor seconds from QONNX to SystemVerilog and C++ (Bi-Real-18, 224x224)",
+    "generation_seconds_bireal152": "the same of Bi-Real-152",
     "golden_images_per_second": "images per second of the golden model (Bi-Real-18, width 0.25, 32x32)",
     "golden_speedup": "times as fast as the Brevitas model",
     "train_images_per_second": "images per second in training",

@@ -26,16 +26,21 @@ def demo() -> Graph:
 
 def random_network(spec: ModelSpec) -> tuple[BiReal, Graph]:
     """Return a network of random weights, on which neither speed nor resources depend, and its graph."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        return export_random(spec, path), lower(path)
+
+
+def export_random(spec: ModelSpec, path: Path) -> BiReal:
+    """Write a network of random weights as QONNX, and return it."""
     from bireal_hw.export.deploy import to_deploy
     from bireal_hw.export.qonnx import export_qonnx
     from bireal_hw.models.bireal import build_model
     from bireal_hw.models.randomise import randomise
 
     model = randomise(build_model(spec), spec, SEED)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        export_qonnx(to_deploy(model, spec), spec, path, [str(index) for index in range(spec.classes)])
-        return model, lower(path)
+    export_qonnx(to_deploy(model, spec), spec, path, [str(index) for index in range(spec.classes)])
+    return model
 
 
 def _lowered(model: bytes) -> Graph:
