@@ -19,6 +19,7 @@ from bireal_hw.analysis.cost import COEFFICIENTS, MODULES, anatomy_of, complete_
 from bireal_hw.ir.op import Array, Binding, Fold, Op, Port
 from bireal_hw.ir.types import BIPOLAR, PIXEL, DataType, TensorType, ranged
 from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign
+from bireal_hw.ops.real_conv import PACKS
 from bireal_hw.synth.resources import Resources, count
 from bireal_hw.synth.units import Unit, synthesise, unit
 
@@ -52,9 +53,9 @@ class Grid:
         """What only networks for large images or with many classes have."""
         for channels, side, fold in ((128, 16, Fold(16, 64)), (128, 28, Fold(8, 128)), (256, 14, Fold(2, 32))):
             yield BinaryConv(self._bits(channels, channels)).rtl(fold, TensorType.full(side, side, channels, BIPOLAR))
-        yield self._real_conv(32, 7, 3, 2, STREAM, Fold(8, 21), 64)
-        yield self._real_conv(128, 1, 64, 1, DataType(20, frac=10), Fold(16, 16), 28)
-        for fold in (Fold(1, 1), Fold(4, 8)):
+        yield self._real_conv(32, 7, 3, 2, STREAM, Fold(8, 21, pack=2), 64)
+        yield self._real_conv(128, 1, 64, 1, DataType(20, frac=10), Fold(16, 16, pack=2), 28)
+        for fold in (Fold(1, 1), Fold(4, 8, pack=2)):
             yield self._real_conv(1000, 1, 64, 1, DataType(22, frac=12), fold, 1, scaled=False)
         yield _pipe("br_fifo", 16, {"Depth": 4500})
         yield _pipe("br_fifo", 8, {"Depth": 9000})
@@ -81,15 +82,18 @@ class Grid:
             row = kernel * channels
             for pe, simd in stems[: 5 if kernel == 7 else None]:
                 simd = {1: 1, 3: kernel, 9: row}[simd]
-                yield self._real_conv(32, kernel, channels, 2 if kernel == 7 else 1, STREAM, Fold(pe, simd), side)
+                for pack in PACKS[:pe]:
+                    fold = Fold(pe, simd, pack=pack)
+                    yield self._real_conv(32, kernel, channels, 2 if kernel == 7 else 1, STREAM, fold, side)
         for channels, side in ((16, 8), (64, 8), (128, 4)):
             for pe, simd in ((1, 1), (1, 4), (2, 4), (4, 8), (8, 8), (4, 2), (16, 2), (16, 4)):
                 if 2 * channels * channels > DEEPEST * pe * simd:
                     continue
-                yield self._real_conv(2 * channels, 1, channels, 1, DataType(20, frac=10), Fold(pe, simd), side)
+                fold = Fold(pe, simd, pack=min(pe, 2))
+                yield self._real_conv(2 * channels, 1, channels, 1, DataType(20, frac=10), fold, side)
         for channels in (64, 256):
             yield self._real_conv(10, 1, channels, 1, DataType(22, frac=12), Fold(1, 1), 1, scaled=False)
-            yield self._real_conv(10, 1, channels, 1, DataType(22, frac=12), Fold(2, 4), 1, scaled=False)
+            yield self._real_conv(10, 1, channels, 1, DataType(22, frac=12), Fold(2, 4, pack=2), 1, scaled=False)
 
     def _real_conv(
         self,

@@ -193,5 +193,5 @@ class Choices:
 
 def _refolded(parameters: Parameters, fold: Fold, lanes: int) -> dict[str, int]:
     """Parameters of a layer under another folding, which gives so many lanes."""
-    values = {"Pe": fold.pe, "Simd": fold.simd, "Lanes": fold.lanes, "OutLanes": lanes}
+    values = {"Pe": fold.pe, "Simd": fold.simd, "Lanes": fold.lanes, "OutLanes": lanes, "Pack": fold.pack}
     return {name: values.get(name, value) for name, value in parameters.items()}

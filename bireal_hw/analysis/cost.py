@@ -1,7 +1,8 @@
 """Cost model: LUT, FF, block RAM and DSP of a library module as functions of its parameters.
 
 Block RAM and DSP follow from rules and are exact: every memory of the library is described here by depth and width
-(`bireal_hw.synth.memory` says how it is built), and each multiplication takes one DSP. LUT and FF are sums over the
+(`bireal_hw.synth.memory` says how it is built), and each multiplication takes one DSP, or two of them where a layer
+packs them (`Fold.pack`). LUT and FF are sums over the
 features of a module, which name what grows with what (adders with their bits, multiplexers with their inputs), times
 coefficients that `python -m bireal_hw.analysis.calibrate` fits to Yosys and writes to `coefficients.toml`.
 """
@@ -51,7 +52,7 @@ class Anatomy:
     Attributes:
         features: sizes that LUT and FF grow with, by name.
         memories: all it holds, those of registers excepted.
-        dsp: multiplications in a cycle.
+        dsp: multipliers.
     """
 
     features: Features
@@ -217,6 +218,7 @@ def _real_conv(p: Parameters) -> Anatomy:
         (p["Pad"], 0),
     )
     depth, products, lanes = folds * kernel * chunks, p["Pe"] * p["Simd"], p["OutLanes"]
+    pairs = p["Pe"] // 2 * p["Simd"] if p["Pack"] == 2 else 0
     full = p["AccWidth"] + p["LeftShift"]
     sizes: Features = {
         "counter": index_bits(depth) + index_bits(folds) + index_bits(chunks),
@@ -226,13 +228,15 @@ def _real_conv(p: Parameters) -> Anatomy:
         "carry_save": p["Pe"] * max(p["Simd"] - 2, 0) * (bits + WEIGHT_WIDTH),
         "add": p["Pe"] * min(p["AccWidth"], bits + WEIGHT_WIDTH + ceil(log2(p["Simd"]))) if p["Simd"] > 1 else 0,
         "sum": p["Pe"] * p["AccWidth"],
+        "single": (products - 2 * pairs) * (bits + WEIGHT_WIDTH),  # registers of products outside the multipliers
+        "pair": pairs,
         "share": p["Pe"] * p["AccWidth"] if p["Pe"] > lanes else 0,
         "lane": lanes * full,
         "shift": lanes * full * p["SWidth"],
         "out": lanes * p["OutWidth"],
     }
     scales = Rom(p["OutChannels"] // lanes, lanes * (p["SWidth"] + p["HWidth"]))
-    return Anatomy(window | sizes, [buffer, Rom(depth, products * WEIGHT_WIDTH), scales], dsp=products)
+    return Anatomy(window | sizes, [buffer, Rom(depth, products * WEIGHT_WIDTH), scales], dsp=products - pairs)
 
 
 def _merge(p: Parameters) -> Anatomy:

@@ -20,6 +20,8 @@ from bireal_hw.synth.resources import KINDS, Resources, offered
 
 USABLE = {"lut": 0.9, "ff": 0.9, "bram36": 0.95, "uram": 1.0, "dsp": 1.0}
 """Share of a board that a network may take; placement, routing and the DMA beside it need the rest."""
+PACK = {"7series": 2, "ultrascale+": 2, "ecp5": 1}
+"""Products by weights of 8 bits that a multiplier of the family gives at once: two take 23 bits on one side."""
 SECONDS = 60
 """Limit for one question to the solver, never reached in practice."""
 
@@ -116,10 +118,12 @@ class Solver:
         return Solution(folding, cycles, predicted)
 
     def candidates(self, cycles: int) -> dict[str, list[Choice]]:
-        """Return the choices of every convolution that are fast enough."""
+        """Return the choices of every convolution that the board's multipliers allow and that are fast enough."""
         found = {FIXED: [self.choices.fixed]}
         for name, some in self.choices.convolutions.items():
-            found[name] = [choice for choice in some if choice.cycles <= cycles]
+            found[name] = [
+                choice for choice in some if choice.cycles <= cycles and choice.fold.pack <= PACK[self.board.family]
+            ]
         return found
 
     def _solve(self, cycles: int, fitting: bool, best: bool) -> dict[str, Choice] | None:

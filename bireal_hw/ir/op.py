@@ -29,11 +29,13 @@ class Fold:
         pe: output channels at once (convolutions).
         simd: elements of the K axis at once (convolutions).
         lanes: channels of a beat (all other layers).
+        pack: products that one multiplier gives at once, 1 or 2 (real-valued convolutions).
     """
 
     pe: int = 1
     simd: int = 1
     lanes: int = 1
+    pack: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from bireal_hw.errors import out_of_range
 from bireal_hw.ir.encoding import FLOAT32_EXACT, field_words, shift_right, signed_width, weight_words
 from bireal_hw.ir.op import (
     Array,
@@ -29,6 +30,9 @@ from bireal_hw.ir.op import (
 from bireal_hw.ir.types import DataType, TensorType
 
 WEIGHT_WIDTH = 8
+
+PACKS = (1, 2)
+"""Products that one multiplier can give at once."""
 
 LATENCY = 7
 """Pipeline stages of br_real_conv from the last beat of a window to its first result, without the change of lanes."""
@@ -157,6 +161,8 @@ class RealConv(Op):
         require_divides(self.kind, "pe", fold.pe, "out_channels", cout)
         row = cin if kernel == 1 else kernel * cin
         require_divides(self.kind, "simd", fold.simd, "in_channels" if kernel == 1 else "kernel*in_channels", row)
+        if fold.pack not in PACKS[: fold.pe]:
+            raise out_of_range(f"{self.kind}: pack", fold.pack, "1, or 2 where pe is 2 or more")
 
     def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
         (x,) = inputs
@@ -174,6 +180,7 @@ class RealConv(Op):
         bias_width = signed_width(int(self.bias.min()), int(self.bias.max()))
         shift_width = max(1, int((self.shift + left).max()).bit_length())
         scale = field_words([(self.shift + left, shift_width), (self.bias, bias_width)], lanes)
+        weights = self._halves(fold) if fold.pack == 2 else self.weights
         return Binding(
             "br_real_conv",
             {
@@ -193,17 +200,33 @@ class RealConv(Op):
                 "SWidth": shift_width,
                 "LeftShift": left,
                 "OutWidth": self.dtype.width,
+                "Pack": fold.pack,
             },
             *self.rtl_ports(fold, x),
             {
                 "WeightFile": Memory(
                     fold.pe * fold.simd * WEIGHT_WIDTH,
-                    weight_words(self.weights, fold.pe, fold.simd, WEIGHT_WIDTH),
+                    weight_words(weights, fold.pe, fold.simd, WEIGHT_WIDTH),
                     entry=WEIGHT_WIDTH,
                 ),
                 "ScaleFile": Memory(lanes * (shift_width + bias_width), scale, entry=shift_width + bias_width),
             },
         )
+
+    def _halves(self, fold: Fold) -> Array:
+        """The weights w0, w1 of two output lanes that share a multiplier as both halves of w1 * 2^8 + w0.
+
+        The lower half is w0 as it is; where it is negative, the upper one is w1 - 1.
+        """
+        lanes = self.weights.reshape(-1, fold.pe, *self.weights.shape[1:]).copy()
+        pairs = fold.pe // 2
+        lanes[:, 1 : 2 * pairs : 2] -= lanes[:, : 2 * pairs : 2] < 0
+        return lanes.reshape(self.weights.shape)
+
+    def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
+        """As `rtl`, but for the multipliers: Vitis HLS packs them as it sees fit."""
+        binding = super().hls(replace(fold, pack=1), *inputs)
+        return replace(binding, parameters={key: value for key, value in binding.parameters.items() if key != "Pack"})
 
 
 @njit(parallel=True, cache=True)

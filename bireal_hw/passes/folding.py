@@ -12,6 +12,7 @@ from bireal_hw.errors import BirealError, out_of_range
 from bireal_hw.ir.graph import INPUT, Graph, Node
 from bireal_hw.ir.op import Fold, divisors, shared_lanes
 from bireal_hw.ops import Affine, BinaryConv, RealConv
+from bireal_hw.ops.real_conv import PACKS
 
 TARGET_CYCLES = 100_000
 """Cycles per frame that no layer exceeds, where the layer can be unfolded that far."""
@@ -66,9 +67,10 @@ def complete(graph: Graph, chosen: Folding) -> Folding:
 
 
 def legal_folds(node: Node) -> list[Fold]:
-    """Return all foldings of a convolution, in ascending order of Pe, then Simd."""
+    """Return all foldings of a convolution, in ascending order of Pe, then Simd, then Pack."""
     pes, simds = factors(node)
-    return [Fold(pe=pe, simd=simd) for pe, simd in itertools.product(pes, simds)]
+    packs = PACKS if isinstance(node.op, RealConv) else (1,)
+    return [Fold(pe=pe, simd=simd, pack=pack) for pe, simd, pack in itertools.product(pes, simds, packs) if pack <= pe]
 
 
 def factors(node: Node) -> tuple[list[int], list[int]]:

@@ -6,17 +6,21 @@ import tomllib
 from pathlib import Path
 
 from bireal_hw.errors import BirealError, unknown
-from bireal_hw.ir.graph import Graph
+from bireal_hw.ir.graph import Graph, Node
 from bireal_hw.ir.op import Fold
+from bireal_hw.ops import RealConv
+from bireal_hw.ops.real_conv import PACKS
 from bireal_hw.passes.folding import Folding, complete, convolutions, factors
 
 FACTORS = ("pe", "simd")
+PACK = "pack"
 
 
 def folding_text(graph: Graph, folding: Folding) -> str:
     """Write the folds of the convolutions, from which all others follow, as TOML, with what else could be chosen."""
     lines = [
-        f"# Folding of {graph.name}: a convolution computes pe output channels from simd inputs in a cycle.",
+        f"# Folding of {graph.name}: a convolution computes pe output channels from simd inputs in a cycle,",
+        "# a real-valued one with a multiplier for each product (pack = 1) or for each two (pack = 2).",
         "# Behind each number stand those that are possible. Change some and build with folding=FILE.",
     ]
     for node in convolutions(graph):
@@ -25,6 +29,8 @@ def folding_text(graph: Graph, folding: Folding) -> str:
         lines += ["", f"[{node.name}] # {cycles:,} cycles a frame"]
         for name, legal in zip(FACTORS, factors(node), strict=True):
             lines.append(f"{name} = {getattr(fold, name)} # {', '.join(map(str, legal))}")
+        if isinstance(node.op, RealConv):
+            lines.append(f"{PACK} = {fold.pack} # {', '.join(map(str, PACKS[: fold.pe]))}")
     return "\n".join(lines) + "\n"
 
 
@@ -43,20 +49,23 @@ def read_folding(path: Path, graph: Graph) -> Folding:
     for name in content:
         if name not in names:
             raise BirealError(f"folding={path} is not of this network: {unknown('convolution', name, names)}")
-    chosen = {name: _read_fold(path, name, content.get(name)) for name in names}
+    chosen = {node.name: _read_fold(path, node, content.get(node.name)) for node in convolutions(graph)}
     try:
         return complete(graph, chosen)
     except BirealError as error:
         raise BirealError(f"folding={path}: {error}") from None
 
 
-def _read_fold(path: Path, name: str, table: object) -> Fold:
+def _read_fold(path: Path, node: Node, table: object) -> Fold:
+    name = node.name
+    possible = (*FACTORS, PACK) if isinstance(node.op, RealConv) else FACTORS
     if not isinstance(table, dict):
         raise BirealError(f"folding={path} lacks [{name}]: every convolution needs pe and simd")
     for key in table:
-        if key not in FACTORS:
-            raise BirealError(f"folding={path}: [{name}]: {unknown('factor', key, FACTORS)}")
-    for key in FACTORS:
-        if not isinstance(table.get(key), int) or isinstance(table[key], bool):
-            raise BirealError(f"folding={path}: [{name}] {key}={table.get(key)!r} must be a whole number")
-    return Fold(pe=table["pe"], simd=table["simd"])
+        if key not in possible:
+            raise BirealError(f"folding={path}: [{name}]: {unknown('factor', key, possible)}")
+    numbers = {PACK: 1} | table
+    for key in possible:
+        if not isinstance(numbers.get(key), int) or isinstance(numbers[key], bool):
+            raise BirealError(f"folding={path}: [{name}] {key}={numbers.get(key)!r} must be a whole number")
+    return Fold(pe=numbers["pe"], simd=numbers["simd"], pack=numbers[PACK])

@@ -174,4 +174,4 @@ def record(flow: Dataflow, folding: Folding) -> dict[str, object]:
 
 def _fold_dict(folding: Folding, name: str) -> dict[str, int]:
     fold = folding[name]
-    return {"pe": fold.pe, "simd": fold.simd, "lanes": fold.lanes}
+    return {"pe": fold.pe, "simd": fold.simd, "lanes": fold.lanes, "pack": fold.pack}

@@ -8,8 +8,9 @@
 //                likewise
 // Parameters     Simd divides Kernel*InChannels (the row of a window is unfolded), Pe divides OutChannels, OutLanes
 //                divides Pe, 2*Pad < Kernel (checked); every sum and sum + H fit AccWidth bits (from the weights; not
-//                checked here); SWidth = 0: no shift field, every shift 0; WeightFile and ScaleFile as
-//                docs/architecture.md, section 4 says
+//                checked here); SWidth = 0: no shift field, every shift 0; Pack = 2: two output channels
+//                share a multiplier (br_real_mvu), 1: none do; WeightFile and ScaleFile as docs/architecture.md,
+//                section 4 says
 // Latency        L + Kernel*C + 8 + (1 if Pe > OutLanes) cycles from first input beat to first output beat, where
 //                C = Kernel*InChannels/Simd and L is when the last input that the first window waits for is stored:
 //                Kernel = 1: L = C - 1;
@@ -41,6 +42,7 @@ module br_real_conv #(
   parameter int unsigned SWidth      = 4,
   parameter int unsigned LeftShift   = 0,
   parameter int unsigned OutWidth    = 16,
+  parameter int unsigned Pack        = 1,
   parameter              WeightFile  = "",
   parameter              ScaleFile   = "",
   localparam int unsigned InLanes = (Kernel > 1) ? InChannels : Simd
@@ -183,7 +185,8 @@ module br_real_conv #(
     .Simd    (Simd),
     .InWidth (InWidth),
     .AccWidth(AccWidth),
-    .Depth   (WeightDepth)
+    .Depth   (WeightDepth),
+    .Pack    (Pack)
   ) i_mvu (
     .clk_i,
     .rst_ni,

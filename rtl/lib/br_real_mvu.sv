@@ -2,11 +2,13 @@
 // Function       per output lane p, over the beats of one pass (up to tend): y[p] = sum of w[p][j]*x[j], all signed
 // Stream in      beat = Simd elements of InWidth bits; tend = last beat of a pass, tlast = last beat of the frame
 //                (stands with tend)
-// Weights        word = Pe*Simd*8 bits, lane p at [p*Simd*8 +: Simd*8]; weights_addr_o counts 0 .. Depth-1 and around,
-//                one word a beat; weights_data_i is read in the cycle after weights_en_i and must hold until the next
-//                one
+// Weights        word = Pe*Simd*8 bits, lane p at [p*Simd*8 +: Simd*8]; Pack = 2: where lanes 2i and 2i+1 exist, w1 of
+//                the upper and w0 of the lower hold both halves of the number w1*2^8 + w0; weights_addr_o counts
+//                0 .. Depth-1 and around, one word a beat; weights_data_i is read in the cycle after weights_en_i and
+//                must hold until the next one
 // Stream out     beat = Pe signed sums of AccWidth bits, lane 0 in the low bits
-// Parameters     Depth = number of weight words; AccWidth holds every sum (from the weights' range; not checked here)
+// Parameters     Depth = number of weight words; Pack = 2: lanes 2i and 2i+1 share a multiplier (br_product_pair: weights
+//                -127..127), 1: none does; AccWidth holds every sum (from the weights' range; not checked here)
 // Latency        4 cycles from the last beat of a pass to its sums
 // Throughput     one beat a cycle
 // Back-pressure  combinational path m_axis_tready -> s_axis_tready, weights_en_o; holds 4 beats
@@ -19,6 +21,7 @@ module br_real_mvu #(
   parameter int unsigned InWidth  = 8,
   parameter int unsigned AccWidth = 24,
   parameter int unsigned Depth    = 4,
+  parameter int unsigned Pack     = 1,
   localparam int unsigned WeightWidth = 8,
   localparam int unsigned AddrWidth = br_pkg::idx_width(Depth)
 ) (
@@ -45,7 +48,12 @@ module br_real_mvu #(
     $error("br_real_mvu: InWidth=%0d must be at least 2", InWidth);
   end
 
+  if (Pack != 1 && Pack != 2) begin : gen_check_pack
+    $error("br_real_mvu: Pack=%0d must be 1 or 2", Pack);
+  end
+
   localparam int unsigned ProductWidth = InWidth + WeightWidth;
+  localparam int unsigned Paired = (Pack == 2) ? Pe - Pe % 2 : 0;  // lanes that share a multiplier with a neighbour
   localparam int unsigned PartWidth = br_pkg::min2(AccWidth, ProductWidth + $unsigned($clog2(Simd)));
 
   // The pipeline moves as a whole: 1 weights and x, 2 products, 3 their sum, 4 sums over the pass (the accumulator is
@@ -86,30 +94,65 @@ module br_real_mvu #(
     end
   end
 
-  for (genvar p = 0; p < Pe; p++) begin : gen_pe
-    logic signed [ProductWidth-1:0] product_q [Simd];
-    logic signed [PartWidth-1:0] part, part_q;  // sum over one beat
-    logic signed [AccWidth-1:0] sum_q;
+  // ---- Products: of two lanes in one multiplier, or each in its own -------------------------------------------------
+  // An array keeps synthesis from adding the products up in the multipliers, one after another in the same cycle.
+  logic signed [ProductWidth-1:0] product[Pe][Simd];
+  logic [Simd-1:0] borrow[Pe];  // to be added to the products
+  logic signed [WeightWidth-1:0] w[Pe][Simd];
 
-    for (genvar j = 0; j < Simd; j++) begin : gen_product
-      logic signed [InWidth-1:0] x;
-      logic signed [WeightWidth-1:0] w;
-      assign x = x_q[j*InWidth+:InWidth];
-      assign w = weights_data_i[(p*Simd+j)*WeightWidth+:WeightWidth];
-      always_ff @(posedge clk_i) begin
-        if (advance) product_q[j] <= x * w;
-      end
+  for (genvar p = 0; p < Pe; p++) begin : gen_weight
+    for (genvar j = 0; j < Simd; j++) begin : gen_element
+      assign w[p][j] = weights_data_i[(p*Simd+j)*WeightWidth+:WeightWidth];
     end
+  end
+
+  for (genvar j = 0; j < Simd; j++) begin : gen_element
+    logic signed [InWidth-1:0] x;
+    assign x = x_q[j*InWidth+:InWidth];
+
+    for (genvar p = 0; p < Paired; p += 2) begin : gen_pair
+      br_product_pair #(
+        .InWidth(InWidth)
+      ) i_pair (
+        .clk_i,
+        .en_i     (advance),
+        .weights_i({w[p+1][j], w[p][j]}),
+        .x_i      (x),
+        .y0_o     (product[p][j]),
+        .y1_o     (product[p+1][j]),
+        .borrow_o (borrow[p+1][j])
+      );
+      assign borrow[p][j] = 1'b0;
+    end
+
+    for (genvar p = Paired; p < Pe; p++) begin : gen_single
+      always_ff @(posedge clk_i) begin
+        if (advance) product[p][j] <= x * w[p][j];
+      end
+      assign borrow[p][j] = 1'b0;
+    end
+  end
+
+  // ---- Sums ---------------------------------------------------------------------------------------------------------
+  for (genvar p = 0; p < Pe; p++) begin : gen_pe
+    logic signed [PartWidth-1:0] part, part_q;  // sum over one beat, but for the borrow of its first element
+    logic borrow_q, unused_low;
+    logic signed [AccWidth-1:0] sum, sum_q;
 
     always_comb begin
-      part = '0;
-      for (int unsigned j = 0; j < Simd; j++) part = part + PartWidth'(product_q[j]);
+      part = PartWidth'(product[p][0]);
+      for (int unsigned j = 1; j < Simd; j++) part = part + PartWidth'(product[p][j]) + PartWidth'(borrow[p][j]);
     end
+
+    // The borrow is the carry into the adder: a place below both numbers. The sum is a difference, part - ~sum - 1, as that
+    // leaves synthesis no choice of the operand that stands in the LUTs together with first_q.
+    assign {sum, unused_low} = {AccWidth'(part_q), borrow_q} - {first_q ? ~AccWidth'(0) : ~sum_q, 1'b1};
 
     always_ff @(posedge clk_i) begin
       if (advance) begin
-        part_q <= part;
-        if (valid_q[Stages]) sum_q <= (first_q ? '0 : sum_q) + AccWidth'(part_q);
+        part_q   <= part;
+        borrow_q <= borrow[p][0];
+        if (valid_q[Stages]) sum_q <= sum;
       end
     end
 

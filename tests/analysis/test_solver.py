@@ -10,12 +10,14 @@ import pytest
 from bireal_hw.analysis.choices import FIXED, Choices
 from bireal_hw.analysis.solver import USABLE, Solver
 from bireal_hw.boards import Board, board
+from bireal_hw.ops import RealConv
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.synth.resources import KINDS, Resources, offered
 from tests.networks import tiny
 
 GRAPH = tiny(channels=3)
 CHOICES = Choices(GRAPH)
+REAL = [node for node in GRAPH if isinstance(node.op, RealConv)]
 
 
 def small(**amounts: int) -> Board:
@@ -86,3 +88,13 @@ def test_nothing_is_faster_than_the_fastest() -> None:
 def test_the_same_answer_every_time() -> None:
     first, second = (Solver(Choices(GRAPH), board("pynq-z2")).least(1_000) for _ in range(2))
     assert first == second
+
+
+def test_products_share_a_multiplier_where_the_board_has_wide_ones() -> None:
+    packed = Solver(CHOICES, board("pynq-z2")).least(1_000)
+    plain = Solver(CHOICES, board("ulx3s-85f")).least(1_000)
+    assert packed is not None
+    assert plain is not None
+    assert all(packed.folding[node.name].pack == min(packed.folding[node.name].pe, 2) for node in REAL)
+    assert all(plain.folding[node.name].pack == 1 for node in REAL)
+    assert max(packed.folding[node.name].pe for node in REAL) > 1

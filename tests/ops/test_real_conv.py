@@ -47,15 +47,15 @@ def layer(
 
 CASES = {
     "smallest": ((1, 1, 1), layer(1, 1, 1, 16, (0, 0)), Fold(1, 1)),
-    "stem 3x3, one channel": ((6, 8, 1), layer(4, 3, 1, 12, (2, 6), pad=1), Fold(2, 1)),
-    "stem 3x3, RGB, a row of taps a cycle": ((5, 6, 3), layer(6, 3, 3, 10, (4, 9), pad=1), Fold(3, 9)),
+    "stem 3x3, one channel": ((6, 8, 1), layer(4, 3, 1, 12, (2, 6), pad=1), Fold(2, 1, pack=2)),
+    "stem 3x3, RGB, a row of taps a cycle": ((5, 6, 3), layer(6, 3, 3, 10, (4, 9), pad=1), Fold(3, 9, pack=2)),
     "stem 7x7 stride 2": ((12, 8, 3), layer(4, 7, 3, 16, (3, 8), stride=2, pad=3), Fold(2, 3)),
     "stem 7x7 stride 2, wide": ((10, 14, 3), layer(8, 7, 3, 16, (3, 8), stride=2, pad=3), Fold(8, 21)),
     "stem 7x7, 7 of 21": ((8, 8, 3), layer(4, 7, 3, 14, (0, 3), stride=2, pad=3), Fold(4, 7)),
-    "shortcut 1x1, left shifts": ((4, 3, 8), layer(12, 1, 8, 20, (-3, 2)), Fold(4, 4)),
+    "shortcut 1x1, left shifts": ((4, 3, 8), layer(12, 1, 8, 20, (-3, 2)), Fold(4, 4, pack=2)),
     "1x1 fully parallel": ((3, 3, 4), layer(4, 1, 4, 8, (5, 7)), Fold(4, 4)),
-    "classifier": ((1, 1, 24), layer(10, 1, 24, 22, (0, 0)), Fold(2, 8)),
-    "9-bit input": ((4, 4, 3), layer(4, 3, 3, 11, (2, 8), pad=1), Fold(4, 3)),
+    "classifier": ((1, 1, 24), layer(10, 1, 24, 22, (0, 0)), Fold(5, 8, pack=2)),
+    "9-bit input": ((4, 4, 3), layer(4, 3, 3, 11, (2, 8), pad=1), Fold(4, 3, pack=2)),
 }
 
 
@@ -91,6 +91,23 @@ def test_range_is_reached_exactly() -> None:
     assert out.low == int(op.golden(np.array([[[[-128, 127]]]])).min()) == -(128 * 127 + 127 * 127) + 9
 
 
+@pytest.mark.parametrize("pe", [2, 3, 6])
+def test_two_lanes_hold_both_halves_of_a_number(pe: int) -> None:
+    """w1 * 2^8 + w0, put together again from the memory's bytes; a last lane without a neighbour holds its weight."""
+    op = layer(6, 1, 4, 16, (0, 0))
+    (source,) = types = (TensorType.full(1, 1, 4, DataType(8)),)
+    words = op.rtl(Fold(pe, 2, pack=2), source).memories["WeightFile"].words
+    plain = op.rtl(Fold(pe, 2), *types).memories["WeightFile"].words
+    packed, single = (
+        np.array([list(word.to_bytes(2 * pe, "little")) for word in some], np.uint8).reshape(len(some), pe, 2)
+        for some in (words, plain)
+    )
+    weights, even = single.view(np.int8).astype(int), pe - pe % 2
+    numbers = packed[:, 1:even:2].view(np.int8).astype(int) * 256 + packed[:, 0:even:2]
+    np.testing.assert_array_equal(numbers, weights[:, 1:even:2] * 256 + weights[:, 0:even:2])
+    np.testing.assert_array_equal(packed[:, even:], single[:, even:])
+
+
 def test_messages_name_the_limits() -> None:
     op = layer(4, 3, 2, 10, (0, 1), pad=1)
     for call, message in [
@@ -98,6 +115,10 @@ def test_messages_name_the_limits() -> None:
         (
             lambda: op.check_fold(Fold(1, 4), TensorType.full(4, 4, 2, DataType(8))),
             "real_conv: kernel*in_channels=6 is not a multiple of simd=4; choose simd from 1, 2, 3, 6",
+        ),
+        (
+            lambda: op.check_fold(Fold(1, 6, pack=2), TensorType.full(4, 4, 2, DataType(8))),
+            "real_conv: pack=2 is out of range: 1, or 2 where pe is 2 or more",
         ),
     ]:
         with pytest.raises(BirealError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,18 @@ def test_a_change_takes_effect_on_all_that_follows(file: Path) -> None:
     assert {name for name in after if after[name] != before[name]} >= {"conv2"}
 
 
+def test_two_products_in_a_multiplier_are_read_back_and_one_is_the_rule(tmp_path: Path) -> None:
+    folding = fold(GRAPH, 300)
+    pe = folding["stem"].pe
+    assert pe > 1
+    folding["stem"] = dataclasses.replace(folding["stem"], pack=2)
+    path = tmp_path / "folding.toml"
+    path.write_text(folding_text(GRAPH, folding))
+    assert read_folding(path, GRAPH) == folding
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("pack")))
+    assert read_folding(path, GRAPH)["stem"].pack == 1
+
+
 def replaced(old: str, new: str, graph: Graph = GRAPH) -> str:
     text = folding_text(graph, fold(graph, 10**6))
     assert old in text
@@ -67,13 +80,22 @@ def replaced(old: str, new: str, graph: Graph = GRAPH) -> str:
             "the nearest is 1",
         ),
         (replaced("pe = 1 #", "pe = '1' #"), ": [stem] pe='1' must be a whole number"),
-        (replaced("pe = 1 #", "ep = 1 #"), ": [stem]: unknown factor 'ep': did you mean 'pe'? choose from pe, simd"),
+        (
+            replaced("pe = 1 #", "ep = 1 #"),
+            ": [stem]: unknown factor 'ep': did you mean 'pe'? choose from pe, simd, pack",
+        ),
         (
             replaced("[conv1]", "[conv3]"),
             " is not of this network: unknown convolution 'conv3': did you mean 'conv2'? "
             "choose from stem, conv1, conv2, down_conv, classifier",
         ),
-        (replaced("[stem]", "[stem.x]"), ": [stem]: unknown factor 'x': choose from pe, simd"),
+        (replaced("[stem]", "[stem.x]"), ": [stem]: unknown factor 'x': choose from pe, simd, pack"),
+        (replaced("[conv1]", "[conv1]\npack = 1"), ": [conv1]: unknown factor 'pack': choose from pe, simd"),
+        (
+            replaced("pack = 1 #", "pack = 2 #"),
+            ": stem: real_conv: pack=2 is out of range: 1, or 2 where pe is 2 or more",
+        ),
+        (replaced("pack = 1 #", "pack = true #"), ": [stem] pack=True must be a whole number"),
         ("[stem]\npe = 1\nsimd = 1\n", " lacks [conv1]: every convolution needs pe and simd"),
         ("pe = ", " cannot be read: Invalid value (at end of document)"),
     ],
