@@ -35,14 +35,31 @@ class Rom:
 
     depth: int
     width: int
+    name: str = ""
+
+    @property
+    def bits(self) -> int:
+        """What it keeps."""
+        return self.depth * self.width
 
 
 @dataclass(frozen=True)
 class Ram:
-    """A memory with one write and one read port."""
+    """A memory with one write and one read port.
+
+    Attributes:
+        words: that are needed, if less than there are addresses.
+    """
 
     depth: int
     width: int
+    name: str = ""
+    words: int | None = None
+
+    @property
+    def bits(self) -> int:
+        """What it keeps when it is full."""
+        return (self.depth if self.words is None else self.words) * self.width
 
 
 @dataclass(frozen=True)
@@ -152,7 +169,7 @@ def _window(
     frame = image[0] * image[1] - (out_height - 1) * stride[0] * image[1] - (out_width - 1) * stride[1]
     capacity = span + max(column, row if out_height > 1 else 0, frame) + 1
     address = index_bits(capacity * chunks)
-    return {"address": address, "beat": width}, Ram(2**address, width)
+    return {"address": address, "beat": width}, Ram(2**address, width, "window", capacity * chunks)
 
 
 def _popcount(positions: int) -> tuple[int, int]:
@@ -201,7 +218,7 @@ def _binary_conv(p: Parameters) -> Anatomy:
         "sum": p["Pe"] * p["AccWidth"],
         "count": p["Pe"] * registers,
     }
-    return Anatomy(window | sizes, [buffer, Rom(depth, product)])
+    return Anatomy(window | sizes, [buffer, Rom(depth, product, "weights")])
 
 
 def _real_conv(p: Parameters) -> Anatomy:
@@ -235,8 +252,8 @@ def _real_conv(p: Parameters) -> Anatomy:
         "shift": lanes * full * p["SWidth"],
         "out": lanes * p["OutWidth"],
     }
-    scales = Rom(p["OutChannels"] // lanes, lanes * (p["SWidth"] + p["HWidth"]))
-    return Anatomy(window | sizes, [buffer, Rom(depth, products * WEIGHT_WIDTH), scales], dsp=products - pairs)
+    scales = Rom(p["OutChannels"] // lanes, lanes * (p["SWidth"] + p["HWidth"]), "scales")
+    return Anatomy(window | sizes, [buffer, Rom(depth, products * WEIGHT_WIDTH, "weights"), scales], dsp=products - pairs)
 
 
 def _merge(p: Parameters) -> Anatomy:
@@ -251,7 +268,7 @@ def _merge(p: Parameters) -> Anatomy:
     slope = p.get("KWidth", 0)
     if slope:
         sizes["prelu"] = lanes * max(product, p["HWidth"], p["ShortcutWidth"]) * slope
-    affine = Rom(p["Channels"] // lanes, lanes * (p["GWidth"] + p["HWidth"] + slope))
+    affine = Rom(p["Channels"] // lanes, lanes * (p["GWidth"] + p["HWidth"] + slope), "affine")
     return Anatomy(sizes, [affine], dsp=lanes)
 
 
@@ -269,7 +286,7 @@ def _sign(p: Parameters) -> Anatomy:
         return Anatomy({"lane": p["Lanes"]})
     groups = p["Channels"] // p["Lanes"]
     sizes: Features = {"compare": p["Lanes"] * max(threshold, p["InWidth"]), "counter": index_bits(groups)}
-    return Anatomy(sizes, [Rom(groups, p["Lanes"] * threshold)])
+    return Anatomy(sizes, [Rom(groups, p["Lanes"] * threshold, "thresholds")])
 
 
 def _avg_pool(p: Parameters) -> Anatomy:
@@ -284,25 +301,25 @@ def _avg_pool(p: Parameters) -> Anatomy:
         "out": p["Lanes"] * p["OutWidth"],
         "address": index_bits(depth),
     }
-    return Anatomy(sizes, [Ram(depth, width)])
+    return Anatomy(sizes, [Ram(depth, width, "sums")])
 
 
 def _max_pool(p: Parameters) -> Anatomy:
     groups, width = p["Channels"] // p["Lanes"], p["Lanes"] * p["InWidth"]
     pairs = p["Width"] // 2 * groups
     sizes: Features = {"counter": index_bits(pairs) + index_bits(groups) + index_bits(p["Height"]), "beat": width}
-    return Anatomy(sizes, [Ram(groups, width), Ram(pairs, width)])
+    return Anatomy(sizes, [Ram(groups, width, "row"), Ram(pairs, width, "column")])
 
 
 def _center(p: Parameters) -> Anatomy:
-    return Anatomy({"out": p["Lanes"] * p["OutWidth"]}, [Rom(p["Channels"] // p["Lanes"], p["Lanes"] * 9)])
+    return Anatomy({"out": p["Lanes"] * p["OutWidth"]}, [Rom(p["Channels"] // p["Lanes"], p["Lanes"] * 9, "offsets")])
 
 
 def _fifo(p: Parameters) -> Anatomy:
     depth, width = p["Depth"] - 1, p["Width"] + 1
     if depth < 1:
         return Anatomy({"register": width})
-    return Anatomy({"beat": width, "counter": index_bits(depth)}, [Ram(depth, width)])
+    return Anatomy({"beat": width, "counter": index_bits(depth)}, [Ram(depth, width, "queue")])
 
 
 def _width_converter(p: Parameters) -> Anatomy:

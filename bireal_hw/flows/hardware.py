@@ -14,6 +14,7 @@ from rich.table import Table
 
 from bireal_hw.analysis.cost import predict
 from bireal_hw.analysis.cost import total as predicted_total
+from bireal_hw.analysis.memories import in_use, memories, record
 from bireal_hw.analysis.plan import amounts, number, plan
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.network import BUILD
@@ -61,6 +62,7 @@ def choose_folding(build: Build, folder: Path) -> dict[str, str]:
         "cycles per frame": f"{flow.cycles:,}",
         "frames per second": f"{build.clock_mhz * 1e6 / flow.cycles:,.0f} at {build.clock_mhz:g} MHz",
         "predicted": amounts(used, board),
+        "block RAM in use": in_use(memories(flow, board.family)) or "none",
     }
 
 
@@ -74,11 +76,13 @@ def count_resources(build: Build, folder: Path) -> dict[str, str]:
     used = total(rows)
     expected = {one.name: predict(one.binding.module, one.binding.parameters) for one in flow.instances}
     predicted = sum(expected.values(), Resources()).rounded()
+    held = memories(flow, board.family)
     content: dict[str, Any] = report(rows, board) | {
         "clock_mhz": build.clock_mhz,
         "cycles_per_frame": flow.cycles,
         "frames_per_second": round(build.clock_mhz * 1e6 / flow.cycles, 1),
         "predicted": asdict(predicted),
+        "memories": record(held),
     }
     for layer in content["layers"]:
         for instance in layer["instances"]:
@@ -87,6 +91,7 @@ def count_resources(build: Build, folder: Path) -> dict[str, str]:
         "fits": f"{'yes' if content['fits'] else 'no'}, {board.name}",
         "used": amounts(used, board),
         "predicted": f"{amounts(predicted, board)} ({deviation(predicted, used)})",
+        "block RAM in use": in_use(held) or "none",
     }
     if build.config.whole if build.config.whole is not None else len(rows) <= WHOLE_UP_TO:
         together = whole(build.path / board.name / "rtl", board.family, CACHE)
@@ -130,15 +135,25 @@ def utilisation(report: dict[str, Any]) -> Table:
     table.add_column("layer")
     for kind in KINDS:
         table.add_column(NAMES[kind], justify="right")
+    table.add_column("block RAM in use", justify="right")
     for layer in report["layers"]:
-        table.add_row(layer["name"], *(number(layer[kind]) for kind in KINDS))
+        own = [one for one in report["memories"]["each"] if one["layer"] == layer["name"]]
+        table.add_row(layer["name"], *(number(layer[kind]) for kind in KINDS), _share(own))
     table.add_section()
-    table.add_row("used", *(number(report[kind]["used"]) for kind in KINDS))
+    table.add_row("used", *(number(report[kind]["used"]) for kind in KINDS), _share(report["memories"]["each"]))
     table.add_row("predicted", *(number(report["predicted"][kind]) for kind in KINDS))
     table.add_row("available", *(number(report[kind]["available"]) for kind in KINDS))
     shares = (report[kind]["used"] / max(report[kind]["available"], 1) for kind in KINDS)
     table.add_row("share", *(f"{share:.0%}" for share in shares))
     return table
+
+
+def _share(memories: list[dict[str, Any]]) -> str:
+    """Write which part of their block RAM memories of synth.json fill; nothing if they are none."""
+    stored, occupied = (
+        sum(one[kind] for one in memories if one["style"] == "block") for kind in ("stored_bits", "occupied_bits")
+    )
+    return f"{stored / occupied:.0%}" if occupied else ""
 
 
 def refuse_overflow(report: dict[str, Any]) -> None:
