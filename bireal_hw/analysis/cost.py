@@ -16,6 +16,7 @@ from functools import cache
 from math import ceil, expm1, log1p, log2
 from pathlib import Path
 
+from bireal_hw.ir.encoding import dense
 from bireal_hw.ir.op import conv_output
 from bireal_hw.synth.memory import map_memory
 from bireal_hw.synth.resources import Resources
@@ -172,6 +173,13 @@ def _window(
     return {"address": address, "beat": width}, Ram(2**address, width, "window", capacity * chunks)
 
 
+def _weights(depth: int, width: int) -> tuple[Rom, int]:
+    """br_rom or br_dense_rom: the memory, and the bits that the latter selects at its output."""
+    if dense(depth, width):
+        return Rom(depth // 9 * 8, width // 8 * 9, "weights"), width
+    return Rom(depth, width, "weights"), 0
+
+
 def _popcount(positions: int) -> tuple[int, int]:
     """br_popcount: LUTs of six inputs, registers.
 
@@ -212,13 +220,15 @@ def _binary_conv(p: Parameters) -> Anatomy:
     )
     depth, product = folds * kernel * kernel * chunks, p["Pe"] * p["Simd"]
     luts, registers = _popcount(p["Simd"])
+    weights, spread = _weights(depth, product)
     sizes: Features = {
+        "spread": spread,
         "counter": index_bits(depth) + index_bits(folds) + index_bits(chunks),
         "popcount": p["Pe"] * luts,
         "sum": p["Pe"] * p["AccWidth"],
         "count": p["Pe"] * registers,
     }
-    return Anatomy(window | sizes, [buffer, Rom(depth, product, "weights")])
+    return Anatomy(window | sizes, [buffer, weights])
 
 
 def _real_conv(p: Parameters) -> Anatomy:
@@ -237,7 +247,9 @@ def _real_conv(p: Parameters) -> Anatomy:
     depth, products, lanes = folds * kernel * chunks, p["Pe"] * p["Simd"], p["OutLanes"]
     pairs = p["Pe"] // 2 * p["Simd"] if p["Pack"] == 2 else 0
     full = p["AccWidth"] + p["LeftShift"]
+    weights, spread = _weights(depth, products * WEIGHT_WIDTH)
     sizes: Features = {
+        "spread": spread,
         "counter": index_bits(depth) + index_bits(folds) + index_bits(chunks),
         "unfolded": row * bits if kernel > 1 else 0,
         "split": row * bits if kernel > 1 and chunks > 1 else 0,
@@ -253,7 +265,7 @@ def _real_conv(p: Parameters) -> Anatomy:
         "out": lanes * p["OutWidth"],
     }
     scales = Rom(p["OutChannels"] // lanes, lanes * (p["SWidth"] + p["HWidth"]), "scales")
-    return Anatomy(window | sizes, [buffer, Rom(depth, products * WEIGHT_WIDTH, "weights"), scales], dsp=products - pairs)
+    return Anatomy(window | sizes, [buffer, weights, scales], dsp=products - pairs)
 
 
 def _merge(p: Parameters) -> Anatomy:

@@ -101,6 +101,35 @@ def weight_words(weights: NDArray[np.integer], pe: int, simd: int, width: int) -
     return pack_words(bit(words) if width == 1 else words, width)
 
 
+def dense(depth: int, width: int) -> bool:
+    """Tell whether weights in so many words are kept as `dense_lines`: the rule of `br_pkg::is_dense`.
+
+    Words that are nine times a power of two leave nearly half of their last block RAM empty. Where that is the only
+    one, or the memory is logic, nothing is won.
+    """
+    nine_times_power = depth % 9 == 0 and (depth // 9).bit_count() == 1
+    return nine_times_power and depth > 512 and width % 8 == 0 and width * depth > 1 << 14
+
+
+def dense_lines(words: list[int], width: int) -> list[int]:
+    """Lay out the memory of a `br_dense_rom`: eight lines for nine words, each an eighth of the ninth wider.
+
+    Args:
+        words: in address order, a multiple of nine.
+        width: of a word, a multiple of eight; that of a line is width * 9/8.
+
+    >>> [hex(line) for line in dense_lines([1, 2, 3, 4, 5, 6, 7, 8, 0b11000001], 8)]
+    ['0x101', '0x2', '0x3', '0x4', '0x5', '0x6', '0x107', '0x108']
+    """
+    extra = width // 8
+    part = (1 << extra) - 1
+    return [
+        words[start + i] | (words[start + 8] >> i * extra & part) << width
+        for start in range(0, len(words), 9)
+        for i in range(8)
+    ]
+
+
 def limb_width(width: int) -> int:
     """Bits of the widest part, at most 64, into which `width` bits can be cut evenly.
 

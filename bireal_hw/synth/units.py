@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bireal_hw.ir.op import Binding, Memory, Port
@@ -50,7 +50,7 @@ def _neutral(memory: Memory) -> Memory:
     if map_memory(len(memory.words), memory.width, writable=False).style == "logic":
         return memory
     ones = (1 << memory.width) - 1
-    return Memory(memory.width, [ones * (address % 2) for address in range(len(memory.words))])
+    return replace(memory, words=[ones * (address % 2) for address in range(len(memory.words))])
 
 
 def wrapper(name: str, one: Unit, files: dict[str, str]) -> str:

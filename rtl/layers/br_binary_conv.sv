@@ -96,16 +96,30 @@ module br_binary_conv #(
   logic [WeightAddrWidth-1:0] weights_addr;
   logic [Pe*Simd-1:0] weights_data;
 
-  br_rom #(
-    .Width(Pe * Simd),
-    .Depth(WeightDepth),
-    .File (WeightFile)
-  ) i_weights (
-    .clk_i,
-    .en_i  (weights_en),
-    .addr_i(weights_addr),
-    .data_o(weights_data)
-  );
+  if (br_pkg::is_dense(Pe * Simd, WeightDepth)) begin : gen_dense
+    br_dense_rom #(
+      .Width(Pe * Simd),
+      .Depth(WeightDepth),
+      .File (WeightFile)
+    ) i_weights (
+      .clk_i,
+      .rst_ni,
+      .next_i(weights_en),
+      .data_o(weights_data)
+    );
+    wire unused_addr = &{1'b0, weights_addr};
+  end else begin : gen_plain
+    br_rom #(
+      .Width(Pe * Simd),
+      .Depth(WeightDepth),
+      .File (WeightFile)
+    ) i_weights (
+      .clk_i,
+      .en_i  (weights_en),
+      .addr_i(weights_addr),
+      .data_o(weights_data)
+    );
+  end
 
   br_binary_mvu #(
     .Pe      (Pe),

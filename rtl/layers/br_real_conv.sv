@@ -169,16 +169,30 @@ module br_real_conv #(
   logic [Pe*AccWidth-1:0] sums_tdata;
   logic sums_tvalid, sums_tready, sums_tlast;
 
-  br_rom #(
-    .Width(Pe * Simd * 8),
-    .Depth(WeightDepth),
-    .File (WeightFile)
-  ) i_weights (
-    .clk_i,
-    .en_i  (weights_en),
-    .addr_i(weights_addr),
-    .data_o(weights_data)
-  );
+  if (br_pkg::is_dense(Pe * Simd * 8, WeightDepth)) begin : gen_dense
+    br_dense_rom #(
+      .Width(Pe * Simd * 8),
+      .Depth(WeightDepth),
+      .File (WeightFile)
+    ) i_weights (
+      .clk_i,
+      .rst_ni,
+      .next_i(weights_en),
+      .data_o(weights_data)
+    );
+    wire unused_addr = &{1'b0, weights_addr};
+  end else begin : gen_plain
+    br_rom #(
+      .Width(Pe * Simd * 8),
+      .Depth(WeightDepth),
+      .File (WeightFile)
+    ) i_weights (
+      .clk_i,
+      .en_i  (weights_en),
+      .addr_i(weights_addr),
+      .data_o(weights_data)
+    );
+  end
 
   br_real_mvu #(
     .Pe      (Pe),

@@ -30,6 +30,12 @@ package br_pkg;
     return (size + 2 * pad - kernel) / stride + 1;
   endfunction
 
+  // Whether a memory of weights is a br_dense_rom (dense in bireal_hw/ir/encoding.py): where its words are nine times a power
+  // of two they leave nearly half of their last block RAM empty, and this is the one that they can spare.
+  function automatic bit is_dense(input int unsigned width, input int unsigned depth);
+    return depth == 9 << $clog2(depth / 9) && depth > 512 && width % 8 == 0 && width * depth > (1 << 14);
+  endfunction
+
 endpackage
 
 `default_nettype wire

@@ -63,3 +63,20 @@ def test_weight_words_follow_the_documented_address(width: int, pe: int, simd: i
 def test_field_words_put_the_first_field_lowest() -> None:
     words = encoding.field_words([(np.array([1, 2, 3, -1]), 4), (np.array([-1, 5, 6, 7]), 5)], lanes=2)
     assert words == [1 | 31 << 4 | 2 << 9 | 5 << 13, 3 | 6 << 4 | 15 << 9 | 7 << 13]
+
+
+@given(st.integers(1, 5), st.integers(1, 6), st.data())
+def test_dense_lines_hold_every_word_and_no_bit_more(groups: int, bytes_: int, data: st.DataObject) -> None:
+    """Read as the hardware does: the ninth word is gathered from above the eight before it."""
+    width = 8 * bytes_
+    word = st.integers(0, (1 << width) - 1)
+    words = data.draw(st.lists(word, min_size=9 * groups, max_size=9 * groups))
+    lines = encoding.dense_lines(words, width)
+    assert len(lines) == 8 * groups
+    assert max(line.bit_length() for line in lines) <= width + bytes_
+    read = []
+    for start in range(0, len(lines), 8):
+        eight = lines[start : start + 8]
+        read += [line & (1 << width) - 1 for line in eight]
+        read.append(sum((line >> width) << i * bytes_ for i, line in enumerate(eight)))
+    assert read == words

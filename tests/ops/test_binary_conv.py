@@ -48,6 +48,8 @@ CASES = {
     "input is the bottleneck": ((8, 8, 16), 2, 3, 2, 1, Fold(2, 16)),
     "5x5": ((6, 6, 2), 3, 5, 1, 2, Fold(1, 2)),
     "one column": ((5, 1, 4), 4, 3, 1, 1, Fold(2, 4)),
+    "a dense memory of weights": ((2, 3, 16), 128, 3, 1, 1, Fold(2, 16)),
+    "a dense memory, two beats a tap": ((3, 2, 16), 128, 3, 2, 1, Fold(2, 8)),
     "2x2 image": ((2, 2, 16), 16, 3, 1, 1, Fold(4, 8)),
 }
 

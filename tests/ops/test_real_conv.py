@@ -55,6 +55,7 @@ CASES = {
     "shortcut 1x1, left shifts": ((4, 3, 8), layer(12, 1, 8, 20, (-3, 2)), Fold(4, 4, pack=2)),
     "1x1 fully parallel": ((3, 3, 4), layer(4, 1, 4, 8, (5, 7)), Fold(4, 4)),
     "classifier": ((1, 1, 24), layer(10, 1, 24, 22, (0, 0)), Fold(5, 8, pack=2)),
+    "a dense memory of weights": ((2, 3, 3), layer(128, 3, 3, 12, (2, 8), pad=1), Fold(2, 3, pack=2)),
     "9-bit input": ((4, 4, 3), layer(4, 3, 3, 11, (2, 8), pad=1), Fold(4, 3, pack=2)),
 }
 

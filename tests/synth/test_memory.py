@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bireal_hw.ir.encoding import dense
 from bireal_hw.synth.memory import map_memory
 
 
@@ -36,3 +37,22 @@ def test_no_memory_shrinks_as_it_grows(width: int) -> None:
 def test_a_lut_ram_counts_its_cells() -> None:
     mapping = map_memory(128, 6, writable=True)
     assert (mapping.style, mapping.rows, mapping.luts) == ("lut", 2, 16)
+
+
+@pytest.mark.parametrize("width", [8, 16, 32, 64, 128, 256, 512])
+@pytest.mark.parametrize("depth", [576, 1152, 2304, 4608, 9216])
+def test_a_dense_memory_fills_its_blocks(depth: int, width: int) -> None:
+    plain = map_memory(depth, width, writable=False)
+    if dense(depth, width):
+        built = map_memory(depth // 9 * 8, width // 8 * 9, writable=False)
+        assert built.style == plain.style == "block"
+        assert built.bram36 * 36_864 == depth * width
+        assert built.rows <= 2
+        assert built.bram36 < plain.bram36 or plain.rows == 9
+    else:
+        assert plain.bram36 <= 0.5
+
+
+@pytest.mark.parametrize("depth", [288, 513, 648, 1024, 1728])
+def test_other_memories_stay_as_they_are(depth: int) -> None:
+    assert not dense(depth, 512)
