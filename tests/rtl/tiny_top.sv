@@ -66,6 +66,7 @@ module br_top (
       .SWidth(3),
       .LeftShift(0),
       .OutWidth(12),
+      .Pack(1),
       .WeightFile("mem/stem_weight_99139590.mem"),
       .ScaleFile("mem/stem_scale_4d856e06.mem")
   ) u_stem (
@@ -472,6 +473,7 @@ module br_top (
       .SWidth(2),
       .LeftShift(0),
       .OutWidth(20),
+      .Pack(1),
       .WeightFile("mem/down_conv_weight_4a7bd0ae.mem"),
       .ScaleFile("mem/down_conv_scale_62a14790.mem")
   ) u_down_conv (
@@ -621,6 +623,7 @@ module br_top (
       .SWidth(1),
       .LeftShift(0),
       .OutWidth(20),
+      .Pack(1),
       .WeightFile("mem/classifier_weight_e6f4282c.mem"),
       .ScaleFile("mem/classifier_scale_e513af4f.mem")
   ) u_classifier (
