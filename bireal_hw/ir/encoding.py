@@ -105,10 +105,10 @@ def dense(depth: int, width: int) -> bool:
     """Tell whether weights in so many words are kept as `dense_lines`: the rule of `br_pkg::is_dense`.
 
     Words that are nine times a power of two leave nearly half of their last block RAM empty. Where that is the only
-    one, or the memory is logic, nothing is won.
+    one, or the memory is logic, nothing is won, nor where it takes whole block RAMs of 8192 words and more.
     """
     nine_times_power = depth % 9 == 0 and (depth // 9).bit_count() == 1
-    return nine_times_power and depth > 512 and width % 8 == 0 and width * depth > 1 << 14
+    return nine_times_power and 512 < depth <= 4608 and width % 8 == 0 and width * depth > 1 << 14
 
 
 def dense_lines(words: list[int], width: int) -> list[int]:
