@@ -81,7 +81,14 @@ FAULTS: dict[str, tuple[Layer, str, str, str]] = {
     "offset dropped": (REAL, "br_requantize", "x + AccWidth'(h)", "x"),
     "padding is not zero": (REAL, "br_window", "(MaskPad && pad_q) ? '0", "(1'b0) ? '0"),
     "half dropped": (POOL, "br_avg_pool", "+ Half)", ")"),
-    "pool adds up two windows": (POOL, "br_avg_pool", "first1_q ? '0", "1'b0 ? '0"),
+    "pool adds up two windows": (POOL, "br_avg_pool", "first2_q ? '0", "1'b0 ? '0"),
+    "pool misses a sum written while it was read": (POOL, "br_ram", "with_read_q ? written_q : mem_q", "mem_q"),
+    "pool misses a sum written after it was read": (
+        Layer(POOL.op, POOL.types, Fold(lanes=2)),
+        "br_ram",
+        "behind_read_q ? written_q : word_q",
+        "word_q",
+    ),
     "sign of zero": (SIGN, "br_sign", "!s_axis_tdata[(l+1)*InWidth-1]", "|s_axis_tdata[l*InWidth+:InWidth-1]"),
     "PReLU drops the half": (PRELU, "br_merge", "(sum_q + half) >>>", "sum_q >>>"),
     "slope one beat early": (
@@ -95,9 +102,9 @@ FAULTS: dict[str, tuple[Layer, str, str, str]] = {
     "threshold itself is -1": (RSIGN, "br_sign", ">=\n", ">\n"),
     "threshold of another channel": (
         RSIGN,
-        "br_sign",
-        "group_q == GroupW'(Groups - 1)",
-        "group_q == GroupW'(Groups - 2)",
+        "br_constants",
+        "LineWidth'((Depth - 1) % Lines)",
+        "LineWidth'((Depth - 2) % Lines)",
     ),
     "clip drops the half": (CLIP, "br_leaky_clip", "(product_q + Half)", "product_q"),
     "clip on one side only": (CLIP, "br_leaky_clip", "x < -High ? -High : x", "x"),

@@ -16,9 +16,10 @@ from functools import cache
 from math import ceil, expm1, log1p, log2
 from pathlib import Path
 
-from bireal_hw.ir.encoding import dense
+from bireal_hw.ir.encoding import dense, dense_shape, rom_shape
 from bireal_hw.ir.op import conv_output
-from bireal_hw.synth.memory import map_memory
+from bireal_hw.synth.memory import Mapping as MemoryMapping
+from bireal_hw.synth.memory import map_memory, map_rom
 from bireal_hw.synth.resources import Resources
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.toml")
@@ -43,6 +44,11 @@ class Rom:
         """What it keeps."""
         return self.depth * self.width
 
+    @property
+    def mapping(self) -> MemoryMapping:
+        """How it is built."""
+        return map_rom(self.depth, self.width)
+
 
 @dataclass(frozen=True)
 class Ram:
@@ -61,6 +67,11 @@ class Ram:
     def bits(self) -> int:
         """What it keeps when it is full."""
         return (self.depth if self.words is None else self.words) * self.width
+
+    @property
+    def mapping(self) -> MemoryMapping:
+        """How it is built."""
+        return map_memory(self.depth, self.width, writable=True)
 
 
 @dataclass(frozen=True)
@@ -91,21 +102,36 @@ def complete_features(anatomy: Anatomy) -> Features:
     """Return a module's features with those of its memories: one for its existence, bits read from logic, selection."""
     features = {"one": 1.0, **anatomy.features}
     for memory in anatomy.memories:
-        mapping = map_memory(memory.depth, memory.width, isinstance(memory, Ram))
-        if mapping.style == "logic":
-            columns = different_columns(memory.depth, memory.width)
-            words = _power_of_two(ceil(memory.depth / 64))  # LUTs under multiplexers of two inputs
-            more = {"rom_lut": columns * words, "rom_bit": columns}
-        elif mapping.style == "lut":
-            more = {"ram_bit": float(memory.width), "ram_row": float(memory.width * (mapping.rows - 1))}
-        elif mapping.rows > 1:
-            way = min(_power_of_two(mapping.rows), WIDEST)
-            more = {f"select{way}": memory.width * mapping.rows / way}
-        else:
-            more = {}
+        more = _rom_features(memory) if isinstance(memory, Rom) else _ram_features(memory)
         for name, size in more.items():
             features[name] = features.get(name, 0) + size
     return features
+
+
+def _rom_features(rom: Rom) -> Features:
+    """br_constants: a ROM and a register; between them registers for the words of a line, and an OR of LUT6.
+
+    Behind that, where every ninth word is spread over eight others, what brings it together.
+    """
+    if rom.mapping.style == "logic":
+        columns = different_columns(rom.depth, rom.width)
+        words = _power_of_two(ceil(rom.depth / 64))  # LUTs under multiplexers of two inputs
+        return {"rom_lut": columns * words, "rom_bit": columns}
+    depth, width = dense_shape(rom.depth, rom.width)
+    _, words = rom_shape(depth, width)
+    rows = {"row_bit": width * words, "row_or": width * ceil((words - 1) / 5)} if words > 1 else {}
+    return {"rom_word": width, "spread": rom.width if dense(rom.depth, rom.width) else 0, **rows}
+
+
+def _ram_features(ram: Ram) -> Features:
+    """Multiplexers between rows of LUT RAM or block RAM."""
+    mapping = ram.mapping
+    if mapping.style == "lut":
+        return {"ram_bit": ram.width, "ram_row": ram.width * (mapping.rows - 1)}
+    if mapping.rows == 1:
+        return {}
+    way = min(_power_of_two(mapping.rows), WIDEST)
+    return {f"select{way}": ram.width * mapping.rows / way}
 
 
 def different_columns(depth: int, width: int) -> float:
@@ -124,12 +150,12 @@ def _power_of_two(number: int) -> int:
 
 def lut_ram_luts(anatomy: Anatomy) -> int:
     """Return the LUTs that are memory."""
-    return sum(map_memory(one.depth, one.width, isinstance(one, Ram)).luts for one in anatomy.memories)
+    return sum(memory.mapping.luts for memory in anatomy.memories)
 
 
 def block_ram(anatomy: Anatomy) -> float:
     """Return block RAM in units of 36 Kb."""
-    return sum(map_memory(memory.depth, memory.width, isinstance(memory, Ram)).bram36 for memory in anatomy.memories)
+    return sum(memory.mapping.bram36 for memory in anatomy.memories)
 
 
 @cache
@@ -173,13 +199,6 @@ def _window(
     return {"address": address, "beat": width}, Ram(2**address, width, "window", capacity * chunks)
 
 
-def _weights(depth: int, width: int) -> tuple[Rom, int]:
-    """br_rom or br_dense_rom: the memory, and the bits that the latter selects at its output."""
-    if dense(depth, width):
-        return Rom(depth // 9 * 8, width // 8 * 9, "weights"), width
-    return Rom(depth, width, "weights"), 0
-
-
 def _popcount(positions: int) -> tuple[int, int]:
     """br_popcount: LUTs of six inputs, registers.
 
@@ -220,15 +239,13 @@ def _binary_conv(p: Parameters) -> Anatomy:
     )
     depth, product = folds * kernel * kernel * chunks, p["Pe"] * p["Simd"]
     luts, registers = _popcount(p["Simd"])
-    weights, spread = _weights(depth, product)
     sizes: Features = {
-        "spread": spread,
         "counter": index_bits(depth) + index_bits(folds) + index_bits(chunks),
         "popcount": p["Pe"] * luts,
         "sum": p["Pe"] * p["AccWidth"],
         "count": p["Pe"] * registers,
     }
-    return Anatomy(window | sizes, [buffer, weights])
+    return Anatomy(window | sizes, [buffer, Rom(depth, product, "weights")])
 
 
 def _real_conv(p: Parameters) -> Anatomy:
@@ -247,9 +264,7 @@ def _real_conv(p: Parameters) -> Anatomy:
     depth, products, lanes = folds * kernel * chunks, p["Pe"] * p["Simd"], p["OutLanes"]
     pairs = p["Pe"] // 2 * p["Simd"] if p["Pack"] == 2 else 0
     full = p["AccWidth"] + p["LeftShift"]
-    weights, spread = _weights(depth, products * WEIGHT_WIDTH)
     sizes: Features = {
-        "spread": spread,
         "counter": index_bits(depth) + index_bits(folds) + index_bits(chunks),
         "unfolded": row * bits if kernel > 1 else 0,
         "split": row * bits if kernel > 1 and chunks > 1 else 0,
@@ -265,6 +280,7 @@ def _real_conv(p: Parameters) -> Anatomy:
         "out": lanes * p["OutWidth"],
     }
     scales = Rom(p["OutChannels"] // lanes, lanes * (p["SWidth"] + p["HWidth"]), "scales")
+    weights = Rom(depth, products * WEIGHT_WIDTH, "weights")
     return Anatomy(window | sizes, [buffer, weights, scales], dsp=products - pairs)
 
 

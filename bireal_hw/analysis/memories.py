@@ -23,7 +23,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import load
 from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.passes.folding_file import read_folding
-from bireal_hw.synth.memory import map_memory
+from bireal_hw.synth.memory import map_memory, map_rom
 
 BRAM36_BITS = 36_864
 LUT_BITS = 64
@@ -61,7 +61,11 @@ def memories(flow: Dataflow, family: str) -> list[Held]:
     found = []
     for one in flow.instances:
         for memory in anatomy_of(one.binding.module, one.binding.parameters).memories:
-            mapping = map_memory(memory.depth, memory.width, isinstance(memory, Ram), family)
+            mapping = (
+                map_memory(memory.depth, memory.width, True, family)
+                if isinstance(memory, Ram)
+                else map_rom(memory.depth, memory.width, family)
+            )
             occupied = round(mapping.bram36 * BRAM36_BITS) + mapping.luts * LUT_BITS
             shape = memory.depth, memory.width, mapping.style, mapping.bram36
             found.append(Held(one.layer, one.name, memory.name, *shape, memory.bits, occupied))

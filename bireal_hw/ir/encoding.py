@@ -102,7 +102,7 @@ def weight_words(weights: NDArray[np.integer], pe: int, simd: int, width: int) -
 
 
 def dense(depth: int, width: int) -> bool:
-    """Tell whether weights in so many words are kept as `dense_lines`: the rule of `br_pkg::is_dense`.
+    """Tell whether a ROM of so many words is kept as `dense_lines`: the rule of `br_pkg::is_dense`.
 
     Words that are nine times a power of two leave nearly half of their last block RAM empty. Where that is the only
     one, or the memory is logic, nothing is won, nor where it takes whole block RAMs of 8192 words and more.
@@ -111,8 +111,17 @@ def dense(depth: int, width: int) -> bool:
     return nine_times_power and 512 < depth <= 4608 and width % 8 == 0 and width * depth > 1 << 14
 
 
+def dense_shape(depth: int, width: int) -> tuple[int, int]:
+    """Return how many lines of what width a ROM has after `dense_lines`, where that is its layout.
+
+    >>> dense_shape(1152, 512), dense_shape(1024, 512)
+    ((1024, 576), (1024, 512))
+    """
+    return (depth // 9 * 8, width // 8 * 9) if dense(depth, width) else (depth, width)
+
+
 def dense_lines(words: list[int], width: int) -> list[int]:
-    """Lay out the memory of a `br_dense_rom`: eight lines for nine words, each an eighth of the ninth wider.
+    """Lay out the memory of a `br_dense`: eight lines for nine words, each an eighth of the ninth wider.
 
     Args:
         words: in address order, a multiple of nine.
@@ -157,3 +166,46 @@ def field_words(fields: list[tuple[NDArray[np.integer], int]], lanes: int) -> li
                 at += width
         words.append(word)
     return words
+
+
+BLOCK_SHAPES = tuple((1 << bits, 1 << 14 - bits if bits > 11 else 9 << 11 - bits) for bits in range(14, 8, -1))
+"""Lines and width of a block RAM of 18 Kb: 16384 x 1, 8192 x 2, 4096 x 4, 2048 x 9, 1024 x 18, 512 x 36."""
+
+
+def rom_shape(depth: int, width: int) -> tuple[int, int]:
+    """Return the lines of a ROM that is not dense, and the words in each: fewest block RAMs, then fewest words.
+
+    The rule of `br_pkg::rom_lines`.
+
+    Line j holds the words j, j + lines, j + 2 * lines, .. from the low bits up. Behind a block RAM is a register, so to
+    choose between words of a line takes a cycle of its own; between block RAMs it would be in that of the memory.
+
+    >>> rom_shape(9216, 16), rom_shape(1152, 512), rom_shape(600, 16)
+    ((1024, 9), (512, 3), (600, 1))
+    """
+
+    def blocks(lines: int, unit: int) -> int:
+        return -(-(-(-depth // lines) * width) // unit)
+
+    lines = min(min(BLOCK_SHAPES, key=lambda shape: blocks(*shape))[0], depth)
+    return lines, -(-depth // lines)
+
+
+def rom_lines(words: list[int], width: int) -> tuple[list[int], int]:
+    """Return the lines of the memory of a `br_constants` and their width.
+
+    Args:
+        words: in address order.
+        width: of a word.
+
+    >>> rom_lines([1, 2, 3], 2)
+    ([1, 2, 3], 2)
+    """
+    if dense(len(words), width):
+        words, width = dense_lines(words, width), width // 8 * 9
+    lines, rows = rom_shape(len(words), width)
+    if rows == 1:
+        return words, width
+    return [
+        sum(word << row * width for row, word in enumerate(words[line::lines])) for line in range(lines)
+    ], rows * width

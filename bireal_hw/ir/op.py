@@ -74,14 +74,11 @@ class Memory:
         words: the words.
         entry: bits of one entry, 1 to 64, where a program holds a word as an array of entries, the first in the low
             bits; divides the width.
-        ordered: whether the hardware reads it from the first word to the last and again, and so may keep it as
-            `bireal_hw.ir.encoding.dense_lines` says.
     """
 
     width: int
     words: list[int]
     entry: int = 1
-    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class AvgPool(Op):
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
         before = (self.kernel[0] - 1) * x.width + self.kernel[1] - 1  # pixels before the first window is full
-        return Cost(x.beats(fold.lanes), latency=before * (x.channels // fold.lanes) + 3)
+        return Cost(x.beats(fold.lanes), latency=before * (x.channels // fold.lanes) + 4)
 
     def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
         return (Port("s_axis", fold.lanes, inputs[0].dtype),), Port("m_axis", fold.lanes, self.dtype)

@@ -120,7 +120,6 @@ class BinaryConv(Op):
                     fold.pe * fold.simd,
                     weight_words(self.weights, fold.pe, fold.simd, 1),
                     entry=limb_width(fold.simd),
-                    ordered=True,
                 )
             },
         )

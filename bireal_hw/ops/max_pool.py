@@ -34,7 +34,7 @@ class MaxPool(Op):
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
-        return Cost(x.beats(fold.lanes), latency=(x.width + 1) * (x.channels // fold.lanes) + 3)
+        return Cost(x.beats(fold.lanes), latency=(x.width + 1) * (x.channels // fold.lanes) + 4)
 
     def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
         dtype = inputs[0].dtype

@@ -208,7 +208,6 @@ class RealConv(Op):
                     fold.pe * fold.simd * WEIGHT_WIDTH,
                     weight_words(weights, fold.pe, fold.simd, WEIGHT_WIDTH),
                     entry=WEIGHT_WIDTH,
-                    ordered=True,
                 ),
                 "ScaleFile": Memory(lanes * (shift_width + bias_width), scale, entry=shift_width + bias_width),
             },

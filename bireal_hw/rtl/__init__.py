@@ -18,7 +18,7 @@ import jinja2
 from bireal_hw import __version__
 from bireal_hw.assets import asset
 from bireal_hw.errors import unknown
-from bireal_hw.ir.encoding import dense, dense_lines
+from bireal_hw.ir.encoding import rom_lines
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Memory
 from bireal_hw.passes import describe
@@ -69,10 +69,8 @@ def memory_file(instance: Instance, parameter: str) -> str:
 
 
 def memory_text(memory: Memory) -> str:
-    """The lines of a memory in hexadecimal, as $readmemh reads them: its words, or fewer and wider ones."""
-    lines, width = memory.words, memory.width
-    if memory.ordered and dense(len(lines), width):
-        lines, width = dense_lines(lines, width), width // 8 * 9
+    """The lines of a memory in hexadecimal, as $readmemh reads them."""
+    lines, width = rom_lines(memory.words, memory.width)
     digits = (width + 3) // 4
     return "".join(f"{line:0{digits}x}\n" for line in lines)
 

@@ -37,7 +37,6 @@ def matrix_unit(pe: int, simd: int, family: str, plain: bool = False) -> tuple[R
         "Pe": pe,
         "Simd": simd,
         "AccWidth": signed_width(-elements, elements),
-        "Depth": elements // simd,
         "Beats": elements // simd,
     }
     with tempfile.TemporaryDirectory() as name:

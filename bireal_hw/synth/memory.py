@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil, inf
 
+from bireal_hw.ir.encoding import dense_shape, rom_shape
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -97,6 +99,19 @@ def map_memory(depth: int, width: int, writable: bool, family: str = "7series") 
             price = units * block.price + _selection(rows, width, writable)
             prices.append((price, Mapping("block", rows, bram36=units * block.bram36)))
     return min(prices, key=lambda one: one[0])[1]
+
+
+def map_rom(depth: int, width: int, family: str = "7series") -> Mapping:
+    """Return how the ROM of `br_constants` is built: lines of one or several words, so that no row lies above another.
+
+    >>> map_rom(9216, 16)
+    Mapping(style='block', rows=1, luts=0, bram36=4.0)
+    >>> map_rom(1152, 512).bram36
+    16.0
+    """
+    depth, width = dense_shape(depth, width)
+    lines, words = rom_shape(depth, width)
+    return map_memory(lines, words * width, writable=False, family=family)
 
 
 def _selection(rows: int, width: int, writable: bool) -> float:

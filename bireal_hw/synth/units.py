@@ -15,7 +15,7 @@ from pathlib import Path
 from bireal_hw.ir.op import Binding, Memory, Port
 from bireal_hw.rtl import closure, memory_text
 from bireal_hw.synth import yosys
-from bireal_hw.synth.memory import map_memory
+from bireal_hw.synth.memory import map_rom
 
 BATCH = 4
 """Units in one run of Yosys: reading the cell libraries takes seconds, and the time for all grows with the square."""
@@ -47,7 +47,7 @@ def unit(binding: Binding, outputs: int = 1) -> Unit:
 
 def _neutral(memory: Memory) -> Memory:
     """Put zeros and ones in turn into a memory in block RAM; block RAMs of like contents take Yosys half the time."""
-    if map_memory(len(memory.words), memory.width, writable=False).style == "logic":
+    if map_rom(len(memory.words), memory.width).style == "logic":
         return memory
     ones = (1 << memory.width) - 1
     return replace(memory, words=[ones * (address % 2) for address in range(len(memory.words))])

@@ -6,9 +6,9 @@
 // Stream out     beat = Lanes signed numbers of OutWidth bits; tlast on the frame's last beat
 // Parameters     Lanes divides Channels, KernelH divides Height, KernelW divides Width (checked at elaboration); SumWidth
 //                bits hold any sum over a window or a part of it
-// Latency        ((KernelH-1)*Width + KernelW-1)*(Channels/Lanes) + 3
+// Latency        ((KernelH-1)*Width + KernelW-1)*(Channels/Lanes) + 4
 // Throughput     cycles per frame = input beats = Height*Width*(Channels/Lanes)
-// Back-pressure  combinational path m_axis_tready -> s_axis_tready; holds 3 beats when stalled
+// Back-pressure  combinational path m_axis_tready -> s_axis_tready; holds 4 beats when stalled
 // Source         golden in bireal_hw/ops/avg_pool.py
 
 `default_nettype none
@@ -89,16 +89,16 @@ module br_avg_pool #(
     end
   end
 
-  // Stage 1 adds to the stored sum, stage 2 rounds, stage 3 is the output register.
-  logic valid1_q, first1_q, last1_q, end1_q, valid2_q, end2_q;
-  logic [Lanes*InWidth-1:0] data_q;
-  logic [AddrW-1:0] addr1_q;
+  // Stage 1 reads the stored sum, stage 2 adds to it, stage 3 rounds, stage 4 is the output register.
+  logic valid1_q, first1_q, last1_q, end1_q, valid2_q, first2_q, last2_q, end2_q, valid3_q, end3_q;
+  logic [Lanes*InWidth-1:0] data1_q, data2_q;
+  logic [AddrW-1:0] addr1_q, addr2_q;
   logic [Lanes*SumWidth-1:0] stored, sum, sum_q;
 
   if (KernelH * KernelW == 1) begin : gen_no_sums
     assign stored = '0;
     logic unused;
-    assign unused = &{1'b0, addr1_q};
+    assign unused = &{1'b0, addr2_q};
   end else begin : gen_sums
     br_ram #(
       .Width(Lanes * SumWidth),
@@ -108,31 +108,40 @@ module br_avg_pool #(
       .en_i   (advance),
       .raddr_i(addr_q),
       .rdata_o(stored),
-      .write_i(valid1_q),
-      .waddr_i(addr1_q),
+      .write_i(valid2_q),
+      .waddr_i(addr2_q),
       .wdata_i(sum)
     );
   end
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
-      data_q   <= s_axis_tdata;
+      data1_q  <= s_axis_tdata;
       addr1_q  <= addr_q;
       first1_q <= col_q == '0 && row_q == '0;
       last1_q  <= col_end && row_end;
       end1_q   <= s_axis_tlast;
-      sum_q    <= sum;
+
+      data2_q  <= data1_q;
+      addr2_q  <= addr1_q;
+      first2_q <= first1_q;
+      last2_q  <= last1_q;
       end2_q   <= end1_q;
-      m_axis_tlast <= end2_q;
+
+      sum_q        <= sum;
+      end3_q       <= end2_q;
+      m_axis_tlast <= end3_q;
     end
     if (!rst_ni) begin
       valid1_q      <= 1'b0;
       valid2_q      <= 1'b0;
+      valid3_q      <= 1'b0;
       m_axis_tvalid <= 1'b0;
     end else if (advance) begin
       valid1_q      <= take;
-      valid2_q      <= valid1_q && last1_q;
-      m_axis_tvalid <= valid2_q;
+      valid2_q      <= valid1_q;
+      valid3_q      <= valid2_q && last2_q;
+      m_axis_tvalid <= valid3_q;
     end
   end
 
@@ -142,8 +151,8 @@ module br_avg_pool #(
     logic signed [RoundW-1:0] rounded;
     logic signed [OutWidth-1:0] out;
 
-    assign in = data_q[l*InWidth+:InWidth];
-    assign partial = first1_q ? '0 : stored[l*SumWidth+:SumWidth];
+    assign in = data2_q[l*InWidth+:InWidth];
+    assign partial = first2_q ? '0 : stored[l*SumWidth+:SumWidth];
     assign sum[l*SumWidth+:SumWidth] = partial + SumWidth'(in);
     assign rounded = ((RoundW'(signed'(sum_q[l*SumWidth+:SumWidth])) <<< Left) + Half) >>> Right;
 

@@ -49,8 +49,6 @@ module br_binary_conv #(
 
   localparam int unsigned Folds = OutChannels / Pe;
   localparam int unsigned Beats = Kernel * Kernel * (InChannels / Simd);
-  localparam int unsigned WeightDepth = Folds * Beats;
-  localparam int unsigned WeightAddrWidth = br_pkg::idx_width(WeightDepth);
 
   // A sum has as many terms as there are taps inside the image.
   localparam int unsigned MaxSum = br_pkg::min2(Kernel, Height) * br_pkg::min2(Kernel, Width) * InChannels;
@@ -92,53 +90,38 @@ module br_binary_conv #(
     .m_axis_tlast (window_tlast)
   );
 
-  logic weights_en;
-  logic [WeightAddrWidth-1:0] weights_addr;
+  logic weights_next, weights_ready;
   logic [Pe*Simd-1:0] weights_data;
 
-  if (br_pkg::is_dense(Pe * Simd, WeightDepth)) begin : gen_dense
-    br_dense_rom #(
-      .Width(Pe * Simd),
-      .Depth(WeightDepth),
-      .File (WeightFile)
-    ) i_weights (
-      .clk_i,
-      .rst_ni,
-      .next_i(weights_en),
-      .data_o(weights_data)
-    );
-    wire unused_addr = &{1'b0, weights_addr};
-  end else begin : gen_plain
-    br_rom #(
-      .Width(Pe * Simd),
-      .Depth(WeightDepth),
-      .File (WeightFile)
-    ) i_weights (
-      .clk_i,
-      .en_i  (weights_en),
-      .addr_i(weights_addr),
-      .data_o(weights_data)
-    );
-  end
+  br_constants #(
+    .Width(Pe * Simd),
+    .Depth(Folds * Beats),
+    .File (WeightFile)
+  ) i_weights (
+    .clk_i,
+    .rst_ni,
+    .next_i (weights_next),
+    .ready_o(weights_ready),
+    .data_o (weights_data)
+  );
 
   br_binary_mvu #(
     .Pe      (Pe),
     .Simd    (Simd),
     .AccWidth(AccWidth),
-    .Depth   (WeightDepth),
     .Beats   (Beats)
   ) i_mvu (
     .clk_i,
     .rst_ni,
-    .weights_en_o  (weights_en),
-    .weights_addr_o(weights_addr),
-    .weights_data_i(weights_data),
-    .s_axis_tdata  (window_tdata),
-    .s_axis_tpad   (window_tpad),
-    .s_axis_tend   (window_tend),
-    .s_axis_tvalid (window_tvalid),
-    .s_axis_tready (window_tready),
-    .s_axis_tlast  (window_tlast),
+    .weights_next_o (weights_next),
+    .weights_ready_i(weights_ready),
+    .weights_data_i (weights_data),
+    .s_axis_tdata   (window_tdata),
+    .s_axis_tpad    (window_tpad),
+    .s_axis_tend    (window_tend),
+    .s_axis_tvalid  (window_tvalid),
+    .s_axis_tready  (window_tready),
+    .s_axis_tlast   (window_tlast),
     .m_axis_tdata,
     .m_axis_tvalid,
     .m_axis_tready,

@@ -31,7 +31,6 @@ module br_center #(
 
   localparam int unsigned OffsetW = 9;
   localparam int unsigned Groups = Channels / Lanes;
-  localparam int unsigned GroupW = br_pkg::idx_width(Groups);
 
   if (Lanes < 1 || Channels % Lanes != 0) begin : gen_check_lanes
     $error("br_center: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
@@ -40,23 +39,23 @@ module br_center #(
     $error("br_center: OutWidth=%0d must be 8 or 9", OutWidth);
   end
 
-  logic take;
-  logic [GroupW-1:0] group_q;  // channels of the next beat
+  logic take, ready;
   logic [Lanes*OffsetW-1:0] offsets_q;
   logic [Lanes*8-1:0] pixels_q;
 
-  assign s_axis_tready = !m_axis_tvalid || m_axis_tready;
+  assign s_axis_tready = ready && (!m_axis_tvalid || m_axis_tready);
   assign take = s_axis_tvalid && s_axis_tready;
 
-  br_rom #(
+  br_constants #(
     .Width(Lanes * OffsetW),
     .Depth(Groups),
     .File (OffsetFile)
   ) u_offsets (
     .clk_i,
-    .en_i  (take),
-    .addr_i(group_q),
-    .data_o(offsets_q)
+    .rst_ni,
+    .next_i (take),
+    .ready_o(ready),
+    .data_o (offsets_q)
   );
 
   always_ff @(posedge clk_i) begin
@@ -64,13 +63,8 @@ module br_center #(
       pixels_q     <= s_axis_tdata;
       m_axis_tlast <= s_axis_tlast;
     end
-    if (!rst_ni) begin
-      m_axis_tvalid <= 1'b0;
-      group_q       <= '0;
-    end else begin
-      if (s_axis_tready) m_axis_tvalid <= s_axis_tvalid;
-      if (take) group_q <= group_q == GroupW'(Groups - 1) ? '0 : group_q + 1'b1;
-    end
+    if (!rst_ni) m_axis_tvalid <= 1'b0;
+    else if (s_axis_tready) m_axis_tvalid <= s_axis_tvalid;
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane

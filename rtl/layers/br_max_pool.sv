@@ -3,9 +3,9 @@
 // Stream in      beat = Lanes signed numbers of InWidth bits of one pixel; rows from the top, pixels from the left
 // Stream out     the same format; tlast on the frame's last beat
 // Parameters     Height and Width even, Lanes divides Channels (checked at elaboration)
-// Latency        (Width + 1)*(Channels/Lanes) + 3
+// Latency        (Width + 1)*(Channels/Lanes) + 4
 // Throughput     cycles per frame = input beats = Height*Width*(Channels/Lanes)
-// Back-pressure  combinational path m_axis_tready -> s_axis_tready; holds 3 beats when stalled
+// Back-pressure  combinational path m_axis_tready -> s_axis_tready; holds 4 beats when stalled
 // Source         golden in bireal_hw/ops/max_pool.py. The maximum runs along the row, then down the column, and both are the
 //                same step: at an even position the running maximum takes the value in, at an odd one it takes it in,
 //                is complete, and the value starts the next maximum
@@ -86,11 +86,12 @@ module br_max_pool #(
     end
   end
 
-  // Stage 1: along the row, one running maximum per group of channels.
+  // Stages 1 and 2: along the row, one running maximum per group of channels.
   logic valid1_q, odd1_q, first1_q, end1_q, row_odd1_q, row_first1_q;
-  logic [GroupW-1:0] group1_q;
-  logic [AddrW-1:0] pair1_q;
-  beat_t data_q, row_stored, row_max;
+  logic valid2_q, odd2_q, first2_q, end2_q, row_odd2_q, row_first2_q;
+  logic [GroupW-1:0] group1_q, group2_q;
+  logic [AddrW-1:0] pair1_q, pair2_q;
+  beat_t data1_q, data2_q, row_stored, row_max;
 
   br_ram #(
     .Width(Lanes * InWidth),
@@ -100,16 +101,16 @@ module br_max_pool #(
     .en_i   (advance),
     .raddr_i(group_q),
     .rdata_o(row_stored),
-    .write_i(valid1_q),
-    .waddr_i(group1_q),
-    .wdata_i(odd1_q ? data_q : row_max)
+    .write_i(valid2_q),
+    .waddr_i(group2_q),
+    .wdata_i(odd2_q ? data2_q : row_max)
   );
 
-  assign row_max = first1_q ? data_q : lane_max(row_stored, data_q);
+  assign row_max = first2_q ? data2_q : lane_max(row_stored, data2_q);
 
-  // Stage 2: down the column, one running maximum per pixel pair and group; stage 3 is the output register.
-  logic valid2_q, odd2_q, first2_q, end2_q;
-  logic [AddrW-1:0] pair2_q;
+  // Stages 2 and 3: down the column, one running maximum per pixel pair and group; stage 4 is the output register.
+  logic valid3_q, end3_q, row_odd3_q, row_first3_q;
+  logic [AddrW-1:0] pair3_q;
   beat_t row_max_q, col_stored, col_max;
 
   br_ram #(
@@ -120,16 +121,16 @@ module br_max_pool #(
     .en_i   (advance),
     .raddr_i(pair1_q),
     .rdata_o(col_stored),
-    .write_i(valid2_q),
-    .waddr_i(pair2_q),
-    .wdata_i(odd2_q ? row_max_q : col_max)
+    .write_i(valid3_q),
+    .waddr_i(pair3_q),
+    .wdata_i(row_odd3_q ? row_max_q : col_max)
   );
 
-  assign col_max = first2_q ? row_max_q : lane_max(col_stored, row_max_q);
+  assign col_max = row_first3_q ? row_max_q : lane_max(col_stored, row_max_q);
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
-      data_q       <= s_axis_tdata;
+      data1_q      <= s_axis_tdata;
       group1_q     <= group_q;
       pair1_q      <= pair_q;
       odd1_q       <= odd_q;
@@ -138,23 +139,34 @@ module br_max_pool #(
       row_first1_q <= row_q == '0;
       end1_q       <= s_axis_tlast;
 
-      row_max_q <= row_max;
-      pair2_q   <= pair1_q;
-      odd2_q    <= row_odd1_q;
-      first2_q  <= row_first1_q;
-      end2_q    <= end1_q;
+      data2_q      <= data1_q;
+      group2_q     <= group1_q;
+      pair2_q      <= pair1_q;
+      odd2_q       <= odd1_q;
+      first2_q     <= first1_q;
+      row_odd2_q   <= row_odd1_q;
+      row_first2_q <= row_first1_q;
+      end2_q       <= end1_q;
+
+      row_max_q    <= row_max;
+      pair3_q      <= pair2_q;
+      row_odd3_q   <= row_odd2_q;
+      row_first3_q <= row_first2_q;
+      end3_q       <= end2_q;
 
       m_axis_tdata <= col_max;
-      m_axis_tlast <= end2_q;
+      m_axis_tlast <= end3_q;
     end
     if (!rst_ni) begin
       valid1_q      <= 1'b0;
       valid2_q      <= 1'b0;
+      valid3_q      <= 1'b0;
       m_axis_tvalid <= 1'b0;
     end else if (advance) begin
       valid1_q      <= take;
-      valid2_q      <= valid1_q && odd1_q;
-      m_axis_tvalid <= valid2_q && odd2_q;
+      valid2_q      <= valid1_q;
+      valid3_q      <= valid2_q && odd2_q;
+      m_axis_tvalid <= valid3_q && row_odd3_q;
     end
   end
 

@@ -46,7 +46,6 @@ module br_merge #(
   localparam int unsigned Stages = 4;  // up to the sum
   localparam int unsigned Depth = Stages + (KWidth > 0 ? 1 : 0);
   localparam int unsigned Groups = Channels / Lanes;
-  localparam int unsigned GroupW = br_pkg::idx_width(Groups);
   localparam int unsigned FieldW = GWidth + HWidth + KWidth;
   localparam int unsigned ProductW = DotWidth + GWidth;
   localparam int unsigned AffineW = br_pkg::max2(ProductW, HWidth) + 1;
@@ -57,38 +56,33 @@ module br_merge #(
   end
 
   // All stages advance together, whenever the last one is empty or handed over.
-  logic advance, take;
+  logic advance, take, ready;
   logic [Depth-1:0] valid_q, last_q;
-  logic [GroupW-1:0] group_q;  // channels of the next beat
   logic [Lanes*FieldW-1:0] affine_q;
 
   assign advance = !valid_q[Depth-1] || m_axis_tready;
-  assign take = advance && s_axis_tvalid && s_axis_shortcut_tvalid;
-  assign s_axis_tready = advance && s_axis_shortcut_tvalid;
-  assign s_axis_shortcut_tready = advance && s_axis_tvalid;
+  assign take = advance && ready && s_axis_tvalid && s_axis_shortcut_tvalid;
+  assign s_axis_tready = advance && ready && s_axis_shortcut_tvalid;
+  assign s_axis_shortcut_tready = advance && ready && s_axis_tvalid;
   assign m_axis_tvalid = valid_q[Depth-1];
   assign m_axis_tlast = last_q[Depth-1];
 
-  br_rom #(
+  br_constants #(
     .Width(Lanes * FieldW),
     .Depth(Groups),
     .File (AffineFile)
   ) u_affine (
     .clk_i,
-    .en_i  (advance),
-    .addr_i(group_q),
-    .data_o(affine_q)
+    .rst_ni,
+    .next_i (take),
+    .ready_o(ready),
+    .data_o (affine_q)
   );
 
   always_ff @(posedge clk_i) begin
     if (advance) last_q <= {last_q[Depth-2:0], s_axis_tlast};
-    if (!rst_ni) begin
-      valid_q <= '0;
-      group_q <= '0;
-    end else begin
-      if (advance) valid_q <= {valid_q[Depth-2:0], take};
-      if (take) group_q <= group_q == GroupW'(Groups - 1) ? '0 : group_q + 1'b1;
-    end
+    if (!rst_ni) valid_q <= '0;
+    else if (advance) valid_q <= {valid_q[Depth-2:0], take};
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane

@@ -73,7 +73,6 @@ module br_real_conv #(
   localparam int unsigned RowWidth = (Kernel > 1) ? br_pkg::out_size(Width, Kernel, Stride, Pad) : Width;
   localparam int unsigned Folds = OutChannels / Pe;
   localparam int unsigned WeightDepth = Folds * Kernel * (RowChannels / Simd);
-  localparam int unsigned WeightAddrWidth = br_pkg::idx_width(WeightDepth);
 
   // ---- Unfold: a pixel becomes the Kernel taps of one window row, which the window buffer then stacks -------------
   logic [Simd*InWidth-1:0] row_tdata;
@@ -163,59 +162,44 @@ module br_real_conv #(
   wire unused = &{1'b0, window_tpad};  // padding arrives as zeros
 
   // ---- Matrix unit ------------------------------------------------------------------------------------------------
-  logic weights_en;
-  logic [WeightAddrWidth-1:0] weights_addr;
+  logic weights_next, weights_ready;
   logic [Pe*Simd*8-1:0] weights_data;
   logic [Pe*AccWidth-1:0] sums_tdata;
   logic sums_tvalid, sums_tready, sums_tlast;
 
-  if (br_pkg::is_dense(Pe * Simd * 8, WeightDepth)) begin : gen_dense
-    br_dense_rom #(
-      .Width(Pe * Simd * 8),
-      .Depth(WeightDepth),
-      .File (WeightFile)
-    ) i_weights (
-      .clk_i,
-      .rst_ni,
-      .next_i(weights_en),
-      .data_o(weights_data)
-    );
-    wire unused_addr = &{1'b0, weights_addr};
-  end else begin : gen_plain
-    br_rom #(
-      .Width(Pe * Simd * 8),
-      .Depth(WeightDepth),
-      .File (WeightFile)
-    ) i_weights (
-      .clk_i,
-      .en_i  (weights_en),
-      .addr_i(weights_addr),
-      .data_o(weights_data)
-    );
-  end
+  br_constants #(
+    .Width(Pe * Simd * 8),
+    .Depth(WeightDepth),
+    .File (WeightFile)
+  ) i_weights (
+    .clk_i,
+    .rst_ni,
+    .next_i (weights_next),
+    .ready_o(weights_ready),
+    .data_o (weights_data)
+  );
 
   br_real_mvu #(
     .Pe      (Pe),
     .Simd    (Simd),
     .InWidth (InWidth),
     .AccWidth(AccWidth),
-    .Depth   (WeightDepth),
     .Pack    (Pack)
   ) i_mvu (
     .clk_i,
     .rst_ni,
-    .weights_en_o  (weights_en),
-    .weights_addr_o(weights_addr),
-    .weights_data_i(weights_data),
-    .s_axis_tdata  (window_tdata),
-    .s_axis_tend   (window_tend),
-    .s_axis_tvalid (window_tvalid),
-    .s_axis_tready (window_tready),
-    .s_axis_tlast  (window_tlast),
-    .m_axis_tdata  (sums_tdata),
-    .m_axis_tvalid (sums_tvalid),
-    .m_axis_tready (sums_tready),
-    .m_axis_tlast  (sums_tlast)
+    .weights_next_o (weights_next),
+    .weights_ready_i(weights_ready),
+    .weights_data_i (weights_data),
+    .s_axis_tdata   (window_tdata),
+    .s_axis_tend    (window_tend),
+    .s_axis_tvalid  (window_tvalid),
+    .s_axis_tready  (window_tready),
+    .s_axis_tlast   (window_tlast),
+    .m_axis_tdata   (sums_tdata),
+    .m_axis_tvalid  (sums_tvalid),
+    .m_axis_tready  (sums_tready),
+    .m_axis_tlast   (sums_tlast)
   );
 
   // ---- Offset, shift, saturation, shared over OutLanes lanes ------------------------------------------------------

@@ -43,30 +43,29 @@ module br_sign #(
     assign unused = &{1'b0, clk_i, rst_ni, s_axis_tdata};
   end else begin : gen_thresholds
     localparam int unsigned Groups = Channels / Lanes;
-    localparam int unsigned GroupW = br_pkg::idx_width(Groups);
     localparam int unsigned CompareW = br_pkg::max2(InWidth, TWidth);
 
     if (Lanes < 1 || Channels % Lanes != 0) begin : gen_check
       $error("br_sign: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
     end
 
-    logic take;
-    logic [GroupW-1:0] group_q;  // channels of the next beat
+    logic take, ready;
     logic [Lanes*TWidth-1:0] thresholds_q;
     logic [Lanes*InWidth-1:0] x_q;
 
-    assign s_axis_tready = !m_axis_tvalid || m_axis_tready;
+    assign s_axis_tready = ready && (!m_axis_tvalid || m_axis_tready);
     assign take = s_axis_tvalid && s_axis_tready;
 
-    br_rom #(
+    br_constants #(
       .Width(Lanes * TWidth),
       .Depth(Groups),
       .File (ThresholdFile)
     ) u_thresholds (
       .clk_i,
-      .en_i  (take),
-      .addr_i(group_q),
-      .data_o(thresholds_q)
+      .rst_ni,
+      .next_i (take),
+      .ready_o(ready),
+      .data_o (thresholds_q)
     );
 
     always_ff @(posedge clk_i) begin
@@ -74,13 +73,8 @@ module br_sign #(
         x_q          <= s_axis_tdata;
         m_axis_tlast <= s_axis_tlast;
       end
-      if (!rst_ni) begin
-        m_axis_tvalid <= 1'b0;
-        group_q       <= '0;
-      end else begin
-        if (s_axis_tready) m_axis_tvalid <= s_axis_tvalid;
-        if (take) group_q <= group_q == GroupW'(Groups - 1) ? '0 : group_q + 1'b1;
-      end
+      if (!rst_ni) m_axis_tvalid <= 1'b0;
+      else if (s_axis_tready) m_axis_tvalid <= s_axis_tvalid;
     end
 
     for (genvar l = 0; l < Lanes; l++) begin : gen_lane

@@ -3,15 +3,13 @@
 //                w[p][j]*x[j]), w, x in {-1, +1} stored as {0, 1}: sum_j w*x = 2*popcount(xnor(w, x)) - Simd
 // Stream in      beat = Simd bits of one tap; tpad = the tap lies outside the image, tend = last beat of a pass, tlast
 //                = last beat of the frame (stands with tend)
-// Weights        word = Pe*Simd bits, lane p at [p*Simd +: Simd]; weights_addr_o counts 0 .. Depth-1 and around, one
-//                word a beat; weights_data_i is read in the cycle after weights_en_i and must hold until the next
-//                weights_en_i
+// Weights        word = Pe*Simd bits, lane p at [p*Simd +: Simd], one a beat: that of br_constants after weights_next_o, which is
+//                high only while weights_ready_i is
 // Stream out     beat = Pe signed sums of AccWidth bits, lane 0 in the low bits
-// Parameters     Depth = number of weight words, Beats of them in a pass; AccWidth holds every sum (checked by
-//                br_binary_conv)
+// Parameters     Beats in a pass; AccWidth holds every sum (checked by br_binary_conv)
 // Latency        3 cycles from the last beat of a pass to its sums
 // Throughput     one beat a cycle
-// Back-pressure  combinational path m_axis_tready -> s_axis_tready, weights_en_o; holds 3 beats
+// Back-pressure  combinational path m_axis_tready -> s_axis_tready, weights_next_o; holds 3 beats
 // Source         arXiv:1808.00278, section 3; golden in bireal_hw/ops/binary_conv.py
 `default_nettype none
 
@@ -19,14 +17,12 @@ module br_binary_mvu #(
   parameter int unsigned Pe       = 2,
   parameter int unsigned Simd     = 8,
   parameter int unsigned AccWidth = 8,
-  parameter int unsigned Depth    = 4,
-  parameter int unsigned Beats    = 2,
-  localparam int unsigned AddrWidth = br_pkg::idx_width(Depth)
+  parameter int unsigned Beats    = 2
 ) (
   input  wire                    clk_i,
   input  wire                    rst_ni,
-  output logic                   weights_en_o,
-  output logic [  AddrWidth-1:0] weights_addr_o,
+  output logic                   weights_next_o,
+  input  wire                    weights_ready_i,
   input  wire  [    Pe*Simd-1:0] weights_data_i,
   input  wire  [       Simd-1:0] s_axis_tdata,
   input  wire                    s_axis_tpad,
@@ -60,22 +56,15 @@ module br_binary_mvu #(
   logic end1_q, end2_q, last1_q, last2_q, last3_q, pad1_q, pad2_q, first_q;
   logic [Simd-1:0] x_q;
 
-  assign advance       = !valid3_q || m_axis_tready;
-  assign s_axis_tready = advance;
-  assign weights_en_o  = advance && s_axis_tvalid;
-  assign m_axis_tvalid = valid3_q;
-  assign m_axis_tlast  = last3_q;
-
-  always_ff @(posedge clk_i) begin
-    if (weights_en_o) begin
-      weights_addr_o <= (weights_addr_o == AddrWidth'(Depth - 1)) ? '0 : weights_addr_o + AddrWidth'(1);
-    end
-    if (!rst_ni) weights_addr_o <= '0;
-  end
+  assign advance        = !valid3_q || m_axis_tready;
+  assign s_axis_tready  = advance && weights_ready_i;
+  assign weights_next_o = s_axis_tvalid && s_axis_tready;
+  assign m_axis_tvalid  = valid3_q;
+  assign m_axis_tlast   = last3_q;
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
-      valid1_q <= s_axis_tvalid;
+      valid1_q <= weights_next_o;
       x_q      <= s_axis_tdata;
       pad1_q   <= s_axis_tpad;
       end1_q   <= s_axis_tend;

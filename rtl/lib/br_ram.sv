@@ -1,10 +1,11 @@
-// br_ram: memory with one read and one write port, for accumulators that are read, changed and written a cycle later.
-// Function       rdata_o is the word at raddr_i as of the end of the cycle in which en_i was high: a write to the same
-//                address in that cycle is already in it
-// Ports          en_i enables both ports; write_i writes wdata_i to waddr_i
+// br_ram: memory with one read and one write port, for accumulators that are read, changed and written back in a pipeline.
+// Function       rdata_o is the word at the raddr_i of two enabled cycles ago, with every write up to the last enabled cycle:
+//                what is read may be written back two cycles later, and read again in any cycle
+// Ports          en_i enables everything; write_i writes wdata_i to waddr_i
 // Parameters     Width bits of a word, Depth words
-// Latency        1 from raddr_i to rdata_o, which holds while en_i is low
-// Source         block RAM or LUT RAM with a registered read port; a comparator forwards the colliding write
+// Latency        2 from raddr_i to rdata_o, which holds while en_i is low
+// Source         block RAM or LUT RAM with a registered read port and a register behind it, since a block RAM is slow. A write
+//                in the cycle of the read, or in the one after, is taken from a copy of what was written
 
 `default_nettype none
 
@@ -26,11 +27,12 @@ module br_ram #(
     $error("br_ram: Depth=%0d must be at least 1", Depth);
   end
 
-  logic [Width-1:0] mem[Depth];
-  logic [Width-1:0] mem_q, forward_q;
-  logic forwarded_q;
+  (* no_rw_check *) logic [Width-1:0] mem[Depth];
+  logic [Width-1:0] mem_q, word_q, written_q;
+  logic [AddrW-1:0] raddr_q;
+  logic with_read_q, behind_read_q;  // was written in the cycle of the read, in the one after
 
-  assign rdata_o = forwarded_q ? forward_q : mem_q;
+  assign rdata_o = behind_read_q ? written_q : word_q;
 
   always_ff @(posedge clk_i) begin
     if (en_i) begin
@@ -41,8 +43,11 @@ module br_ram #(
 
   always_ff @(posedge clk_i) begin
     if (en_i) begin
-      forward_q   <= wdata_i;
-      forwarded_q <= write_i && waddr_i == raddr_i;
+      written_q     <= wdata_i;
+      raddr_q       <= raddr_i;
+      with_read_q   <= write_i && waddr_i == raddr_i;
+      behind_read_q <= write_i && waddr_i == raddr_q;
+      word_q        <= with_read_q ? written_q : mem_q;
     end
   end
 

@@ -3,15 +3,14 @@
 // Stream in      beat = Simd elements of InWidth bits; tend = last beat of a pass, tlast = last beat of the frame
 //                (stands with tend)
 // Weights        word = Pe*Simd*8 bits, lane p at [p*Simd*8 +: Simd*8]; Pack = 2: where lanes 2i and 2i+1 exist, w1 of
-//                the upper and w0 of the lower hold both halves of the number w1*2^8 + w0; weights_addr_o counts
-//                0 .. Depth-1 and around, one word a beat; weights_data_i is read in the cycle after weights_en_i and
-//                must hold until the next one
+//                the upper and w0 of the lower hold both halves of the number w1*2^8 + w0; one word a beat: that of
+//                br_constants after weights_next_o, which is high only while weights_ready_i is
 // Stream out     beat = Pe signed sums of AccWidth bits, lane 0 in the low bits
-// Parameters     Depth = number of weight words; Pack = 2: lanes 2i and 2i+1 share a multiplier (br_product_pair: weights
-//                -127..127), 1: none does; AccWidth holds every sum (from the weights' range; not checked here)
+// Parameters     Pack = 2: lanes 2i and 2i+1 share a multiplier (br_product_pair: weights -127..127), 1: none does;
+//                AccWidth holds every sum (from the weights' range; not checked here)
 // Latency        4 cycles from the last beat of a pass to its sums
 // Throughput     one beat a cycle
-// Back-pressure  combinational path m_axis_tready -> s_axis_tready, weights_en_o; holds 4 beats
+// Back-pressure  combinational path m_axis_tready -> s_axis_tready, weights_next_o; holds 4 beats
 // Source         golden in bireal_hw/ops/real_conv.py
 `default_nettype none
 
@@ -20,15 +19,13 @@ module br_real_mvu #(
   parameter int unsigned Simd     = 3,
   parameter int unsigned InWidth  = 8,
   parameter int unsigned AccWidth = 24,
-  parameter int unsigned Depth    = 4,
   parameter int unsigned Pack     = 1,
-  localparam int unsigned WeightWidth = 8,
-  localparam int unsigned AddrWidth = br_pkg::idx_width(Depth)
+  localparam int unsigned WeightWidth = 8
 ) (
   input  wire                            clk_i,
   input  wire                            rst_ni,
-  output logic                           weights_en_o,
-  output logic [          AddrWidth-1:0] weights_addr_o,
+  output logic                           weights_next_o,
+  input  wire                            weights_ready_i,
   input  wire  [Pe*Simd*WeightWidth-1:0] weights_data_i,
   input  wire  [       Simd*InWidth-1:0] s_axis_tdata,
   input  wire                            s_axis_tend,
@@ -64,23 +61,16 @@ module br_real_mvu #(
   logic [Stages:1] valid_q, end_q, last_q;
   logic [Simd*InWidth-1:0] x_q;
 
-  assign advance       = !out_valid_q || m_axis_tready;
-  assign s_axis_tready = advance;
-  assign weights_en_o  = advance && s_axis_tvalid;
-  assign m_axis_tvalid = out_valid_q;
-  assign m_axis_tlast  = out_last_q;
-
-  always_ff @(posedge clk_i) begin
-    if (weights_en_o) begin
-      weights_addr_o <= (weights_addr_o == AddrWidth'(Depth - 1)) ? '0 : weights_addr_o + AddrWidth'(1);
-    end
-    if (!rst_ni) weights_addr_o <= '0;
-  end
+  assign advance        = !out_valid_q || m_axis_tready;
+  assign s_axis_tready  = advance && weights_ready_i;
+  assign weights_next_o = s_axis_tvalid && s_axis_tready;
+  assign m_axis_tvalid  = out_valid_q;
+  assign m_axis_tlast   = out_last_q;
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
       x_q         <= s_axis_tdata;
-      valid_q     <= {valid_q[Stages-1:1], s_axis_tvalid};
+      valid_q     <= {valid_q[Stages-1:1], weights_next_o};
       end_q       <= {end_q[Stages-1:1], s_axis_tend};
       last_q      <= {last_q[Stages-1:1], s_axis_tlast};
       out_valid_q <= valid_q[Stages] && end_q[Stages];

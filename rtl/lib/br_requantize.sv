@@ -41,45 +41,41 @@ module br_requantize #(
   end
 
   localparam int unsigned Depth = Channels / Lanes;
-  localparam int unsigned AddrWidth = br_pkg::idx_width(Depth);
   localparam int unsigned ScaleWidth = SWidth + HWidth;
   localparam int unsigned ShiftWidth = br_pkg::max2(SWidth, 1);
   localparam int unsigned FullWidth = AccWidth + LeftShift;
 
   // The pipeline moves as a whole: 1 scale word and x, 2 x + H, 3 shifted and saturated.
-  logic advance;
+  logic advance, take, ready;
   logic [3:1] valid_q, last_q;
-  logic [AddrWidth-1:0] addr_q;
   logic [Lanes*AccWidth-1:0] x_q;
   logic [Lanes*ScaleWidth-1:0] scale;
 
   assign advance       = !valid_q[3] || m_axis_tready;
-  assign s_axis_tready = advance;
+  assign s_axis_tready = advance && ready;
+  assign take          = s_axis_tvalid && s_axis_tready;
   assign m_axis_tvalid = valid_q[3];
   assign m_axis_tlast  = last_q[3];
 
-  br_rom #(
+  br_constants #(
     .Width(Lanes * ScaleWidth),
     .Depth(Depth),
     .File (ScaleFile)
   ) i_scales (
     .clk_i,
-    .en_i  (advance && s_axis_tvalid),
-    .addr_i(addr_q),
-    .data_o(scale)
+    .rst_ni,
+    .next_i (take),
+    .ready_o(ready),
+    .data_o (scale)
   );
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
-      valid_q <= {valid_q[2:1], s_axis_tvalid};
+      valid_q <= {valid_q[2:1], take};
       last_q  <= {last_q[2:1], s_axis_tlast};
       x_q     <= s_axis_tdata;
-      if (s_axis_tvalid) addr_q <= (addr_q == AddrWidth'(Depth - 1)) ? '0 : addr_q + AddrWidth'(1);
     end
-    if (!rst_ni) begin
-      valid_q <= '0;
-      addr_q  <= '0;
-    end
+    if (!rst_ni) valid_q <= '0;
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane

@@ -30,10 +30,27 @@ package br_pkg;
     return (size + 2 * pad - kernel) / stride + 1;
   endfunction
 
-  // Whether a memory of weights is a br_dense_rom (dense in bireal_hw/ir/encoding.py): where its words are nine times a power
+  // Whether constants are a br_dense (dense in bireal_hw/ir/encoding.py): where its words are nine times a power
   // of two they leave nearly half of their last block RAM empty, and this is the one that they can spare.
   function automatic bit is_dense(input int unsigned width, input int unsigned depth);
     return depth == 9 << $clog2(depth / 9) && depth > 512 && depth <= 4608 && width % 8 == 0 && width * depth > (1 << 14);
+  endfunction
+
+  // Lines of a ROM of `depth` words in block RAM of 18 Kb (16K x 1, 8K x 2, .. 512 x 36): of the shapes that take fewest
+  // blocks, with several words in a line if need be, the one with the fewest words in a line.
+  function automatic int unsigned rom_lines(input int unsigned width, input int unsigned depth);
+    int unsigned lines, unit, blocks, least;
+    least = 0;
+    rom_lines = depth;
+    for (int unsigned bits = 14; bits >= 9; bits--) begin
+      lines = 1 << bits;
+      unit = (bits > 11) ? 1 << (14 - bits) : 9 << (11 - bits);
+      blocks = ((depth + lines - 1) / lines * width + unit - 1) / unit;
+      if (bits == 14 || blocks < least) begin
+        least = blocks;
+        rom_lines = min2(lines, depth);
+      end
+    end
   endfunction
 
 endpackage

@@ -13,10 +13,9 @@ from bireal_hw.analysis.scale import scaled, smaller_images
 from bireal_hw.analysis.solver import Solution, Solver
 from bireal_hw.boards import Board, board
 from bireal_hw.errors import BirealError
-from bireal_hw.ir.encoding import dense
 from bireal_hw.ir.graph import INPUT
 from bireal_hw.passes.dataflow import elaborate
-from bireal_hw.synth.memory import map_memory
+from bireal_hw.synth.memory import map_rom
 from tests.networks import tiny
 
 GRAPH = tiny(16, 16, channels=3, base=16)
@@ -84,12 +83,7 @@ def test_weights_too_large_for_a_board_are_counted() -> None:
     graph, board = tiny(8, 8, base=128), pynq(bram36=8, lut=7_000)
     smallest = Solver(Choices(graph), board).smallest()
     memories = [one.binding.memories.values() for one in elaborate(graph, smallest.folding).instances]
-    shapes = [(len(rom.words), rom.width, rom.ordered) for some in memories for rom in some]
-    lines = [
-        (depth // 9 * 8, width // 8 * 9) if ordered and dense(depth, width) else (depth, width)
-        for depth, width, ordered in shapes
-    ]
-    weights = sum(map_memory(*shape, False).bram36 for shape in lines)
+    weights = sum(map_rom(len(rom.words), rom.width).bram36 for some in memories for rom in some)
     assert weights > 4  # 9 * 128 * 128 + 9 * 128 * 256 bits
     with pytest.raises(BirealError) as error:
         plan(graph, board, 100, None, None)
