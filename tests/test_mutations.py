@@ -102,7 +102,7 @@ FAULTS: dict[str, tuple[Layer, str, str, str]] = {
     "threshold itself is -1": (RSIGN, "br_sign", ">=\n", ">\n"),
     "threshold of another channel": (
         RSIGN,
-        "br_constants",
+        "br_fetch",
         "LineWidth'((Depth - 1) % Lines)",
         "LineWidth'((Depth - 2) % Lines)",
     ),

@@ -3,7 +3,7 @@
 // Stream in      none: next_i, which may be high only while ready_o is
 // Stream out     none: data_o; ready_o is low in a reset and for a few cycles after it, and high from then on
 // Parameters     Width bits a word, a multiple of 8; Depth words, a multiple of 9 (both checked); File is that of a
-//                br_constants of Depth/9*8 words of Width/8*9 bits, "" leaves the words undefined. Of nine words, line i of
+//                br_fetch of Depth/9*8 words of Width/8*9 bits, "" leaves the words undefined. Of nine words, line i of
 //                eight holds word i in the low bits and above it bits [i*Width/8 +: Width/8] of the ninth
 // Latency        1 cycle from next_i to its word, whose line has been fetched before
 // Throughput     one word a cycle
@@ -41,7 +41,7 @@ module br_dense #(
   assign ninth = place_q == 4'd8;
   assign fetch = ready_o ? next_i && place_q != 4'd7 : lines_ready;
 
-  br_constants #(
+  br_fetch #(
     .Width(Width + Extra),
     .Depth(Depth / 9 * 8),
     .File (File)

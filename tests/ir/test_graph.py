@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph, Node, dumps, load, loads, save, verify
-from bireal_hw.ops import Sign
+from bireal_hw.ops import RealConv, Sign
 from tests.networks import tiny
 
 
@@ -118,7 +118,7 @@ def test_bits_are_stored_as_bits() -> None:
 def test_arrays_are_stored_in_the_narrowest_type_and_come_back_as_int32(ends: tuple[int, int], kind: str) -> None:
     graph = tiny()
     classifier = graph.nodes[-1]
-    op = dataclasses.replace(classifier.op, bias=np.array([*ends, 0, 1, -1], np.int32))  # type: ignore[call-arg]
+    op = dataclasses.replace(cast(RealConv, classifier.op), bias=np.array([*ends, 0, 1, -1], np.int32))
     changed = dataclasses.replace(graph, nodes=(*graph.nodes[:-1], dataclasses.replace(classifier, op=op)))
     text = dumps(changed)
     assert json.loads(text)["nodes"][-1]["attributes"]["bias"]["array"] == kind

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bireal_hw.ir.encoding import rom_lines, rom_shape
+from bireal_hw.ir.encoding import dense, dense_shape, rom_lines, rom_shape
 from bireal_hw.ir.op import Binding, Cost, Memory, Port
 from bireal_hw.ir.types import DataType
 from bireal_hw.rtl import closure
@@ -16,7 +16,7 @@ from bireal_hw.sim.runner import Dut, simulate
 from bireal_hw.synth.memory import map_memory, map_rom
 from tests.conformance import BUILDS, FOUR_MODES, check_cycles
 
-SHAPES = ((1, 5), (33, 7), (4608, 4), (2500, 18), (1100, 40), (9216, 16))
+SHAPES = ((1, 5), (33, 7), (4608, 4), (2500, 18), (1100, 40), (9216, 16), (576, 32), (4608, 16))
 """Depth and width of the memories in constants_bench.sv."""
 
 
@@ -49,9 +49,21 @@ def test_lines_hold_every_word_once_in_no_more_block_rams(depth: int, width: int
     numbers = random.Random(depth * width)
     words = [numbers.getrandbits(width) for _ in range(depth)]
     lines, bits = rom_lines(words, width)
-    shape = rom_shape(depth, width)
-    assert (len(lines), bits) == (shape[0], shape[1] * width)
-    assert [line >> row * width & (1 << width) - 1 for row in range(shape[1]) for line in lines][:depth] == words
+    deep, wide = dense_shape(depth, width)
+    shape = rom_shape(deep, wide)
+    assert (len(lines), bits) == (shape[0], shape[1] * wide)
+    rows = [line >> row * wide & (1 << wide) - 1 for row in range(shape[1]) for line in lines][:deep]
+    assert (read_dense(rows, width) if dense(depth, width) else rows) == words
     folded, plain = map_rom(depth, width), map_memory(depth, width, writable=False)
     assert folded.rows == 1
     assert (folded.style, folded.bram36) <= (plain.style, plain.bram36)
+
+
+def read_dense(lines: list[int], width: int) -> list[int]:
+    """Take a ninth word out of the bits above the eight before it."""
+    words = []
+    for start in range(0, len(lines), 8):
+        eight = lines[start : start + 8]
+        words += [line & (1 << width) - 1 for line in eight]
+        words.append(sum((line >> width) << i * width // 8 for i, line in enumerate(eight)))
+    return words
