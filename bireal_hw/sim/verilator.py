@@ -103,8 +103,9 @@ def build(name: str, bench: str, sources: Sequence[Path], builds: Path, waves: s
         _place_runtime(runtime, obj)
         _compile([*sources, bench_file], obj, environment, folder / "build.log", waves)
         _keep_runtime(runtime, obj)
-        for path in (*obj.glob("*.o"), *obj.glob("*.a"), *obj.glob("*.cpp"), *obj.glob("*.h"), *obj.glob("*.d")):
-            path.unlink()
+        for suffix in ("o", "a", "cpp", "h", "gch", "d"):
+            for path in obj.glob(f"*.{suffix}"):
+                path.unlink()
         (folder / "complete").touch()
     return folder, time.perf_counter() - started
 
