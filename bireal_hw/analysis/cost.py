@@ -119,7 +119,7 @@ def _rom_features(rom: Rom) -> Features:
         return {"rom_lut": columns * words, "rom_bit": columns}
     depth, width = dense_shape(rom.depth, rom.width)
     _, words = rom_shape(depth, width)
-    rows = {"row_bit": width * words, "row_or": width * ceil((words - 1) / 5)} if words > 1 else {}
+    rows: Features = {"row_bit": width * words, "row_or": width * ceil((words - 1) / 5)} if words > 1 else {}
     return {"rom_word": width, "spread": rom.width if dense(rom.depth, rom.width) else 0, **rows}
 
 
