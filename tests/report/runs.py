@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bireal_hw import cli
+from bireal_hw.analysis.memories import memories, record
 from bireal_hw.crosscheck.qonnx import write
 from bireal_hw.flows.hardware import folded
 from bireal_hw.flows.rundir import write_json
@@ -111,6 +112,7 @@ class Run:
 
     def synth(self, build: Build, folder: Path) -> None:
         graph, _ = folded(build)
+        held = record(memories(flow_of(build), build.board.family))
         layers = [
             {"name": node.name, "lut": 100 + index, "ff": 7 * index, "bram36": index / 2, "uram": 0, "dsp": index % 3}
             for index, node in enumerate(graph)
@@ -119,7 +121,7 @@ class Run:
         have = offered(build.board)
         kinds = {kind: {"used": used[kind], "available": getattr(have, kind), "source": "yosys"} for kind in KINDS}
         about = {"board": build.board.name, "part": build.board.part, "fits": True, "yosys": "0.70", "layers": layers}
-        more = {"predicted": used | {"lut": 1111}, "whole": used | {"lut": 999}}
+        more = {"predicted": used | {"lut": 1111}, "whole": used | {"lut": 999}, "memories": held}
         self.leave(build, folder / build.board.name / "synth.json", kinds | about | more)
 
 

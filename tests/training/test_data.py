@@ -110,7 +110,7 @@ def test_only_the_training_images_that_are_wanted_are_decoded(tmp_path: Path) ->
     broken = [{"bytes": b"no picture", "path": None}] * 12
     write_parquet(tmp_path / "train.parquet", [0, 1, 2] * 4, images=broken)
     write_parquet(tmp_path / "test.parquet", [0, 1])
-    with pytest.raises(BirealError, match=r"in all 6 of 6 images"):
+    with pytest.raises(BirealError, match=r"in all 6 of 6 train images"):
         load_data("folder", tmp_path, (8, 8), train_images=6)
 
 
