@@ -34,7 +34,7 @@ def generate_all(model: Path, board: Board, folder: Path) -> dict[str, float]:
         BirealError: as `lower` does.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    seconds = {}
+    seconds: dict[str, float] = {}
     started = time.process_time()
 
     def lap(step: str) -> None:

@@ -49,7 +49,8 @@ def folds(graph: Graph, flow: Dataflow) -> dict[str, str]:
     around: dict[str, list[Instance]] = {}
     for instance in flow.instances:
         around.setdefault(instance.layer, []).append(instance)
-    found, slowest = {}, flow.cycles
+    slowest = flow.cycles
+    found = {}
     for node in graph:
         parts = around[node.name]
         sizes = next(part.binding.parameters for part in parts if part.name == node.name)

@@ -6,6 +6,7 @@ import resource
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,8 @@ def simulation_speed(graph: Graph, folding: Folding, frames: int, builds: Path |
     with tempfile.TemporaryDirectory() as name:
         rtl, kept = Path(name) / "rtl", builds or Path(name) / "sim"
         generate(graph, folding, rtl)
-        seconds, found = [], []
+        seconds: list[float] = []
+        found: list[dict[str, Any]] = []
         for count in (1, frames):
             before = _children()
             found.append(simulate_network(graph, folding, rtl, images[:count], builds=kept, min_frames=1))
