@@ -203,28 +203,28 @@ def _popcount(positions: int) -> tuple[int, int]:
     """br_popcount: LUTs of six inputs, registers.
 
     >>> _popcount(16), _popcount(64)
-    ((15, 5), (73, 12))
+    ((15, 5), (73, 20))
     """
-    if positions <= 16:
-        return 1 + _popcount_tree(positions - 1), 1 + index_bits(positions)
-    first = positions // 2 - 1
-    second = positions - 2 - first
-    bits = index_bits(first + 1), index_bits(second + 1)
-    return 2 + _popcount_tree(first) + _popcount_tree(second) + bits[0], 2 + sum(bits)
+    luts, registers = _popcount_tree(positions - 1)
+    return 1 + luts, 1 + registers
 
 
-def _popcount_tree(positions: int) -> int:
-    """br_popcount_tree: LUTs of six inputs."""
+def _popcount_tree(positions: int) -> tuple[int, int]:
+    """br_popcount_tree: LUTs of six inputs, registers."""
     if positions <= 1:
-        return positions
-    if positions <= 3:
-        return 2
-    if positions <= 7:
-        return 4 + max(positions - 5, 0)
-    if positions <= 15:
-        return 4 + 2 * ceil(positions / 3)
-    first = (positions - 1) // 2
-    return 1 + _popcount_tree(first) + _popcount_tree(positions - 1 - first) + index_bits(first + 1)
+        luts = positions
+    elif positions <= 3:
+        luts = 2
+    elif positions <= 7:
+        luts = 4 + max(positions - 5, 0)
+    elif positions <= 15:
+        luts = 4 + 2 * ceil(positions / 3)
+    else:
+        first = (positions - 1) // 2
+        halves = _popcount_tree(first), _popcount_tree(positions - 1 - first)
+        luts, registers = (sum(amounts) for amounts in zip(*halves, strict=True))
+        return 1 + luts + index_bits(first + 1), 1 + registers
+    return luts, positions.bit_length()
 
 
 def _binary_conv(p: Parameters) -> Anatomy:

@@ -1,43 +1,54 @@
-// br_popcount_tree: number of positions at which two words agree, for LUTs of six inputs with carry chains
-//                   (combinational).
-// Function       count_o = popcount(xnor(a_i, b_i))
-// Parameters     Width positions, at least 1 (checked at elaboration)
-// Source         br_count3 takes positions to bits of weight 1 and 2, br_count7 these to a number of up to 15 positions;
-//                more are two halves and one position on its own, which is the carry of the adder that joins them.
-//                Widths of 2^n - 1 waste nothing. docs/datapath.md: drawing, figures
+// br_popcount_tree: number of positions at which two words agree, for LUTs of six inputs with carry chains.
+// Function       count_o = popcount(xnor(a_i, b_i)), or Half where half_i is set
+// Parameters     Width positions, at least 1; Half at most Width (checked at elaboration)
+// Latency        1 cycle with en_i; the result holds while en_i is low
+// Source         br_count3 takes positions to bits of weight 1 and 2, br_count7 these to a number of up to 15 positions,
+//                which goes into registers; more are two halves and one position on its own, which is the carry of the
+//                adder that joins them. Widths of 2^n - 1 waste nothing. docs/datapath.md: drawing, figures
 
 `default_nettype none
 
 module br_popcount_tree #(
   parameter int unsigned Width = 15,
+  parameter int unsigned Half  = Width / 2,
   localparam int unsigned CountWidth = br_pkg::cnt_width(Width)
 ) (
+  input  wire                   clk_i,
+  input  wire                   en_i,
+  input  wire                   half_i,
   input  wire  [     Width-1:0] a_i,
   input  wire  [     Width-1:0] b_i,
   output logic [CountWidth-1:0] count_o
 );
 
-  localparam int unsigned Triples = (Width + 2) / 3;
-  localparam int unsigned Leaf = (Width == 1) ? 1 : (Width > 3 && Width <= 7) ? 7 : 3 * Triples;
-
-  if (Width < 1) begin : gen_check
-    $error("br_popcount_tree: Width=%0d must be at least 1", Width);
+  if (Width < 1 || Half > Width) begin : gen_check
+    $error("br_popcount_tree: Width=%0d must be at least 1, Half=%0d at most that", Width, Half);
   end
 
   if (Width > 15) begin : gen_halves
     localparam int unsigned First = (Width - 1) / 2;
     localparam int unsigned Second = Width - 1 - First;
+    localparam int unsigned FirstHalf = (Half < First) ? Half : First;
+    localparam int unsigned SecondHalf = (Half - FirstHalf < Second) ? Half - FirstHalf : Second;
     logic [br_pkg::cnt_width(First)-1:0] first;
     logic [br_pkg::cnt_width(Second)-1:0] second;
-    logic carry, unused_low;
+    logic carry_q, unused_low;
 
-    br_popcount_tree #(.Width(First)) i_first (.a_i(a_i[1+:First]), .b_i(b_i[1+:First]), .count_o(first));
-    br_popcount_tree #(.Width(Second)) i_second (
-      .a_i(a_i[Width-1-:Second]), .b_i(b_i[Width-1-:Second]), .count_o(second)
+    br_popcount_tree #(.Width(First), .Half(FirstHalf)) i_first (
+      .clk_i, .en_i, .half_i, .a_i(a_i[1+:First]), .b_i(b_i[1+:First]), .count_o(first)
     );
-    assign carry = a_i[0] == b_i[0];
-    assign {count_o, unused_low} = {CountWidth'(first), carry} + {CountWidth'(second), carry};
+    br_popcount_tree #(.Width(Second), .Half(SecondHalf)) i_second (
+      .clk_i, .en_i, .half_i, .a_i(a_i[Width-1-:Second]), .b_i(b_i[Width-1-:Second]), .count_o(second)
+    );
+
+    always_ff @(posedge clk_i) begin
+      if (en_i) carry_q <= half_i ? (FirstHalf + SecondHalf < Half) : a_i[0] == b_i[0];
+    end
+
+    assign {count_o, unused_low} = {CountWidth'(first), carry_q} + {CountWidth'(second), carry_q};
   end else begin : gen_leaf
+    localparam int unsigned Triples = (Width + 2) / 3;
+    localparam int unsigned Leaf = (Width == 1) ? 1 : (Width > 3 && Width <= 7) ? 7 : 3 * Triples;
     logic [Leaf-1:0] a, b;  // positions behind the last do not agree
     logic [br_pkg::cnt_width(Leaf)-1:0] count;
 
@@ -75,7 +86,10 @@ module br_popcount_tree #(
         .ones_i({twos[2:1], two}), .a_i(twos[4:3]), .b_i(2'b11), .two_i(four), .count_o(count[3:1])
       );
     end
-    assign count_o = CountWidth'(count);
+
+    always_ff @(posedge clk_i) begin
+      if (en_i) count_o <= half_i ? CountWidth'(Half) : CountWidth'(count);
+    end
   end
 
 endmodule
