@@ -34,7 +34,7 @@ WEIGHT_WIDTH = 8
 PACKS = (1, 2)
 """Products that one multiplier can give at once."""
 
-LATENCY = 7
+LATENCY = 8
 """Pipeline stages of br_real_conv from the last beat of a window to its first result, without the change of lanes."""
 
 

@@ -89,7 +89,16 @@ class Dataflow:
         return max(self.costs, key=lambda name: self.costs[name].cycles)
 
 
-SLICED = ("br_real_conv", "br_binary_conv", "br_merge", "br_affine", "br_leaky_clip", "br_avg_pool", "br_max_pool")
+SLICED = (
+    "br_center",
+    "br_real_conv",
+    "br_binary_conv",
+    "br_merge",
+    "br_affine",
+    "br_leaky_clip",
+    "br_avg_pool",
+    "br_max_pool",
+)
 """Modules with logic behind their last register or in front of their ready; the others pass beats through."""
 CONVERTER = "br_width_converter"
 

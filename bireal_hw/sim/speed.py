@@ -22,6 +22,7 @@ class Speed:
 
     Attributes:
         cycles_per_frame: of the network, as simulated.
+        cycles_predicted: of a frame, by the folding.
         first_frame_seconds: to build the simulator and to simulate one frame.
         cycles: simulated by the simulator once built.
         seconds: that it took for them, its start included.
@@ -29,6 +30,7 @@ class Speed:
     """
 
     cycles_per_frame: int
+    cycles_predicted: int
     first_frame_seconds: float
     cycles: int
     seconds: float
@@ -65,6 +67,7 @@ def simulation_speed(graph: Graph, folding: Folding, frames: int, builds: Path |
             seconds.append(_children() - before)
     return Speed(
         cycles_per_frame=found[1]["cycles_per_frame"],
+        cycles_predicted=found[1]["cycles_predicted"],
         first_frame_seconds=seconds[0],
         cycles=found[1]["cycles_simulated"],
         seconds=seconds[1],

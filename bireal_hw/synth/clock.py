@@ -1,24 +1,28 @@
-"""How fast each kind of layer can be clocked: the largest one of a network placed and routed alone.
+"""How fast each layer of a network can be clocked: placed and routed alone.
 
     python -m bireal_hw.synth.clock build/RUN/graph.json build/RUN/BOARD/folding.toml
 
-prints what each module takes, the clock that it reaches, and the path that keeps it from a faster one; such a table
-stands in docs/bitstream.md. Every port of the module is registered, as it is between other layers; the registers
-outside form two long shift registers, so that a module with any number of ports needs three pins.
+prints for each module the slowest of its instances: what it takes, the clock that it reaches, and the path that keeps
+it from a faster one; such a table stands in docs/bitstream.md. Every port of the module is registered, as it is between
+other layers; the registers outside form two long shift registers, so that a module with any number of ports needs three
+pins.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from bireal_hw import boards
@@ -62,22 +66,13 @@ def _wire(cell: str) -> str:
     return re.sub(r"(?:\.\d+)+$", "", re.sub(CELLS, "", cell)).removeprefix("u_unit.")
 
 
-def largest(flow: Dataflow) -> dict[str, Instance]:
-    """Return the instance of each module with the most bits of memory, and of those that of the widest ports."""
-
-    def size(instance: Instance) -> tuple[int, int]:
-        binding = instance.binding
-        bits = sum(len(memory.words) * memory.width for memory in binding.memories.values())
-        if binding.module == "br_fifo":
-            bits = binding.parameters["Depth"] * binding.parameters["Width"]
-        return bits, sum(port.width for port in (*binding.inputs, binding.output))
-
-    found: dict[str, Instance] = {}
+def distinct(flow: Dataflow) -> list[Instance]:
+    """Return the instances of a network that differ in more than constants, in dataflow order."""
+    found: dict[object, Instance] = {}
     for instance in flow.instances:
-        module = instance.binding.module
-        if module not in found or size(instance) > size(found[module]):
-            found[module] = instance
-    return found
+        binding = instance.binding
+        found.setdefault((binding.module, tuple(binding.parameters.items())), instance)
+    return list(found.values())
 
 
 def _ports(instance: Instance) -> Iterator[tuple[bool, str, int]]:
@@ -144,42 +139,54 @@ def alone(instance: Instance, part: Device, mhz: float, cache: Path) -> Alone:
 def measure(
     flow: Dataflow, part: Device, mhz: float, cache: Path, tell: Callable[[str], None] = lambda name: None
 ) -> list[Alone]:
-    """Measure the largest instance of each module of a network.
+    """Measure the distinct instances of a network, as many at a time as there are processors.
 
     Args:
         flow: the network.
         part: device.
         mhz: what the placement aims for.
         cache: folder to work in.
-        tell: called with each module that comes next.
+        tell: called with the name of each instance that is done.
     """
     yosys.version()
     nextpnr.version()
-    found = []
-    for module, instance in sorted(largest(flow).items()):
-        tell(module)
-        found.append(alone(instance, part, mhz, cache))
-    return found
+
+    def one(instance: Instance) -> Alone:
+        found = alone(instance, part, mhz, cache)
+        tell(instance.name)
+        return found
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(one, distinct(flow)))
 
 
-def table(rows: list[Alone]) -> Table:
-    """Return the measurements as a table."""
-    result = Table(show_edge=False)
-    for heading in ("module", "instance", "LUT4", "EBR", "MULT18", "MHz", "ns, of them wires"):
-        result.add_column(heading, justify="left" if heading in ("module", "instance") else "right")
-    result.add_column("critical path", overflow="fold")
+def slowest(rows: Iterable[Alone]) -> list[tuple[Alone, int]]:
+    """Return the slowest instance of each module and how many of that module were measured, from the slowest on."""
+    kinds: dict[str, list[Alone]] = {}
     for row in rows:
+        kinds.setdefault(row.instance.binding.module, []).append(row)
+    worst = [(min(kind, key=lambda row: row.routed.slowest.reached), len(kind)) for kind in kinds.values()]
+    return sorted(worst, key=lambda pair: pair[0].routed.slowest.reached)
+
+
+def table(rows: Iterable[Alone]) -> Table:
+    """Return the slowest instance of each module as a table."""
+    result = Table(show_edge=False)
+    for heading in ("module", "of", "slowest", "LUT4", "EBR", "MULT18", "MHz", "ns, of them wires"):
+        result.add_column(heading, justify="left" if heading in ("module", "slowest") else "right")
+    result.add_column("critical path", overflow="fold")
+    for row, count in slowest(rows):
         clock, used = row.routed.slowest, row.routed.used
         amounts = (f"{used[kind][0]:,}" for kind in ("LUT4", "EBR", "MULT18"))
         time = f"{clock.path.ns:.1f}, {clock.path.routing_ns:.1f}"
         name, module = row.instance.name, row.instance.binding.module
-        result.add_row(module, name, *amounts, f"{clock.reached:.0f}", time, row.path)
+        result.add_row(module, str(count), name, *amounts, f"{clock.reached:.0f}", time, row.path)
     return result
 
 
 def main() -> None:
     """Print the table for the network and folding on the command line."""
-    parser = argparse.ArgumentParser(description="Place and route each kind of layer of a network alone.")
+    parser = argparse.ArgumentParser(description="Place and route each layer of a network alone.")
     parser.add_argument("graph", type=Path, help="graph.json of a run")
     parser.add_argument("folding", type=Path, help="folding.toml of the run's board")
     parser.add_argument("--board", default="ulx3s-85f", help="board (default ulx3s-85f)")
@@ -188,8 +195,9 @@ def main() -> None:
     graph = load(arguments.graph)
     flow = elaborate(graph, read_folding(arguments.folding, graph))
     part = device(boards.board(arguments.board).part)
-    with Console(stderr=True).status("") as status:
-        rows = measure(flow, part, arguments.mhz, Path("build/synth-cache"), status.update)
+    with Progress(*Progress.get_default_columns(), console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("placed and routed", total=len(distinct(flow)))
+        rows = measure(flow, part, arguments.mhz, Path("build/synth-cache"), lambda name: progress.advance(task))
     Console(width=160).print(table(rows))
 
 

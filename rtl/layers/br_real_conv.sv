@@ -11,7 +11,7 @@
 //                checked here); SWidth = 0: no shift field, every shift 0; Pack = 2: two output channels
 //                share a multiplier (br_real_mvu), 1: none do; WeightFile and ScaleFile as docs/architecture.md,
 //                section 4 says
-// Latency        L + Kernel*C + 8 + (1 if Pe > OutLanes) cycles from first input beat to first output beat, where
+// Latency        L + Kernel*C + 9 + (1 if Pe > OutLanes) cycles from first input beat to first output beat, where
 //                C = Kernel*InChannels/Simd and L is when the last input that the first window waits for is stored:
 //                Kernel = 1: L = C - 1;
 //                Kernel > 1, Width > Pad: L = Kernel-1-Pad + r*R + q*S + (C if C > 1), for the unfolded pixel in row r,
@@ -203,8 +203,8 @@ module br_real_conv #(
   );
 
   // ---- Offset, shift, saturation, shared over OutLanes lanes ------------------------------------------------------
-  logic [OutLanes*AccWidth-1:0] lanes_tdata;
-  logic lanes_tvalid, lanes_tready, lanes_tlast;
+  logic [OutLanes*AccWidth-1:0] piece_tdata, lanes_tdata;
+  logic piece_tvalid, piece_tready, piece_tlast, lanes_tvalid, lanes_tready, lanes_tlast;
 
   br_width_converter #(
     .ElemWidth(AccWidth),
@@ -217,6 +217,22 @@ module br_real_conv #(
     .s_axis_tvalid(sums_tvalid),
     .s_axis_tready(sums_tready),
     .s_axis_tlast (sums_tlast),
+    .m_axis_tdata (piece_tdata),
+    .m_axis_tvalid(piece_tvalid),
+    .m_axis_tready(piece_tready),
+    .m_axis_tlast (piece_tlast)
+  );
+
+  // Here the way back of ready is cut: it ends at the enables of every register and multiplier in front.
+  br_reg_slice #(
+    .Width(OutLanes * AccWidth)
+  ) i_slice (
+    .clk_i,
+    .rst_ni,
+    .s_axis_tdata (piece_tdata),
+    .s_axis_tvalid(piece_tvalid),
+    .s_axis_tready(piece_tready),
+    .s_axis_tlast (piece_tlast),
     .m_axis_tdata (lanes_tdata),
     .m_axis_tvalid(lanes_tvalid),
     .m_axis_tready(lanes_tready),

@@ -28,11 +28,12 @@ module br_ram #(
   end
 
   (* no_rw_check *) logic [Width-1:0] mem[Depth];
-  logic [Width-1:0] mem_q, word_q, written_q;
+  logic [Width-1:0] mem_q, word_q, written_q, newer_q;
   logic [AddrW-1:0] raddr_q;
-  logic with_read_q, behind_read_q;  // was written in the cycle of the read, in the one after
+  logic with_read_q, behind_read, newer_valid_q;  // was written in the cycle of the read, in the one after, in either
 
-  assign rdata_o = behind_read_q ? written_q : word_q;
+  assign behind_read = write_i && waddr_i == raddr_q;
+  assign rdata_o     = newer_valid_q ? newer_q : word_q;
 
   always_ff @(posedge clk_i) begin
     if (en_i) begin
@@ -46,8 +47,9 @@ module br_ram #(
       written_q     <= wdata_i;
       raddr_q       <= raddr_i;
       with_read_q   <= write_i && waddr_i == raddr_i;
-      behind_read_q <= write_i && waddr_i == raddr_q;
-      word_q        <= with_read_q ? written_q : mem_q;
+      word_q        <= mem_q;
+      newer_q       <= behind_read ? wdata_i : written_q;
+      newer_valid_q <= behind_read || with_read_q;
     end
   end
 

@@ -1,4 +1,4 @@
-"""Each kind of layer alone: which one stands for its kind, what surrounds it, what the router says of a small one."""
+"""Each layer alone: which ones differ, what surrounds them, what the router says of a small one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from bireal_hw.passes.dataflow import Dataflow, Instance, Stream, elaborate
 from bireal_hw.passes.folding import fold
 from bireal_hw.rtl import closure
 from bireal_hw.sim.verilator import tool_environment
-from bireal_hw.synth.clock import TOP, alone, harness, largest
+from bireal_hw.synth.clock import TOP, Alone, alone, distinct, harness, slowest
 from bireal_hw.synth.ecp5 import Device
+from bireal_hw.synth.nextpnr import Clock, CriticalPath, Routed
 from tests.networks import tiny, two_streams
 
 BYTE = DataType(8)
@@ -28,32 +29,35 @@ def instance(name: str, module: str, words: int = 0, lanes: int = 1, **parameter
     return Instance(name, name, Binding(module, parameters, *ports, memories), (stream,), (stream,))
 
 
-def test_the_instance_with_most_memory_stands_for_its_kind_then_the_widest() -> None:
+def test_instances_that_differ_in_constants_only_are_one() -> None:
     stream = Stream("s", "s", 1, BYTE)
     instances = (
-        instance("a", "br_sign", words=8),
-        instance("b", "br_sign", words=16),
-        instance("c", "br_sign", words=8, lanes=9),
-        instance("d", "br_reg_slice", lanes=2),
-        instance("e", "br_reg_slice", lanes=3),
+        instance("a", "br_sign", words=8, Lanes=1),
+        instance("b", "br_sign", words=16, Lanes=1),
+        instance("c", "br_sign", words=8, Lanes=2),
+        instance("d", "br_fifo", Width=8, Depth=90),
+        instance("e", "br_fifo", Width=8, Depth=80),
         instance("f", "br_fifo", Width=8, Depth=90),
-        instance("g", "br_fifo", Width=8, Depth=80, lanes=4),
     )
-    flow = Dataflow("", instances, stream, stream, {})
-    assert {module: one.name for module, one in largest(flow).items()} == {
-        "br_sign": "b",
-        "br_reg_slice": "e",
-        "br_fifo": "f",
-    }
+    assert [one.name for one in distinct(Dataflow("", instances, stream, stream, {}))] == ["a", "c", "d", "e"]
+
+
+def test_the_slowest_of_each_module_comes_with_their_number() -> None:
+    def row(name: str, module: str, mhz: float) -> Alone:
+        clock = Clock(120, mhz, CriticalPath(1000 / mhz, 1.0, ("a", "b")))
+        return Alone(instance(name, module), Routed({}, {"clk_i": clock}))
+
+    rows = [row("a", "br_sign", 300), row("b", "br_fifo", 150), row("c", "br_sign", 200), row("d", "br_sign", 250)]
+    assert [(one.instance.name, count) for one, count in slowest(rows)] == [("b", 1), ("c", 3)]
 
 
 @pytest.mark.rtl
 @pytest.mark.parametrize("graph", [tiny(max_pool=True, height=32, width=32), two_streams()], ids=["pool", "streams"])
 def test_every_port_of_a_layer_is_joined_once_and_in_its_width(graph: Graph, tmp_path: Path) -> None:
     flow = elaborate(graph, fold(graph, 2_000))
-    for module, one in largest(flow).items():
+    for one in distinct(flow):
         (tmp_path / f"{TOP}.sv").write_text(harness(one))
-        sources = [str(path) for path in closure({module})]
+        sources = [str(path) for path in closure({one.binding.module})]
         command = ["verilator", "--lint-only", "--quiet", "-Wall", "-Wno-fatal", "--top", TOP, *sources, f"{TOP}.sv"]
         done = subprocess.run(
             command, cwd=tmp_path, env=tool_environment(), capture_output=True, text=True, check=False

@@ -9,7 +9,7 @@ from typing import Any
 from bireal_hw import __version__
 from bireal_hw.errors import unknown
 from bireal_hw.flows.bench.generation import generation
-from bireal_hw.flows.bench.hardware import clocks, datapath, speed
+from bireal_hw.flows.bench.hardware import clocks, datapath, memory, speed
 from bireal_hw.flows.bench.page import Measured, Section, markdown, measure, remembered
 from bireal_hw.flows.bench.simulation import simulation
 from bireal_hw.flows.bench.throughput import throughput
@@ -39,6 +39,13 @@ SECTIONS = {
             "Frames per second by board and width",
             speed,
             (*NETWORK, "bireal_hw/analysis", "bireal_hw/boards"),
+            ("ortools",),
+        ),
+        Section(
+            "memory",
+            "Bits stored over bits occupied",
+            memory,
+            (*NETWORK, "bireal_hw/analysis", "bireal_hw/boards", "bireal_hw/synth/memory.py"),
             ("ortools",),
         ),
         Section("clock", "Clock of each layer", clocks, (*LOGIC, *NETWORK, "bireal_hw/analysis"), (YOSYS, NEXTPNR)),
@@ -72,6 +79,8 @@ SECTIONS = {
 
 HEADLINES = {
     "lut_per_binary_mac": "LUTs per binary multiply-accumulate and cycle (7-series; Pe 8, Simd 64)",
+    "block_ram_in_use_width_0.5": "bits stored over bits of block RAM (Bi-Real-18, width 0.5, 3,000 frames per second)",
+    "fps_pynq-z2_width_0.5": "frames per second on a pynq-z2 at its 100 MHz (Bi-Real-18, width 0.5, 32x32 RGB)",
     "mhz_slowest_layer": "MHz of the slowest layer on an ECP5",
     "simulated_cycles_per_second": "clock cycles a second in simulation (the demo network, one processor)",
     "generation_seconds_bireal18": "processor seconds from QONNX to SystemVerilog and C++ (Bi-Real-18, 224x224)",

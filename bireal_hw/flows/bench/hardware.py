@@ -7,6 +7,7 @@ from typing import Any
 
 from bireal_hw import boards
 from bireal_hw.analysis.choices import Choices
+from bireal_hw.analysis.memories import memories
 from bireal_hw.analysis.plan import plan
 from bireal_hw.analysis.solver import Solution, Solver
 from bireal_hw.flows.bench.networks import demo, random_network
@@ -26,6 +27,8 @@ FAMILIES = {"7series": "LUT6", "ecp5": "LUT4"}
 WIDTHS = (0.25, 0.5, 1.0)
 OPEN_BOARD = "ulx3s-85f"
 SHOWN = ("lut", "bram36", "dsp")
+BOARD, MEMORY_FPS = "pynq-z2", 3000.0
+ALL = "all"
 
 
 def datapath() -> Found:
@@ -77,21 +80,48 @@ def speed() -> Found:
     )
 
 
+def memory() -> Found:
+    """Ask how much of the block RAM that networks take they fill."""
+    board = boards.board(BOARD)
+    rows: list[list[Cell]] = []
+    figures = {}
+    for name, graph, fps in (
+        ("demo", demo(), None),
+        ("width 0.5", random_network(ModelSpec(width=0.5))[1], MEMORY_FPS),
+    ):
+        flow = elaborate(graph, plan(graph, board, board.clock_mhz, fps, None).folding)
+        held = [one for one in memories(flow, board.family) if one.style == "block"]
+        for kind in (*dict.fromkeys(one.name for one in held), ALL):
+            some = [one for one in held if kind in (one.name, ALL)]
+            stored, occupied = (sum(getattr(one, bits) for one in some) for bits in ("stored_bits", "occupied_bits"))
+            rows.append([name, kind, len(some), sum(one.bram36 for one in some), stored, occupied, stored / occupied])
+        figures[f"block_ram_in_use_{name.replace(' ', '_')}"] = round(stored / occupied, 3)
+    return Found(
+        ["network", "memories", "number", "BRAM36", "bits stored", "bits occupied", "share"],
+        rows,
+        figures,
+        f"Memories in block RAM, {BOARD}: weights of convolutions, window: line buffers, queue: FIFOs, sums of pools. "
+        f"demo: 16x16 gray, without target_fps; width 0.5: Bi-Real-18, 32x32 RGB, target_fps={MEMORY_FPS:g}.",
+    )
+
+
 def clocks() -> Found:
-    """Place and route the largest layer of each kind of the demo network alone."""
+    """Place and route every layer of the demo network alone."""
     graph = demo()
     board = boards.board(OPEN_BOARD)
     flow = elaborate(graph, plan(graph, board, board.clock_mhz, None, None).folding)
     found = clock.measure(flow, device(board.part), clock.TARGET_MHZ, CACHE)
     rows: list[list[Cell]] = []
-    for one in found:
-        slowest, used = one.routed.slowest, one.routed.used
+    for one, count in clock.slowest(found):
+        worst, used = one.routed.slowest, one.routed.used
         amounts = [used[kind][0] for kind in ("LUT4", "EBR", "MULT18")]
-        rows.append([one.instance.binding.module, *amounts, slowest.reached, slowest.path.ns, one.path])
-    figures = {f"mhz_{row[0]}": round(float(row[4]), 1) for row in rows}
+        rows.append([one.instance.binding.module, count, one.instance.name, *amounts, worst.reached, worst.path.ns])
+        rows[-1].append(one.path)
+    figures = {f"mhz_{row[0]}": round(float(row[6]), 1) for row in rows}
     return Found(
-        ["layer", "LUT4", "EBR", "MULT18", "MHz", "ns", "slowest path"],
+        ["layer", "different ones", "slowest", "LUT4", "EBR", "MULT18", "MHz", "ns", "slowest path"],
         rows,
         {"mhz_slowest_layer": min(figures.values())} | figures,
-        f"{OPEN_BOARD}, {board.part}, the demo network at its solver's folding, each layer with registers around it.",
+        f"{OPEN_BOARD}, {board.part}, the demo network at its solver's folding, each layer alone with registers around "
+        f"it, placed for {clock.TARGET_MHZ:g} MHz; of each kind the slowest.",
     )

@@ -1,37 +1,55 @@
-"""How fast the demo network simulates."""
+"""How fast networks simulate, and how long a frame takes in clock cycles, predicted and measured."""
 
 from __future__ import annotations
 
 from bireal_hw import boards
 from bireal_hw.analysis.plan import plan
-from bireal_hw.flows.bench.networks import demo
-from bireal_hw.flows.bench.page import Found
+from bireal_hw.flows.bench.networks import demo, random_network
+from bireal_hw.flows.bench.page import Cell, Found
+from bireal_hw.models.spec import ModelSpec
 from bireal_hw.sim.speed import simulation_speed
 
 BOARD = "pynq-z2"
 FRAMES = 16
+OTHERS = {
+    "Bi-Real-34, width 0.125, 16x24 RGB": ModelSpec("bireal34", width=0.125, image=(16, 24), classes=7),
+    "Bi-Real-18, width 0.125, 96x64 RGB, 7x7 stem, max pool": ModelSpec(width=0.125, image=(96, 64)),
+    "Bi-Real-50, width 0.125, 16x16 RGB": ModelSpec("bireal50", width=0.125, image=(16, 16)),
+}
+"""Networks that are simulated for a few frames, beside the demo's."""
+FEW = 3
 
 
 def simulation() -> Found:
-    """Build the simulator of the demo network from nothing, and run it."""
-    graph, board = demo(), boards.board(BOARD)
-    speed = simulation_speed(graph, plan(graph, board, board.clock_mhz, None, None).folding, FRAMES)
-    return Found(
-        ["cycles per frame", "seconds to the first frame", "cycles", "seconds", "cycles per second", "wrong logits"],
-        [
-            [
-                speed.cycles_per_frame,
-                speed.first_frame_seconds,
-                speed.cycles,
-                speed.seconds,
-                speed.cycles_per_second,
-                f"{speed.mismatches} of {speed.outputs_compared:,}",
-            ]
-        ],
-        {
+    """Build simulators from nothing, and run them."""
+    board = boards.board(BOARD)
+    rows: list[list[Cell]] = []
+    figures: dict[str, float] = {}
+    graphs = {"demo": demo()} | {name: random_network(spec)[1] for name, spec in OTHERS.items()}
+    for name, graph in graphs.items():
+        chosen = plan(graph, board, board.clock_mhz, None, None)
+        speed = simulation_speed(graph, chosen.folding, FEW if figures else FRAMES)
+        rows.append([name, speed.cycles_predicted, speed.cycles_per_frame, speed.first_frame_seconds])
+        rows[-1] += [speed.cycles, speed.seconds, speed.cycles_per_second]
+        rows[-1].append(f"{speed.mismatches} of {speed.outputs_compared:,}")
+        figures = figures or {
             "simulated_cycles_per_second": round(speed.cycles_per_second),
             "simulation_first_frame_seconds": round(speed.first_frame_seconds, 1),
-        },
-        f"The demo network at its solver's folding for {BOARD}, without stalls. Processor seconds of Verilator, g++ "
-        "and simulator; those to the first frame compile Verilator's library as well.",
+        }
+    return Found(
+        [
+            "network",
+            "cycles per frame, predicted",
+            "measured",
+            "seconds to the first frame",
+            "cycles",
+            "seconds",
+            "cycles per second",
+            "wrong logits",
+        ],
+        rows,
+        figures,
+        f"At the solver's folding for {BOARD}, frames back to back without stalls; the demo network is trained, the "
+        "others have random weights. Processor seconds of Verilator, g++ and simulator; those to the first frame "
+        "compile Verilator's library as well.",
     )
