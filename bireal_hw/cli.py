@@ -68,19 +68,20 @@ def _app() -> typer.Typer:
         epilog=f"bireal_hw {__version__}",
     )
     for verb in VERBS.values():
+        taken = {name: text for name, text in variables().items() if name in verb.takes}
         app.command(
             verb.name,
             help=verb.help,
-            epilog="\n\n".join(f"[bold]{name}=[/bold]  {escape(text)}" for name, text in variables().items()),
+            epilog="\n\n".join(f"[bold]{name}=[/bold]  {escape(text)}" for name, text in taken.items()),
             context_settings={"ignore_unknown_options": True},
         )(_command(verb))
     return app
 
 
 def _command(verb: Verb) -> Callable[[list[str] | None], Chosen]:
-    def command(
-        words: Annotated[list[str] | None, typer.Argument(metavar=verb.words, help="the variables below")] = None,
-    ) -> Chosen:
+    text = "the variables below" if verb.takes else "all if none"
+
+    def command(words: Annotated[list[str] | None, typer.Argument(metavar=verb.words, help=text)] = None) -> Chosen:
         return verb, _joined(words or [])
 
     return command

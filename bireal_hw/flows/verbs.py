@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from bireal_hw import zoo
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.bench import HEADLINES, SECTIONS, bench
 from bireal_hw.flows.bitstream import planned, refuse_slow
-from bireal_hw.flows.config import SPEC, UsageError, packed, parse_words
+from bireal_hw.flows.config import SPEC, UsageError, packed, parse_words, variables
 from bireal_hw.flows.cpp import synthesis
 from bireal_hw.flows.crosscheck import crosscheck, refuse_mismatches, tables
 from bireal_hw.flows.demo import demo
@@ -47,12 +47,16 @@ STARTS = ("train", "demo", "all")
 
 @dataclass(frozen=True)
 class Verb:
-    """A command: its name, one line of help, the form of its words, and what it does with them (exit status)."""
+    """A command: its name, one line of help, the form of its words, and what it does with them (exit status).
+
+    `takes` are the variables among them; those of a build if not given.
+    """
 
     name: str
     help: str
     words: str
     run: Callable[[list[str]], int]
+    takes: Sequence[str] = tuple(variables())
 
 
 def _started(verb: str, words: list[str], takes_file: bool = False) -> Build:
@@ -262,7 +266,7 @@ def _zoo(words: list[str]) -> int:
     for name in zoo.names():
         one = zoo.about(name)
         accuracy = f"{one['top1_deploy']:.2f} %"
-        made = "\n".join(filter(None, (one["command"], one["note"])))
+        made = "\n".join(filter(None, (one["command"], one["note"] and f"({one['note']})")))
         table.add_row(name, one["dataset"], f"{one['test_images']:,}", accuracy, made)
     CONSOLE.print(table)
     return 0
@@ -326,13 +330,25 @@ VERBS = {
         Verb("bitstream", "make a bitstream with open tools, and a host script for it", FILE_OR_VALUES, _bitstream),
         Verb("report", "write one page with graph, layers, resources, accuracy and verdicts", FILE_OR_VALUES, _report),
         Verb("all", "demo, hls, synth and report in one, then a verdict on every claim", VALUES, _all),
-        Verb("bench", f"measure a page of figures: {', '.join(SECTIONS)}", "[SECTION]...", _bench),
+        Verb("bench", f"measure a page of figures: {', '.join(SECTIONS)}", "[SECTION]...", _bench, takes=()),
         _study("ablation", "train what each technique adds, over several seeds: a table and a plot"),
         _study("study", "train with a shortcut stream of 16 to 8 bits, over several seeds: a table and a plot"),
         Verb("depth", "train a binary and a real-valued network to see depth, and compare them", VALUES, _depth),
         Verb("crosscheck", "compare an unpadded network with hls4ml and finn-plus", FILE_OR_VALUES, _crosscheck),
-        Verb("zoo", "list the trained networks that come with the program, or with run= add one", VALUES, _zoo),
-        Verb("info", "print layers, parameters and operations of a network", "[MODEL] [KEY=VALUE]...", _info),
+        Verb(
+            "zoo",
+            "list the trained networks that come with the program, or with run= add one",
+            VALUES,
+            _zoo,
+            takes=("run",),
+        ),
+        Verb(
+            "info",
+            "print layers, parameters and operations of a network",
+            "[MODEL] [KEY=VALUE]...",
+            _info,
+            takes=SPEC,
+        ),
     )
 }
 """All commands by name."""

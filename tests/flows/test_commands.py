@@ -419,3 +419,6 @@ def test_help_names_every_command_and_variable(run: Bench) -> None:
     assert all(f" {name} " in run("--help") for name in VERBS)
     text = run("train --help")
     assert all(f"{name}=" in text for name in ("model", "target_fps", "shortcut_bits", "config"))
+    assert "run=" in run("zoo --help")
+    assert "classes=" in run("info --help")
+    assert not any("epochs=" in run(f"{verb} --help") for verb in ("zoo", "info", "bench"))
