@@ -48,8 +48,10 @@ def write_bitstream(run: Build, folder: Path) -> dict[str, str]:
     target.mkdir(parents=True)
     CACHE.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="run-", dir=CACHE))  # stays if a tool stops: its message names a file in it
-    with Console(stderr=True).status("") as status:
-        routed, taken = build(made, graph, flow, run.path / run.board.name / "rtl", work, status.update)
+    console = Console(stderr=True)
+    with console.status("") as status:
+        tell = status.update if console.is_terminal else console.print  # these are minutes: a log shows them too
+        routed, taken = build(made, graph, flow, run.path / run.board.name / "rtl", work, tell)
     for name in KEPT:
         if (work / name).exists():
             shutil.copyfile(work / name, target / name)
