@@ -45,6 +45,24 @@ module br_top (
       .m_axis_tlast(center_tlast)
   );
 
+  wire [7:0] center_slice_tdata;
+  wire center_slice_tlast;
+  wire center_slice_tvalid, center_slice_tready;
+  br_reg_slice #(
+      .Width(8)
+  ) u_center_slice (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .s_axis_tdata(center_tdata),
+      .s_axis_tvalid(center_tvalid),
+      .s_axis_tready(center_tready),
+      .s_axis_tlast(center_tlast),
+      .m_axis_tdata(center_slice_tdata),
+      .m_axis_tvalid(center_slice_tvalid),
+      .m_axis_tready(center_slice_tready),
+      .m_axis_tlast(center_slice_tlast)
+  );
+
   // stem: real_conv 3x3, stride 1, 1 -> 4 channels, K = 9; 8x8x1 s8.7 -> 8x8x4 s12.6; Pe 2, Simd 1; 1,152 cycles, the slowest
   wire [11:0] stem_tdata;
   wire stem_tlast;
@@ -72,10 +90,10 @@ module br_top (
   ) u_stem (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
-      .s_axis_tdata(center_tdata),
-      .s_axis_tvalid(center_tvalid),
-      .s_axis_tready(center_tready),
-      .s_axis_tlast(center_tlast),
+      .s_axis_tdata(center_slice_tdata),
+      .s_axis_tvalid(center_slice_tvalid),
+      .s_axis_tready(center_slice_tready),
+      .s_axis_tlast(center_slice_tlast),
       .m_axis_tdata(stem_tdata),
       .m_axis_tvalid(stem_tvalid),
       .m_axis_tready(stem_tready),
