@@ -246,11 +246,13 @@ def _train(build: Build, folder: Path) -> Figures:
     config, data = planned(values)
     values |= {"classes": data.classes, "epochs": config.epochs}
     build.record_values()
-    about = f"training {_described(values)}, {config.epochs} epochs, into {build.path}"
+    passes = f"{config.epochs} epoch{'s'[: config.epochs != 1]}"
+    about = f"training {_described(values)}, {passes}, into {build.path}"
     Console(highlight=False, soft_wrap=True).print(about)
     result = train(config, data, folder, partial=build.path / PARTIAL)
     write_json(folder / "train.json", result | build.marks)
     return {
+        "trained": f"{result['top1_trained']:.2f} %",
         "float": f"{result['top1_float']:.2f} %",
         "deploy": "none: real-valued" if result["top1_deploy"] is None else f"{result['top1_deploy']:.2f} %",
         "test images": f"{result['test_images']:,}",

@@ -8,7 +8,7 @@ import os
 import platform
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -104,9 +104,11 @@ def machine() -> dict[str, str]:
     return {"processor": f"{os.cpu_count()} x {_processor()}", "Python": platform.python_version()}
 
 
-def markdown(title: str, headlines: Sequence[Sequence[Cell]], parts: Iterable[Measured]) -> str:
+def markdown(title: str, headlines: Sequence[Sequence[Cell]], parts: Sequence[Measured]) -> str:
     """Write the page: headlines as (what, figure), then a table a section."""
-    lines = [f"# {title}", "", *table(Found(("what", "figure"), headlines))]
+    minutes = sum(part.seconds for part in parts) / 60
+    about = f"`make bench`, {minutes:.0f} minutes from nothing; a section is measured again when its inputs have changed."
+    lines = [f"# {title}", "", about, "", *table(Found(("what", "figure"), headlines))]
     for part in parts:
         lines += ["", f"## {part.section.title}", "", *table(part.found)]
         if part.found.note:
