@@ -107,7 +107,7 @@ def machine() -> dict[str, str]:
 def markdown(title: str, headlines: Sequence[Sequence[Cell]], parts: Sequence[Measured]) -> str:
     """Write the page: headlines as (what, figure), then a table a section."""
     minutes = sum(part.seconds for part in parts) / 60
-    about = f"`make bench`, {minutes:.0f} minutes from nothing; a section is measured again when its inputs have changed."
+    about = f"`make bench`, {minutes:.0f} minutes from nothing; later only the sections whose inputs have changed."
     lines = [f"# {title}", "", about, "", *table(Found(("what", "figure"), headlines))]
     for part in parts:
         lines += ["", f"## {part.section.title}", "", *table(part.found)]
