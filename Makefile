@@ -50,7 +50,7 @@ demo:     ## train to sim on handwritten digits, then the verdict
 all:      ## demo, hls, synth, report, then the verdict
 zoo:      ## trained networks that come with the program; run= adds one
 info:     ## layers, parameters and operations of model=
-bench:    ## a page of figures: LUTs, clock, speed by board, golden model, training
+bench:    ## a page of figures: LUTs, block RAM, clock, speed, simulation, generation, training
 ablation: ## what each technique of the training adds, over seeds= trainings of every row
 study:    ## accuracy at 16 to 8 bits of the shortcut stream
 depth:    ## depth from one image by a binary and a real-valued network, compared

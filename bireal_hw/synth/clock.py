@@ -38,6 +38,8 @@ from bireal_hw.synth.nextpnr import Routed
 TOP = "alone"
 TARGET_MHZ = 120.0
 """What the placement aims for unless it is told otherwise."""
+AT_ONCE = 8
+"""Instances that are placed at the same time at most: each takes some hundred megabytes for the database of the chip."""
 CELLS = r"_(?:TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21|MULT18X18D|INV|DP16KD|PDPW16KD|TRELLIS_DPR16X4)(?:_.*|\$.*)?$"
 """What Yosys appends to the name of the wire that a cell drives."""
 
@@ -139,7 +141,7 @@ def alone(instance: Instance, part: Device, mhz: float, cache: Path) -> Alone:
 def measure(
     flow: Dataflow, part: Device, mhz: float, cache: Path, tell: Callable[[str], None] = lambda name: None
 ) -> list[Alone]:
-    """Measure the distinct instances of a network, as many at a time as there are processors.
+    """Measure the distinct instances of a network, as many at a time as there are processors, up to `AT_ONCE`.
 
     Args:
         flow: the network.
@@ -156,7 +158,7 @@ def measure(
         tell(instance.name)
         return found
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), AT_ONCE)) as pool:
         return list(pool.map(one, distinct(flow)))
 
 

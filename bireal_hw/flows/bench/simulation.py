@@ -7,6 +7,7 @@ from bireal_hw.analysis.plan import plan
 from bireal_hw.flows.bench.networks import demo, random_network
 from bireal_hw.flows.bench.page import Cell, Found
 from bireal_hw.models.spec import ModelSpec
+from bireal_hw.sim.network import MIN_FRAMES
 from bireal_hw.sim.speed import simulation_speed
 
 BOARD = "pynq-z2"
@@ -16,8 +17,7 @@ OTHERS = {
     "Bi-Real-18, width 0.125, 96x64 RGB, 7x7 stem, max pool": ModelSpec(width=0.125, image=(96, 64)),
     "Bi-Real-50, width 0.125, 16x16 RGB": ModelSpec("bireal50", width=0.125, image=(16, 16)),
 }
-"""Networks that are simulated for a few frames, beside the demo's."""
-FEW = 3
+"""Networks that are simulated for `MIN_FRAMES` frames, beside the demo's."""
 
 
 def simulation() -> Found:
@@ -28,7 +28,7 @@ def simulation() -> Found:
     graphs = {"demo": demo()} | {name: random_network(spec)[1] for name, spec in OTHERS.items()}
     for name, graph in graphs.items():
         chosen = plan(graph, board, board.clock_mhz, None, None)
-        speed = simulation_speed(graph, chosen.folding, FEW if figures else FRAMES)
+        speed = simulation_speed(graph, chosen.folding, MIN_FRAMES if figures else FRAMES)
         rows.append([name, speed.cycles_predicted, speed.cycles_per_frame, speed.first_frame_seconds])
         rows[-1] += [speed.cycles, speed.seconds, speed.cycles_per_second]
         rows[-1].append(f"{speed.mismatches} of {speed.outputs_compared:,}")
