@@ -39,7 +39,7 @@ TOP = "alone"
 TARGET_MHZ = 120.0
 """What the placement aims for unless it is told otherwise."""
 AT_ONCE = 8
-"""Instances that are placed at the same time at most: each takes some hundred megabytes for the database of the chip."""
+"""Instances that are placed at the same time at most: each takes some hundred megabytes."""
 CELLS = r"_(?:TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21|MULT18X18D|INV|DP16KD|PDPW16KD|TRELLIS_DPR16X4)(?:_.*|\$.*)?$"
 """What Yosys appends to the name of the wire that a cell drives."""
 

@@ -69,7 +69,7 @@ module br_unfold #(
   logic [SkipWidth-1:0] skip_q;  // steps before the next beat is sent
   logic [RowWidth-1:0] row_q;  // row and column of the next beat
   logic [OutColWidth-1:0] out_col_q;
-  logic [EndWidth-1:0] end_col;  // column of the current step
+  logic [EndWidth-1:0] end_col_q;  // column of the current step
   logic flush, send, go, consume, step, row_in, out_row_end;
 
   assign flush         = flush_q != '0;
@@ -80,7 +80,6 @@ module br_unfold #(
   assign s_axis_tready = go && (!flush || flush_q == RightWidth'(1) || !row_in);  // no second row in flight
   assign consume       = s_axis_tvalid && s_axis_tready;
   assign step          = go && (flush || s_axis_tvalid);
-  assign end_col       = flush ? EndWidth'(Width + Right) - EndWidth'(flush_q) : EndWidth'(col_q);
   assign out_row_end   = out_col_q == OutColWidth'(OutWidth - 1);
   assign m_axis_tlast  = out_row_end && row_q == RowWidth'(Height - 1);
 
@@ -97,6 +96,9 @@ module br_unfold #(
           if (Right == 0) skip_q <= SkipWidth'(Lead);
         end
       end
+      if (consume && row_in) end_col_q <= (Right != 0) ? EndWidth'(Width) : '0;
+      else if (flush && flush_q != RightWidth'(1)) end_col_q <= end_col_q + EndWidth'(1);
+      else end_col_q <= EndWidth'(col_q) + EndWidth'(consume);
       if (send) begin
         out_col_q <= out_row_end ? '0 : out_col_q + OutColWidth'(1);
         if (out_row_end) row_q <= m_axis_tlast ? '0 : row_q + RowWidth'(1);
@@ -104,6 +106,7 @@ module br_unfold #(
     end
     if (!rst_ni) begin
       col_q     <= '0;
+      end_col_q <= '0;
       flush_q   <= '0;
       skip_q    <= SkipWidth'(Lead);
       row_q     <= '0;
@@ -121,8 +124,8 @@ module br_unfold #(
   end
 
   for (genvar k = 0; k < Kernel; k++) begin : gen_tap
-    logic in_row;  // 0 <= end_col - (Kernel-1) + k <= Width-1
-    assign in_row = 32'(end_col) + k >= Kernel - 1 && 32'(end_col) + k <= Kernel - 1 + Width - 1;
+    logic in_row;  // 0 <= end_col_q - (Kernel-1) + k <= Width-1
+    assign in_row = 32'(end_col_q) + k >= Kernel - 1 && 32'(end_col_q) + k <= Kernel - 1 + Width - 1;
     if (k == Kernel - 1) begin : gen_newest
       assign m_axis_tdata[k*PixelWidth+:PixelWidth] = in_row ? s_axis_tdata : '0;
     end else begin : gen_older
