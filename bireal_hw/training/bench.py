@@ -114,12 +114,12 @@ def _peak_bytes(model: nn.Module, images: Tensor) -> int:
 def kept_bytes_per_image(model: nn.Module, images: Tensor, labels: Tensor) -> int:
     """Return the bytes by which each further image of a batch adds to what is kept for the backward pass.
 
-    A quantizer that moves its grid keeps some numbers more in that pass: what most of several passes say counts.
+    A quantizer that moves its grid keeps some numbers more in that pass: the least of several passes counts.
     """
     few = len(images) // 2
     sizes = {len(images): (images, labels), few: (images[:few].clone(), labels[:few].clone())}
     passes = [{size: _kept_bytes(model, *batch) for size, batch in sizes.items()} for _ in range(1 + PASSES)]
-    kept = {size: statistics.mode(one[size] for one in passes[1:]) for size in sizes}  # the first finds the grids
+    kept = {size: min(one[size] for one in passes[1:]) for size in sizes}  # the first finds the grids
     return (kept[len(images)] - kept[few]) // (len(images) - few)
 
 
