@@ -198,7 +198,10 @@ def _all(words: list[str]) -> int:
 
 
 def _bench(words: list[str]) -> int:
-    figures, files = bench(words, CONSOLE.print)
+    names = [word.removeprefix("section=") for word in words]
+    if others := [name for name in names if "=" in name]:
+        raise UsageError(f"bench takes no variable {others[0].split('=')[0]}=, only sections: {', '.join(SECTIONS)}")
+    figures, files = bench(names, CONSOLE.print)
     table = Table(show_edge=False, title_justify="left", title=str(files[0]))
     table.add_column("figure")
     table.add_column("value", justify="right")

@@ -79,7 +79,7 @@ def pins(board: Board) -> Path:
     if board.flow != "nextpnr":
         raise BirealError(
             f"no open tools make a bitstream for board={board.name} ({board.part}): "
-            f"choose from {', '.join(with_pins())}, or take make hls"
+            f"choose from {', '.join(with_pins())}, or use make hls"
         )
     path = _pins(board.name)
     if not path.exists():

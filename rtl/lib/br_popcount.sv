@@ -5,6 +5,8 @@
 //                SYNTHESIS is set; else the tool counts, the default in simulation: the same numbers on both outputs,
 //                sooner, but in more LUTs
 // Latency        1 cycle with en_i; the results hold while en_i is low
+// Throughput     one pair of words a cycle with en_i
+// Back-pressure  en_i low holds the result
 // Source         docs/datapath.md
 
 `ifdef SYNTHESIS

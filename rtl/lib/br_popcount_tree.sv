@@ -2,6 +2,8 @@
 // Function       count_o = popcount(xnor(a_i, b_i)), or Half where half_i is set
 // Parameters     Width positions, at least 1; Half at most Width (checked at elaboration)
 // Latency        1 cycle with en_i; the result holds while en_i is low
+// Throughput     one pair of words a cycle with en_i
+// Back-pressure  en_i low holds the result
 // Source         br_count3 takes positions to bits of weight 1 and 2, br_count7 these to a number of up to 15 positions,
 //                which goes into registers; more are two halves and one position on its own, which is the carry of the
 //                adder that joins them. Widths of 2^n - 1 waste nothing. docs/datapath.md: drawing, figures

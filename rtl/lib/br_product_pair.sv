@@ -1,8 +1,10 @@
 // br_product_pair: products of one number by two weights, in one multiplier of InWidth+15 by InWidth bits.
 // Function       y0_o = w0*x, y1_o + borrow_o = w1*x, exactly, for w0, w1 in -127..127 and every x; all but borrow_o signed
-// Ports          weights_i = w1*2^8 + w0 in two's complement; results are registered, en_i low holds them
+// Ports          weights_i = w1*2^8 + w0 in two's complement
 // Parameters     InWidth = bits of x; up to 10 the multiplier is one DSP48E1 (25 x 18 bits), up to 12 one DSP48E2 (27 x 18)
 // Latency        1 cycle
+// Throughput     two products a cycle with en_i
+// Back-pressure  en_i low holds the results
 // Source         (w1*2^LowWidth + w0)*x holds w0*x in its low bits: |w0*x| <= 127*2^(InWidth-1) < 2^(LowWidth-1). Where
 //                that is negative it has borrowed one from what lies above. Weights as such a number need no adder: its
 //                upper half has lent already. Proven for every w0, w1, x of 8 bits in tests/rtl_lib/test_product_pair.py

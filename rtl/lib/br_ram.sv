@@ -3,7 +3,9 @@
 //                what is read may be written back two cycles later, and read again in any cycle
 // Ports          en_i enables everything; write_i writes wdata_i to waddr_i
 // Parameters     Width bits of a word, Depth words
-// Latency        2 from raddr_i to rdata_o, which holds while en_i is low
+// Latency        2 cycles from raddr_i to rdata_o
+// Throughput     a read and a write a cycle with en_i
+// Back-pressure  en_i low holds rdata_o and writes nothing
 // Source         block RAM or LUT RAM with a registered read port and a register behind it, since a block RAM is slow. A write
 //                in the cycle of the read, or in the one after, is taken from a copy of what was written
 

@@ -74,7 +74,14 @@ def test_unknown_section(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None
     said = capsys.readouterr().err
     assert "unknown section 'tow'" in said
     assert "two" in said
+    assert run(["bench", "board=pynq-z2"]) == 2
+    assert "bench takes no variable board=, only sections: datapath, " in capsys.readouterr().err
     assert not fake.measured
+
+
+def test_a_section_as_make_gives_it(fake: Fake) -> None:
+    assert run(["bench", "section=two"]) == 0
+    assert fake.measured == ["two"]
 
 
 def test_every_section_has_inputs_that_exist() -> None:

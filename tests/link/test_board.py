@@ -118,7 +118,7 @@ def test_a_board_without_open_tools_is_one_line() -> None:
     with pytest.raises(BirealError) as error:
         pins(board("kv260"))
     assert str(error.value) == (
-        "no open tools make a bitstream for board=kv260 (xck26-sfvc784-2LV-c): choose from ulx3s-85f, or take make hls"
+        "no open tools make a bitstream for board=kv260 (xck26-sfvc784-2LV-c): choose from ulx3s-85f, or use make hls"
     )
 
 
