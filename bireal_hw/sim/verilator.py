@@ -24,7 +24,7 @@ from bireal_hw.errors import BirealError, unknown
 
 TOP = "br_bench"
 
-# Split files let make use both cores; at -O1 a network compiles in half the time of -O2 and simulates as fast.
+# Split files let make use both cores; -O2 makes a network no faster than -O1.
 _FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "--output-split", "5000")
 # cocotb asks for every signal to be public, which keeps Verilator from optimising; the bench marks its ports itself.
 _PRIVATE = "--no-public-flat-rw"
