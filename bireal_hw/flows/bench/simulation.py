@@ -8,7 +8,7 @@ from bireal_hw.flows.bench.networks import demo, random_network
 from bireal_hw.flows.bench.page import Cell, Found
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.sim.network import MIN_FRAMES
-from bireal_hw.sim.speed import simulation_speed
+from bireal_hw.sim.speed import Speed, simulation_speed
 
 BOARD = "pynq-z2"
 FRAMES = 16
@@ -24,18 +24,15 @@ def simulation() -> Found:
     """Build simulators from nothing, and run them."""
     board = boards.board(BOARD)
     rows: list[list[Cell]] = []
-    figures: dict[str, float] = {}
-    graphs = {"demo": demo()} | {name: random_network(spec)[1] for name, spec in OTHERS.items()}
-    for name, graph in graphs.items():
+    measured: dict[str, Speed] = {}
+    networks = {"demo": (demo(), FRAMES)}
+    networks |= {name: (random_network(spec)[1], MIN_FRAMES) for name, spec in OTHERS.items()}
+    for name, (graph, frames) in networks.items():
         chosen = plan(graph, board, board.clock_mhz, None, None)
-        speed = simulation_speed(graph, chosen.folding, MIN_FRAMES if figures else FRAMES)
+        speed = measured[name] = simulation_speed(graph, chosen.folding, frames)
         rows.append([name, speed.cycles_predicted, speed.cycles_per_frame, speed.first_frame_seconds])
         rows[-1] += [speed.cycles, speed.seconds, speed.cycles_per_second]
         rows[-1].append(f"{speed.mismatches} of {speed.outputs_compared:,}")
-        figures = figures or {
-            "simulated_cycles_per_second": round(speed.cycles_per_second),
-            "simulation_first_frame_seconds": round(speed.first_frame_seconds, 1),
-        }
     return Found(
         [
             "network",
@@ -48,7 +45,10 @@ def simulation() -> Found:
             "wrong logits",
         ],
         rows,
-        figures,
+        {
+            "simulated_cycles_per_second": round(measured["demo"].cycles_per_second),
+            "simulation_first_frame_seconds": round(measured["demo"].first_frame_seconds, 1),
+        },
         f"At the solver's folding for {BOARD}, frames back to back without stalls; the demo network is trained, the "
         "others have random weights. Processor seconds of Verilator, g++ and simulator; those to the first frame "
         "compile Verilator's library as well.",
