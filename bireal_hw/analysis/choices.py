@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from bireal_hw.analysis.cost import Parameters, total
+from bireal_hw.analysis.cost import total
+from bireal_hw.ir.anatomy import Parameters
 from bireal_hw.ir.graph import INPUT, Graph, Node
-from bireal_hw.ir.op import Binding, Fold, Port, shared_lanes
-from bireal_hw.ops import Affine, BinaryConv, Merge, RealConv
-from bireal_hw.passes.dataflow import CONVERTER, Part, converter_cycles, fork, joint, tail
-from bireal_hw.passes.folding import legal_folds
+from bireal_hw.ir.op import Binding, Fold, Port
+from bireal_hw.ops import Merge
+from bireal_hw.passes.dataflow import Part, joint, tail
+from bireal_hw.passes.streams import CONVERTER, converter_cycles, fork
 from bireal_hw.synth.resources import Resources
 
 FIXED = ""
@@ -69,10 +70,8 @@ class Choices:
         """Owner of every layer by name."""
         owners: dict[str, str] = {INPUT: FIXED}
         for node in self.graph:
-            if isinstance(node.op, BinaryConv | RealConv):
-                owners[node.name] = node.name
-            else:
-                owners[node.name] = owners[node.inputs[-1]]  # of a merge, the convolution
+            # Of a merge, the convolution.
+            owners[node.name] = node.name if node.op.factors() else owners[node.inputs[-1]]
         return owners
 
     @cached_property
@@ -95,9 +94,8 @@ class Choices:
         """A binding of every layer; its parameters but for the folding are those of all foldings."""
         bindings = {}
         for node in self.graph:
-            fold = Fold()
-            if isinstance(node.op, BinaryConv | RealConv):
-                fold = max(legal_folds(node), key=lambda one: (-one.pe, one.simd))
+            folds = node.op.folds() if node.op.factors() else [Fold()]
+            fold = max(folds, key=lambda one: (-one.pe, one.simd))
             bindings[node.name] = node.op.rtl(fold, *self.graph.inputs_of(node))
         return bindings
 
@@ -110,21 +108,22 @@ class Choices:
     def convolutions(self) -> dict[str, list[Choice]]:
         """All choices of every convolution."""
         return {
-            node.name: [self._choice(node.name, fold) for fold in legal_folds(node)]
+            node.name: [self._choice(node.name, fold) for fold in node.op.folds()]
             for node in self.graph
             if self.owners[node.name] == node.name
         }
 
     def _choice(self, owner: str, fold: Fold) -> Choice:
         lanes: dict[str | tuple[str, int], Any] = {INPUT: self.graph.input.channels} if owner == FIXED else {}
-        cycles, parts = 0, []
+        cycles, parts, paces = 0, [], {INPUT: self.graph.input.channels}
         if owner == FIXED:
             parts += self._fork(INPUT, Port("", self.graph.input.channels, self.graph.input.dtype))
         for node in self.graph:
             if self.owners[node.name] != owner:
                 continue
-            own = self._fold(node, owner, fold, lanes)
+            own = fold if node.name == owner else Fold(lanes=paces[node.inputs[-1]])
             types = self.graph.inputs_of(node)
+            paces[node.name] = node.op.pace(own, *types)
             inputs, output = node.op.rtl_ports(own, *types)
             cycles = max(cycles, node.op.cost(own, *types).cycles)
             lanes[node.name] = output.lanes
@@ -140,15 +139,6 @@ class Choices:
             parts += [(part.module, part.parameters) for _, part in tail(self.graph, node, refolded)]
             parts += self._fork(node.name, output)
         return Choice(fold, cycles, total(parts), lanes)
-
-    def _fold(self, node: Node, owner: str, fold: Fold, lanes: dict[str | tuple[str, int], Any]) -> Fold:
-        if node.name == owner:
-            return fold
-        if isinstance(node.op, Affine):
-            conv = next(one for one in self.graph if one.name == owner)
-            assert isinstance(conv.op, BinaryConv)
-            return Fold(lanes=shared_lanes(fold.pe, fold.simd, conv.op.k))
-        return Fold(lanes=lanes[node.inputs[0]])
 
     def _fork(self, tensor: str, stream: Port) -> list[tuple[str, Parameters]]:
         readers = self._readers[tensor]

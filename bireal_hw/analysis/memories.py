@@ -18,12 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bireal_hw import boards
-from bireal_hw.analysis.cost import Ram, anatomy_of
+from bireal_hw.analysis.cost import anatomy_of, mapping
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import load
 from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.passes.folding_file import read_folding
-from bireal_hw.synth.memory import map_memory, map_rom
 
 BRAM36_BITS = 36_864
 LUT_BITS = 64
@@ -61,13 +60,9 @@ def memories(flow: Dataflow, family: str) -> list[Held]:
     found = []
     for one in flow.instances:
         for memory in anatomy_of(one.binding.module, one.binding.parameters).memories:
-            mapping = (
-                map_memory(memory.depth, memory.width, True, family)
-                if isinstance(memory, Ram)
-                else map_rom(memory.depth, memory.width, family)
-            )
-            occupied = round(mapping.bram36 * BRAM36_BITS) + mapping.luts * LUT_BITS
-            shape = memory.depth, memory.width, mapping.style, mapping.bram36
+            built = mapping(memory, family)
+            occupied = round(built.bram36 * BRAM36_BITS) + built.luts * LUT_BITS
+            shape = memory.depth, memory.width, built.style, built.bram36
             found.append(Held(one.layer, one.name, memory.name, *shape, memory.bits, occupied))
     return found
 

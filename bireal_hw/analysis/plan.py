@@ -7,11 +7,12 @@ from typing import TypeVar
 
 from bireal_hw import boards
 from bireal_hw.analysis.choices import Choices
-from bireal_hw.analysis.cost import Anatomy, Rom, anatomy_of, block_ram
+from bireal_hw.analysis.cost import anatomy_of, block_ram
 from bireal_hw.analysis.scale import scaled, smaller_images
 from bireal_hw.analysis.solver import USABLE, Solution, Solver
 from bireal_hw.boards import Board
 from bireal_hw.errors import BirealError
+from bireal_hw.ir.anatomy import Anatomy, Rom
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.synth.resources import KINDS, NAMES, Resources, offered

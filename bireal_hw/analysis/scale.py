@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
-import numpy as np
-
 from bireal_hw.ir.graph import INPUT, Graph, Node, verify
-from bireal_hw.ir.op import Op
-from bireal_hw.ir.types import TensorType
-from bireal_hw.ops import Affine, AvgPool, BinaryConv, MaxPool, Merge, RealConv, Sign
 
+SMALL_SCALE, SMALL_IMAGE = 8, 64
+"""A network that shrinks its image by more than the first is meant for images larger than the second."""
 GRAIN = 8
-"""Channels come in multiples of this."""
+"""Channels and the sides of an image come in multiples of this."""
 
 
 def scaled(graph: Graph, channels: float = 1.0, image: tuple[int, int] | None = None) -> Graph:
@@ -34,7 +32,7 @@ def scaled(graph: Graph, channels: float = 1.0, image: tuple[int, int] | None = 
         old = graph.types[node.name].channels
         new = old if last else max(GRAIN, round(old * channels / GRAIN) * GRAIN)
         inputs = tuple(types[name] for name in node.inputs)
-        op = _resized(node.op, graph.inputs_of(node)[0], inputs, new)
+        op = node.op.resized(graph.inputs_of(node)[0], inputs[0], new)
         types[node.name] = op.infer(*inputs)
         nodes.append(Node(node.name, op, node.inputs))
     return verify(Graph(graph.name, source, tuple(nodes), graph.info))
@@ -43,29 +41,14 @@ def scaled(graph: Graph, channels: float = 1.0, image: tuple[int, int] | None = 
 def smaller_images(graph: Graph) -> list[tuple[int, int]]:
     """Return smaller images that the same layers take, of about the same shape, the largest first."""
     height, width = graph.input.height, graph.input.width
-    pooled = any(isinstance(node.op, MaxPool) for node in graph)  # a stem for large images
-    step, above = (32, 64) if pooled else (8, 0)
+    scales = {INPUT: 1}
+    for node in graph:
+        scales[node.name] = scales[node.inputs[0]] * node.op.scale(graph.inputs_of(node)[0])
+    step = math.lcm(GRAIN, max(scales.values()))
+    above = SMALL_IMAGE if step > SMALL_SCALE else 0
     long, short = max(height, width), min(height, width)
     found = []
     for side in range(long - step, above, -step):
         other = max(step, round(short * side / long / step) * step)
         found.append((side, other) if height >= width else (other, side))
     return found
-
-
-def _resized(op: Op, before: TensorType, inputs: tuple[TensorType, ...], channels: int) -> Op:
-    if isinstance(op, BinaryConv | RealConv):
-        _, kernel, _, _ = op.weights.shape
-        weights = np.resize(op.weights, (channels, kernel, kernel, inputs[0].channels))
-        if isinstance(op, BinaryConv):
-            return replace(op, weights=weights)
-        return replace(op, weights=weights, bias=np.resize(op.bias, channels), shift=np.resize(op.shift, channels))
-    if isinstance(op, Merge) and op.slope is not None:
-        op = replace(op, slope=np.resize(op.slope, channels))
-    if isinstance(op, Affine):
-        return replace(op, gain=np.resize(op.gain, channels), bias=np.resize(op.bias, channels))
-    if isinstance(op, Sign) and op.threshold is not None:
-        return replace(op, threshold=np.resize(op.threshold, channels))
-    if isinstance(op, AvgPool) and op.kernel == (before.height, before.width):
-        return replace(op, kernel=(inputs[0].height, inputs[0].width))
-    return op

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,12 @@ import jinja2
 
 from bireal_hw import __version__
 from bireal_hw.assets import asset
-from bireal_hw.errors import BirealError
 from bireal_hw.hls.overlay import overlay
 from bireal_hw.hls.tables import table, table_name
 from bireal_hw.ir.graph import Graph
-from bireal_hw.ir.op import Binding, Memory
-from bireal_hw.passes import describe
-from bireal_hw.passes.dataflow import Dataflow, Instance, elaborate
+from bireal_hw.ir.op import Memory
+from bireal_hw.passes import describe, streams
+from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.passes.folding import Folding
 
 TOP = "bireal_top"
@@ -79,6 +77,7 @@ class Process:
         parameters: of its Config.
         inputs, outputs: names of streams.
         tables: memories in the order of the kernel's arguments.
+        inner_width: bits of the widest word inside it.
     """
 
     name: str
@@ -87,6 +86,7 @@ class Process:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     tables: tuple[Table, ...] = ()
+    inner_width: int = 0
 
     @property
     def arguments(self) -> str:
@@ -114,14 +114,7 @@ class Design:
     @property
     def widest(self) -> int:
         """Bits of the widest beat, in a stream or inside a kernel, rounded up to 1024."""
-        inner = (("Kernel", "InChannels", "InWidth"), ("Pe", "AccWidth"), ("Lanes", "SumWidth"))
-        widths = [channel.width for channel in self.channels]
-        for factors in inner:
-            widths += [
-                math.prod(process.parameters[name] for name in factors)
-                for process in self.processes
-                if process.parameters.keys() >= set(factors)
-            ]
+        widths = [one.width for one in self.channels] + [one.inner_width for one in self.processes]
         return -(-max(widths) // 1024) * 1024
 
     @property
@@ -154,11 +147,11 @@ def design(graph: Graph, folding: Folding) -> Design:
     processes = [Process("image", "take_pixels", ends, ("s_axis",), (channel(pixels.name, pixels.width),))]
     beats = {pixels.name: graph.input.pixels}
     for instance in flow.instances:
-        module, binding = instance.binding.module, instance.binding
-        if module in ("br_reg_slice", "br_fifo"):
+        binding = instance.binding
+        held = streams.channel_depth(binding)
+        if held is not None:
             name = source[instance.outputs[0].name] = source[instance.inputs[0].name]
-            depth = max(channels[name].depth, binding.parameters.get("Depth", STREAM_DEPTH))
-            channels[name] = Channel(name, channels[name].width, depth)
+            channels[name] = replace(channels[name], depth=max(channels[name].depth, held))
             beats[instance.outputs[0].name] = beats[instance.inputs[0].name]
             continue
         inputs = tuple(source[stream.name] for stream in instance.inputs)
@@ -166,29 +159,16 @@ def design(graph: Graph, folding: Folding) -> Design:
         if instance.name in layers:
             kernel, made = layers[instance.name], graph.types[instance.name].beats(binding.output.lanes)
         else:
-            kernel, made = _between(instance, beats[instance.inputs[0].name])
+            kernel, made = streams.kernel(binding, beats[instance.inputs[0].name])
         beats.update({stream.name: made for stream in instance.outputs})
         tables = tuple(
             Table(f"{instance.name}_{table_name(parameter)}", memory) for parameter, memory in kernel.memories.items()
         )
-        processes.append(Process(instance.name, kernel.module, kernel.parameters, inputs, outputs, tables))
+        parameters, inner = kernel.parameters, kernel.inner_width
+        processes.append(Process(instance.name, kernel.module, parameters, inputs, outputs, tables, inner))
     ends = {"Beats": beats[logits.name], "Lanes": logits.lanes, "Width": logits.dtype.width}
     processes.append(Process("logits", "give_logits", ends, (source[logits.name],), ("m_axis",)))
     return Design(flow, tuple(processes), tuple(channels.values()))
-
-
-def _between(instance: Instance, beats: int) -> tuple[Binding, int]:
-    """The kernel of what stands between two layers, and the beats of a frame that it gives."""
-    binding = instance.binding
-    module = binding.module.removeprefix("br_")
-    if module == "fork":
-        parameters = {"Beats": beats, "Width": binding.parameters["Width"]}
-        return Binding(module, parameters, binding.inputs, binding.output), beats
-    if module == "width_converter":
-        made = beats * binding.inputs[0].lanes // binding.output.lanes
-        parameters = {"Beats": max(beats, made), **binding.parameters}
-        return Binding(module, parameters, binding.inputs, binding.output), made
-    raise BirealError(f"{binding.module} has no C++ kernel")
 
 
 def network_hash(made: Design) -> str:

@@ -1,21 +1,27 @@
 """What every layer type tells about itself; each file of `bireal_hw/ops` holds one layer type.
 
-A layer is a frozen dataclass with its constants (weights and thresholds as numpy arrays) and five answers:
-`infer` (shape and exact integer range), `golden` (what it computes), `cost` (cycles), `rtl` and `hls` (module or C++
-kernel, parameters, memories). Ops import no emitter: `rtl` and `hls` are data.
+A layer is a frozen dataclass with its constants (weights and thresholds as numpy arrays). It answers every question
+that the program has about a layer type: what it means (`infer`, `golden`), how it is folded (`factors`, `cost`), how it
+is built (`rtl`, `hls`, `anatomy`, `calibration`), how it is drawn and written (`look`, `summary`, `qonnx`), and what it
+would be at another size (`resized`). Code elsewhere that asks for the type of an op has found a missing method. Ops
+import no emitter: the answers are data.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import itertools
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bireal_hw.errors import BirealError
+from bireal_hw.ir.anatomy import Anatomy, Parameters
 from bireal_hw.ir.types import DataType, TensorType
 
 Array = NDArray[np.integer]
@@ -90,6 +96,7 @@ class Binding:
         parameters: integer parameters by name, the same in both languages.
         memories: by the name of the parameter that takes the file.
         inputs, output: stream ports.
+        inner_width: bits of the widest word inside the module that is no beat of a port, if any.
     """
 
     module: str
@@ -97,6 +104,35 @@ class Binding:
     inputs: tuple[Port, ...]
     output: Port
     memories: dict[str, Memory] = field(default_factory=dict)
+    inner_width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a layer is drawn.
+
+    Attributes:
+        colour: of its box, as `#rrggbb`.
+        meaning: what it does, in a line of at most 60 characters.
+        rank: place in a legend: what stands nearer to the image comes first.
+    """
+
+    colour: str
+    meaning: str
+    rank: int
+
+
+class QonnxWriter(Protocol):
+    """What a layer writes itself to a QONNX file with; tensors are names."""
+
+    def constant(self, name: str, value: object) -> str:
+        """Add a constant: numbers as float32, a list of whole numbers as int64."""
+
+    def node(self, kind: str, name: str, inputs: list[str], **attributes: Any) -> str:
+        """Add a node of one output."""
+
+    def quant(self, name: str, x: str, width: int, scale: object, rounding: str = "FLOOR", narrow: int = 0) -> str:
+        """Add a Quant to signed integers of `width` bits times `scale`."""
 
 
 class Op(ABC):
@@ -104,12 +140,33 @@ class Op(ABC):
 
     kind: ClassVar[str]
     """Stem of the layer's four files."""
+    look: ClassVar[Look]
     arity: ClassVar[int] = 1
+    """Number of inputs."""
+    registered: ClassVar[bool] = True
+    """Whether a register slice behind it cuts a timing path; false for what only passes beats through a comparison."""
+    gives_sums: ClassVar[bool] = False
+    """Whether its output is no value of the network yet, but a sum that an affine brings to the stream's grid."""
+    weight_width: ClassVar[int] = 0
+    """Bits of a weight; 0 for a layer that has no products to unfold."""
     registry: ClassVar[dict[str, type[Op]]] = {}
     """All layer types by kind; filled by importing `bireal_hw.ops`."""
 
-    def __init_subclass__(cls) -> None:
-        Op.registry[cls.kind] = cls
+    @classmethod
+    def module(cls) -> str:
+        """Name of the SystemVerilog module."""
+        return f"br_{cls.kind}"
+
+    def scale(self, x: TensorType) -> int:
+        """By how much it shrinks an image, along each side; 1 also where it makes one pixel of a whole image."""
+        return 1
+
+    @property
+    def weight_count(self) -> int:
+        """Number of weights, of `weight_width` bits each."""
+        return 0
+
+    # ---- meaning
 
     @abstractmethod
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -119,9 +176,64 @@ class Op(ABC):
     def golden(self, *inputs: Array) -> Array:
         """Compute the layer exactly on (N, H, W, C) integers."""
 
+    def summary(self) -> str:
+        """What sets it apart from others of its kind, for pictures and comments: sizes and shifts in a few words."""
+        return ""
+
+    def resized(self, before: TensorType, after: TensorType, channels: int) -> Self:
+        """The same layer for other sizes; constants are repeated or cut off to fit, and mean nothing.
+
+        Args:
+            before: type of the first input as it is.
+            after: type of the first input as it shall be.
+            channels: that the layer shall give.
+        """
+        return self
+
+    @abstractmethod
+    def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
+        """Write the layer as an exporter would (docs/architecture.md, section 6); return the name of its output.
+
+        Args:
+            write: adds nodes and constants.
+            name: of the layer, with which the names of its nodes begin.
+            inputs: names of the tensors that it reads.
+            types: their types.
+            last: whether its output is the network's.
+        """
+
+    # ---- folding
+
+    def factors(self) -> dict[str, list[int]]:
+        """What can be chosen: the legal values of each field of `Fold`; nothing for a layer that follows its input."""
+        return {}
+
+    def folds(self) -> list[Fold]:
+        """All legal foldings of a layer that chooses, in ascending order of its factors."""
+        names, values = zip(*self.factors().items(), strict=True)
+        return [Fold(**dict(zip(names, chosen, strict=True))) for chosen in itertools.product(*values)]
+
+    def products(self, fold: Fold) -> int:
+        """Products of weights that are computed in a cycle."""
+        return 0
+
+    def fold_text(self, fold: Fold) -> str:
+        """A folding in words."""
+        return f"{fold.lanes} lane{'s' if fold.lanes > 1 else ''}"
+
+    def pace(self, fold: Fold, *inputs: TensorType) -> int:
+        """Lanes with which a layer behind keeps up: those of the output, or fewer where it gives beats seldom."""
+        return self.rtl_ports(fold, *inputs)[1].lanes
+
     @abstractmethod
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         """Cycles under a folding."""
+
+    def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
+        """Raise BirealError if the folding is not legal for this layer."""
+        require_divides(self.kind, "lanes", fold.lanes, "channels", inputs[0].channels)
+
+    # ---- hardware
 
     @abstractmethod
     def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
@@ -135,13 +247,15 @@ class Op(ABC):
         """The C++ kernel under a folding: `rtl` under the layer's own name, which is also the header's stem."""
         return replace(self.rtl(fold, *inputs), module=self.kind)
 
-    def summary(self) -> str:
-        """What sets it apart from others of its kind, for pictures and comments: sizes and shifts in a few words."""
-        return ""
+    @classmethod
+    @abstractmethod
+    def anatomy(cls, parameters: Parameters) -> Anatomy:
+        """What an instance of the module consists of."""
 
-    def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
-        """Raise BirealError if the folding is not legal for this layer."""
-        require_divides(self.kind, "lanes", fold.lanes, "channels", inputs[0].channels)
+    @classmethod
+    @abstractmethod
+    def calibration(cls, draw: Draw) -> Iterator[tuple[Op, tuple[TensorType, ...], Fold]]:
+        """Instances, with inputs and folding, that the cost model's coefficients are fitted to."""
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -150,6 +264,33 @@ class Op(ABC):
         return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in pairs)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class Draw(Protocol):
+    """A source of random constants."""
+
+    def __call__(self, low: int, high: int, *shape: int) -> Array:
+        """Return int32 from low to high, which depend on nothing but the range and the shape."""
+
+
+def register(*types: type[Op]) -> None:
+    """Make layer types known.
+
+    Raises:
+        TypeError: one does not answer all that every layer type has to, or has the name of another.
+    """
+    for one in types:
+        missing = [name for name in ("kind", "look") if not hasattr(one, name)]
+        missing += sorted(one.__abstractmethods__) if inspect.isabstract(one) else []
+        if missing:
+            raise TypeError(f"{one.__name__} lacks {', '.join(missing)}: see bireal_hw/ir/op.py")
+        if Op.registry.setdefault(one.kind, one) is not one:
+            raise TypeError(f"{one.__name__} and {Op.registry[one.kind].__name__} have the same kind: {one.kind}")
+
+
+def per_channel(values: Array, channels: int) -> Array:
+    """Constants of a layer for another number of channels, repeated or cut off."""
+    return np.resize(values, (channels, *values.shape[1:]))
 
 
 def require(condition: bool, message: str) -> None:
@@ -190,16 +331,6 @@ def shared_lanes(pe: int, simd: int, k: int) -> int:
     [1, 4, 8]
     """
     return next(d for d in divisors(pe) if d * k >= pe * simd)
-
-
-def conv_summary(weights: Array, stride: int) -> str:
-    """Sizes of a convolution in words; weights are (Cout, kernel, kernel, Cin).
-
-    >>> conv_summary(np.zeros((16, 3, 3, 8), np.int8), 2)
-    '3x3, stride 2, 8 -> 16 channels, K = 72'
-    """
-    cout, kernel, _, cin = weights.shape
-    return f"{kernel}x{kernel}, stride {stride}, {cin} -> {cout} channels, K = {kernel * kernel * cin}"
 
 
 def conv_output(size: int, kernel: int, stride: int, pad: int) -> int:

@@ -1,6 +1,6 @@
 """Layer types of the integer graph: one file each, importing this package registers them."""
 
-from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port
+from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port, register
 from bireal_hw.ops.affine import Affine
 from bireal_hw.ops.avg_pool import AvgPool
 from bireal_hw.ops.binary_conv import BinaryConv
@@ -10,6 +10,8 @@ from bireal_hw.ops.max_pool import MaxPool
 from bireal_hw.ops.merge import Merge
 from bireal_hw.ops.real_conv import RealConv
 from bireal_hw.ops.sign import Sign
+
+register(Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign)
 
 __all__ = [
     "Affine",

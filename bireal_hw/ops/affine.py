@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 
+from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Rom, index_bits
 from bireal_hw.ir.encoding import field_words, saturate, signed_width
-from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port, require, with_beats
-from bireal_hw.ir.types import DataType, TensorType
+from bireal_hw.ir.op import (
+    Array,
+    Binding,
+    Cost,
+    Draw,
+    Fold,
+    Look,
+    Memory,
+    Op,
+    Port,
+    QonnxWriter,
+    per_channel,
+    require,
+    with_beats,
+)
+from bireal_hw.ir.types import DataType, TensorType, ranged
 
 FIELDS = ("GWidth", "HWidth", "KWidth")
 """Parameters that hold the width of a constant, in the order of a memory word."""
@@ -29,6 +45,7 @@ class Affine(Op):
     """
 
     kind: ClassVar[str] = "affine"
+    look: ClassVar[Look] = Look("#c3e6c8", "BatchNorm of the sums: (G*dot + H) >> s", 6)
     gain: Array
     bias: Array
     shift: int
@@ -56,6 +73,20 @@ class Affine(Op):
 
     def summary(self) -> str:
         return f"(G*dot + H) >> {self.shift}"
+
+    def resized(self, before: TensorType, after: TensorType, channels: int) -> Self:
+        return replace(self, gain=per_channel(self.gain, channels), bias=per_channel(self.bias, channels))
+
+    def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
+        return write.quant(name, self.qonnx_affine(write, name, inputs[-1]), self.dtype.width, 2.0**-self.dtype.frac)
+
+    def qonnx_affine(self, write: QonnxWriter, name: str, dot: str) -> str:
+        """Write the affine, on the grid of the output but not saturated to its width."""
+        step = 2.0 ** -(self.shift + self.dtype.frac)
+        gain, bias = ((values * step).reshape(1, -1, 1, 1) for values in (self.gain, self.bias))
+        t = write.node("Mul", f"{name}_mul", [dot, write.constant(f"{name}_g", gain)])
+        t = write.node("Add", f"{name}_bias", [t, write.constant(f"{name}_h", bias)])
+        return write.quant(f"{name}_affine", t, 24, 2.0**-self.dtype.frac)
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         return Cost(inputs[-1].beats(fold.lanes), latency=4)
@@ -91,3 +122,31 @@ class Affine(Op):
 
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         return with_beats(super().hls(fold, *inputs), inputs[-1])
+
+    @classmethod
+    def anatomy(cls, parameters: Parameters) -> Anatomy:
+        p = parameters
+        lanes, product, slope, shortcut = (
+            p["Lanes"],
+            p["GWidth"] + p["DotWidth"],
+            p.get("KWidth", 0),
+            p.get("ShortcutWidth", 0),
+        )
+        sizes: Features = {
+            "shortcut": lanes * shortcut,
+            "dot": lanes * p["DotWidth"],
+            "affine": lanes * max(product, p["HWidth"]),
+            "out": lanes * p["OutWidth"],
+            "counter": index_bits(p["Channels"] // lanes),
+        }
+        if slope:
+            sizes["prelu"] = lanes * max(product, p["HWidth"], shortcut) * slope
+        affine = Rom(p["Channels"] // lanes, lanes * (p["GWidth"] + p["HWidth"] + slope), "affine")
+        return Anatomy(sizes, [affine], dsp=lanes)
+
+    @classmethod
+    def calibration(cls, draw: Draw) -> Iterator[tuple[Op, tuple[TensorType, ...], Fold]]:
+        for channels, taps, lanes in ((16, 144, 1), (64, 576, 1), (64, 576, 2), (256, 256, 4), (512, 4608, 2)):
+            gain, bias = draw(-900, 900, channels), draw(-60_000, 60_000, channels)
+            dot = TensorType(8, 8, channels, ranged(-taps, taps, 0), -taps, taps)
+            yield Affine(gain, bias, 8, DataType(16, frac=10)), (dot,), Fold(lanes=lanes)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 
+from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Ram, index_bits
 from bireal_hw.ir.encoding import half, saturate, shift_right, signed_width
-from bireal_hw.ir.op import Array, Binding, Cost, Fold, Op, Port, require
+from bireal_hw.ir.op import Array, Binding, Cost, Draw, Fold, Look, Op, Port, QonnxWriter, require
 from bireal_hw.ir.types import DataType, TensorType
 
 
@@ -26,6 +29,7 @@ class AvgPool(Op):
     """
 
     kind: ClassVar[str] = "avg_pool"
+    look: ClassVar[Look] = Look("#dfd8f0", "sum over a window, rounded to 8 bits", 3)
     kernel: tuple[int, int]
     shift: int
     dtype: DataType
@@ -59,6 +63,27 @@ class AvgPool(Op):
         shift = f">> {self.shift}" if self.shift >= 0 else f"<< {-self.shift}"
         return f"{self.kernel[0]}x{self.kernel[1]}, sum {shift}"
 
+    def scale(self, x: TensorType) -> int:
+        return 1 if self.kernel == (x.height, x.width) else self.kernel[0]
+
+    def resized(self, before: TensorType, after: TensorType, channels: int) -> Self:
+        whole = self.kernel == (before.height, before.width)
+        return replace(self, kernel=(after.height, after.width)) if whole else self
+
+    def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
+        (x,), frac = inputs, types[0].dtype.frac
+        area = self.kernel[0] * self.kernel[1]
+        mean = self.shift == frac + math.log2(area) - self.dtype.frac
+        if mean:
+            sizes = {"kernel_shape": list(self.kernel), "strides": list(self.kernel), "pads": [0] * 4}
+            x = write.node("AveragePool", name, [x], **sizes)
+        else:
+            axes = write.constant(f"{name}_axes", np.array([2, 3], np.int64))
+            x = write.node("ReduceSum", name, [x, axes], keepdims=1)
+        step = 2.0**-frac / area if mean else 2.0**-frac
+        x = write.node("Add", f"{name}_add", [x, write.constant(f"{name}_half", half(self.shift) * step)])
+        return write.quant(f"{name}_quant", x, self.dtype.width, 2.0**-self.dtype.frac)
+
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
         before = (self.kernel[0] - 1) * x.width + self.kernel[1] - 1  # pixels before the first window is full
@@ -85,3 +110,33 @@ class AvgPool(Op):
             },
             *self.rtl_ports(fold, x),
         )
+
+    def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
+        binding = super().hls(fold, *inputs)
+        return replace(binding, inner_width=fold.lanes * binding.parameters["SumWidth"])
+
+    @classmethod
+    def anatomy(cls, parameters: Parameters) -> Anatomy:
+        p = parameters
+        if p["KernelH"] * p["KernelW"] == 1:
+            return Anatomy({"round": p["Lanes"] * p["InWidth"]})  # sums nothing
+        groups = p["Channels"] // p["Lanes"]
+        depth, width = p["Width"] // p["KernelW"] * groups, p["Lanes"] * p["SumWidth"]
+        sizes: Features = {
+            "counter": index_bits(depth) + index_bits(groups) + index_bits(p["KernelW"]) + index_bits(p["KernelH"]),
+            "in": p["Lanes"] * p["InWidth"],
+            "sum": width,
+            "out": p["Lanes"] * p["OutWidth"],
+            "address": index_bits(depth),
+        }
+        return Anatomy(sizes, [Ram(depth, width, "sums")])
+
+    @classmethod
+    def calibration(cls, draw: Draw) -> Iterator[tuple[AvgPool, tuple[TensorType, ...], Fold]]:
+        stream, out = DataType(16, frac=10), DataType(8, frac=6)
+        for channels, lanes in ((16, 1), (64, 1), (64, 2), (256, 4), (512, 2)):
+            yield cls((1, 1), 4, out), (TensorType.full(8, 8, channels, stream),), Fold(lanes=lanes)
+        for channels, side, lanes in ((16, 16, 1), (32, 32, 1), (64, 16, 2), (64, 56, 4), (128, 8, 8), (256, 8, 1)):
+            x = TensorType.full(side, side, channels, stream)
+            yield cls((2, 2), 4, out), (x,), Fold(lanes=lanes)
+            yield cls((side, side), 9, out), (x,), Fold(lanes=lanes)

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import ceil
 from typing import ClassVar
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Rom, index_bits
 from bireal_hw.ir.encoding import limb_width, weight_words
 from bireal_hw.ir.op import (
     Array,
     Binding,
     Cost,
+    Draw,
     Fold,
+    Look,
     Memory,
-    Op,
     Port,
+    QonnxWriter,
     conv_lead,
-    conv_output,
-    conv_summary,
     require,
     require_divides,
+    shared_lanes,
 )
 from bireal_hw.ir.types import BIPOLAR, TensorType, ranged
+from bireal_hw.ops.convolution import Convolution, window
+
+DEEPEST = 4608
+"""Words of the deepest weight memory where the cost model is calibrated on every folding."""
 
 
 @dataclass(frozen=True, eq=False)
-class BinaryConv(Op):
+class BinaryConv(Convolution):
     """dot[o] = sum over the taps inside the image of w[o] * x, with w and x in {-1, +1}.
 
     A tap outside the image adds nothing: it is neither -1 nor +1. In bits, dot = 2*popcount(xnor(w, x)) - valid.
@@ -42,14 +49,12 @@ class BinaryConv(Op):
     """
 
     kind: ClassVar[str] = "binary_conv"
+    look: ClassVar[Look] = Look("#a5cdf0", "1-bit convolution, XNOR and popcount; padding adds nothing", 5)
+    gives_sums: ClassVar[bool] = True
+    weight_width: ClassVar[int] = 1
     weights: Array
     stride: int = 1
     pad: int = 1
-
-    @property
-    def k(self) -> int:
-        """Elements of one dot product, kernel * kernel * Cin."""
-        return math.prod(self.weights.shape[1:])
 
     @cached_property
     def _bipolar(self) -> bool:
@@ -58,13 +63,11 @@ class BinaryConv(Op):
 
     def infer(self, *inputs: TensorType) -> TensorType:
         (x,) = inputs
-        cout, kernel, _, cin = self.weights.shape
+        cout, _, _, cin = self.weights.shape
         require(x.dtype.bipolar, f"binary_conv: input is {x.dtype}, not bits; put a sign before it")
         require(cin == x.channels, f"binary_conv: weights for {cin} channels, input has {x.channels}")
         require(self._bipolar, "binary_conv: weights must be -1 or +1")
-        height, width = (conv_output(size, kernel, self.stride, self.pad) for size in (x.height, x.width))
-        require(height > 0 and width > 0, f"binary_conv: a {kernel}x{kernel} window does not fit {x.height}x{x.width}")
-        return TensorType(height, width, cout, ranged(-self.k, self.k, 0), -self.k, self.k)
+        return TensorType(*self.output_size(x.height, x.width), cout, ranged(-self.k, self.k, 0), -self.k, self.k)
 
     @cached_property
     def _packed_weights(self) -> NDArray[np.uint64]:
@@ -72,14 +75,22 @@ class BinaryConv(Op):
 
     def golden(self, *inputs: Array) -> Array:
         (x,) = inputs
-        cout, kernel, _, cin = self.weights.shape
-        height, width = (conv_output(size, kernel, self.stride, self.pad) for size in x.shape[1:3])
-        dot = np.empty((len(x), height, width, cout), np.int32)
+        cout, _, _, cin = self.weights.shape
+        dot = np.empty((len(x), *self.output_size(x.shape[1], x.shape[2]), cout), np.int32)
         _xnor_conv(_pack_channels(x), self._packed_weights, cin, self.stride, self.pad, dot)
         return dot
 
-    def summary(self) -> str:
-        return conv_summary(self.weights, self.stride)
+    def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
+        raw = write.constant(f"{name}_raw", self.weights.transpose(0, 3, 1, 2) * 0.5)
+        w = write.node("BipolarQuant", f"{name}_weight", [raw, write.constant(f"{name}_one", 1.0)])
+        return self.qonnx_conv(write, name, inputs[0], w)
+
+    @property
+    def row(self) -> int:
+        return self.weights.shape[3]
+
+    def pace(self, fold: Fold, *inputs: TensorType) -> int:
+        return shared_lanes(fold.pe, fold.simd, self.k)
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
@@ -124,9 +135,78 @@ class BinaryConv(Op):
             },
         )
 
+    def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
+        binding = super().hls(fold, *inputs)
+        return replace(binding, inner_width=fold.pe * binding.parameters["AccWidth"])
+
+    @classmethod
+    def anatomy(cls, parameters: Parameters) -> Anatomy:
+        p = parameters
+        kernel, chunks, folds = p["Kernel"], p["InChannels"] // p["Simd"], p["OutChannels"] // p["Pe"]
+        features, buffer = window(
+            (p["Height"], p["Width"]),
+            chunks,
+            p["Simd"],
+            (kernel, kernel),
+            (p["Stride"], p["Stride"]),
+            (p["Pad"], p["Pad"]),
+        )
+        depth, product = folds * kernel * kernel * chunks, p["Pe"] * p["Simd"]
+        luts, registers = popcount_size(p["Simd"])
+        sizes: Features = {
+            "counter": index_bits(depth) + index_bits(folds) + index_bits(chunks),
+            "popcount": p["Pe"] * luts,
+            "sum": p["Pe"] * p["AccWidth"],
+            "count": p["Pe"] * registers,
+        }
+        return Anatomy(features | sizes, [buffer, Rom(depth, product, "weights")])
+
+    @classmethod
+    def calibration(cls, draw: Draw) -> Iterator[tuple[BinaryConv, tuple[TensorType, ...], Fold]]:
+        def one(out: int, cin: int, stride: int, side: int, fold: Fold) -> tuple[BinaryConv, tuple[TensorType], Fold]:
+            weights = (2 * draw(0, 1, out, 3, 3, cin) - 1).astype(np.int8)
+            return cls(weights, stride), (TensorType.full(side, side, cin, BIPOLAR),), fold
+
+        for channels, side in ((16, 16), (32, 32), (64, 16), (128, 8), (256, 7), (64, 56)):
+            for pe, simd in ((1, 2), (1, 8), (2, 8), (4, 16), (8, 16), (16, 16), (8, 32), (16, 32), (4, 64)):
+                if simd <= channels and 9 * channels * channels <= DEEPEST * pe * simd:
+                    stride = 2 if (pe + simd) % 5 == 0 else 1
+                    yield one(channels * stride, channels, stride, side, Fold(pe, simd))
+        # As networks for large images have it.
+        for channels, side, fold in ((128, 16, Fold(16, 64)), (128, 28, Fold(8, 128)), (256, 14, Fold(2, 32))):
+            yield one(channels, channels, 1, side, fold)
+
 
 LATENCY = 3
 """Pipeline stages of br_binary_conv between its first window beat and its first sums."""
+
+
+def popcount_size(positions: int) -> tuple[int, int]:
+    """br_popcount: LUTs of six inputs, registers.
+
+    >>> popcount_size(16), popcount_size(64)
+    ((15, 5), (73, 20))
+    """
+    luts, registers = _tree_size(positions - 1)
+    return 1 + luts, 1 + registers
+
+
+def _tree_size(positions: int) -> tuple[int, int]:
+    """br_popcount_tree: LUTs of six inputs, registers."""
+    if positions <= 1:
+        luts = positions
+    elif positions <= 3:
+        luts = 2
+    elif positions <= 7:
+        luts = 4 + max(positions - 5, 0)
+    elif positions <= 15:
+        luts = 4 + 2 * ceil(positions / 3)
+    else:
+        first = (positions - 1) // 2
+        halves = _tree_size(first), _tree_size(positions - 1 - first)
+        luts, registers = (sum(amounts) for amounts in zip(*halves, strict=True))
+        return 1 + luts + index_bits(first + 1), 1 + registers
+    return luts, positions.bit_length()
 
 
 def _pack_channels(x: Array) -> NDArray[np.uint64]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from bireal_hw.ir.anatomy import Anatomy, Parameters, Rom
 from bireal_hw.ir.encoding import field_words, signed_width
-from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port, require, with_beats
-from bireal_hw.ir.types import DataType, TensorType
+from bireal_hw.ir.op import Array, Binding, Cost, Draw, Fold, Look, Memory, Op, Port, QonnxWriter, require, with_beats
+from bireal_hw.ir.types import PIXEL, DataType, TensorType
 
 OFFSET_WIDTH = 9
 
@@ -24,6 +26,7 @@ class Center(Op):
     """
 
     kind: ClassVar[str] = "center"
+    look: ClassVar[Look] = Look("#e4e7eb", "pixel minus its mean", 0)
     offset: Array
     frac: int = 7
 
@@ -45,6 +48,13 @@ class Center(Op):
         values = self.offset.tolist()
         return f"pixel - {values[0] if len(set(values)) == 1 else tuple(values)}"
 
+    def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
+        offset = write.constant(f"{name}_m", self.offset.reshape(1, -1, 1, 1))
+        x = write.node("Sub", f"{name}_sub", [*inputs, offset])
+        x = write.node("Mul", f"{name}_mul", [x, write.constant(f"{name}_step", 2.0**-self.frac)])
+        out = self.infer(*types).dtype
+        return write.quant(f"{name}_quant", x, out.width, 2.0**-out.frac)
+
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         return Cost(inputs[0].beats(fold.lanes), latency=1)
 
@@ -65,3 +75,15 @@ class Center(Op):
 
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         return with_beats(super().hls(fold, *inputs), inputs[0])
+
+    @classmethod
+    def anatomy(cls, parameters: Parameters) -> Anatomy:
+        p = parameters
+        groups = p["Channels"] // p["Lanes"]
+        return Anatomy({"out": p["Lanes"] * p["OutWidth"]}, [Rom(groups, p["Lanes"] * OFFSET_WIDTH, "offsets")])
+
+    @classmethod
+    def calibration(cls, draw: Draw) -> Iterator[tuple[Center, tuple[TensorType, ...], Fold]]:
+        for channels, lanes in ((1, 1), (3, 3), (3, 1)):
+            x = TensorType.full(8, 8, channels, PIXEL)
+            yield cls(np.full(channels, 128, np.int32)), (x,), Fold(lanes=lanes)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from bireal_hw.ir.anatomy import Anatomy, Parameters
 from bireal_hw.ir.encoding import half, signed_width
-from bireal_hw.ir.op import Array, Binding, Cost, Fold, Op, Port, require, with_beats
-from bireal_hw.ir.types import TensorType, ranged
+from bireal_hw.ir.op import Array, Binding, Cost, Draw, Fold, Look, Op, Port, QonnxWriter, require, with_beats
+from bireal_hw.ir.types import DataType, TensorType, ranged
 
+ENDS = (("min", -1), ("max", 1))
 LATENCY = 3
 """Pipeline stages: what lies inside and outside, product, sum."""
 
@@ -26,6 +29,7 @@ class LeakyClip(Op):
     """
 
     kind: ClassVar[str] = "leaky_clip"
+    look: ClassVar[Look] = Look("#fbdfe0", "x inside -1..1, a flatter line outside", 7)
     limit: int
     gain: int
     shift: int
@@ -48,6 +52,16 @@ class LeakyClip(Op):
 
     def summary(self) -> str:
         return f"slope {self.gain}/2^{self.shift} outside -{self.limit}..{self.limit}"
+
+    def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
+        (x,), frac = inputs, types[0].dtype.frac
+        ends = [write.constant(f"{name}_{end}", sign * self.limit * 2.0**-frac) for end, sign in ENDS]
+        inside = write.node("Clip", f"{name}_clip", [x, *ends])
+        outside = write.node("Sub", f"{name}_sub", [x, inside])
+        slope = write.constant(f"{name}_slope", self.gain * 2.0**-self.shift)
+        outside = write.node("Mul", f"{name}_mul", [outside, slope])
+        outside = write.node("Add", f"{name}_add", [outside, write.constant(f"{name}_half", 2.0 ** -(frac + 1))])
+        return write.node("Add", name, [inside, write.quant(f"{name}_quant", outside, 24, 2.0**-frac)])
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         return Cost(inputs[0].beats(fold.lanes), latency=LATENCY)
@@ -74,3 +88,14 @@ class LeakyClip(Op):
 
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         return with_beats(super().hls(fold, *inputs), inputs[0])
+
+    @classmethod
+    def anatomy(cls, parameters: Parameters) -> Anatomy:
+        p = parameters
+        return Anatomy({"in": p["Lanes"] * p["InWidth"], "out": p["Lanes"] * p["OutWidth"]}, dsp=p["Lanes"])
+
+    @classmethod
+    def calibration(cls, draw: Draw) -> Iterator[tuple[LeakyClip, tuple[TensorType, ...], Fold]]:
+        for channels, lanes in ((16, 1), (64, 1), (64, 2), (256, 4), (512, 2)):
+            x = TensorType.full(8, 8, channels, DataType(16, frac=10))
+            yield cls(1 << 10, 205, 11), (x,), Fold(lanes=lanes)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from bireal_hw.ir.op import Array, Binding, Cost, Fold, Op, Port, require
-from bireal_hw.ir.types import TensorType
+from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Ram, index_bits
+from bireal_hw.ir.op import Array, Binding, Cost, Draw, Fold, Look, Op, Port, QonnxWriter, require
+from bireal_hw.ir.types import DataType, TensorType
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,6 +18,10 @@ class MaxPool(Op):
     """Largest value of each 3x3 window, stride 2; padded taps never win. Height and width must be even."""
 
     kind: ClassVar[str] = "max_pool"
+    look: ClassVar[Look] = Look("#dfd8f0", "largest value of a window", 2)
+
+    def scale(self, x: TensorType) -> int:
+        return 2
 
     def infer(self, *inputs: TensorType) -> TensorType:
         (x,) = inputs
@@ -31,6 +37,9 @@ class MaxPool(Op):
 
     def summary(self) -> str:
         return "3x3, stride 2"
+
+    def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
+        return write.node("MaxPool", name, inputs, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
@@ -53,6 +62,19 @@ class MaxPool(Op):
             },
             *self.rtl_ports(fold, x),
         )
+
+    @classmethod
+    def anatomy(cls, parameters: Parameters) -> Anatomy:
+        p = parameters
+        groups, width = p["Channels"] // p["Lanes"], p["Lanes"] * p["InWidth"]
+        pairs = p["Width"] // 2 * groups
+        sizes: Features = {"counter": index_bits(pairs) + index_bits(groups) + index_bits(p["Height"]), "beat": width}
+        return Anatomy(sizes, [Ram(groups, width, "row"), Ram(pairs, width, "column")])
+
+    @classmethod
+    def calibration(cls, draw: Draw) -> Iterator[tuple[MaxPool, tuple[TensorType, ...], Fold]]:
+        for channels, side, lanes in ((16, 16, 1), (32, 32, 1), (64, 16, 2), (64, 56, 4), (128, 8, 8), (256, 8, 1)):
+            yield cls(), (TensorType.full(side, side, channels, DataType(16, frac=10)),), Fold(lanes=lanes)
 
 
 def _running_max(x: Array, axis: int) -> Array:

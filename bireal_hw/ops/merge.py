@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numba import njit, prange
 
 from bireal_hw.ir.encoding import half, signed_width
-from bireal_hw.ir.op import Array, Binding, Cost, Fold, Port, require
-from bireal_hw.ir.types import TensorType
+from bireal_hw.ir.op import Array, Binding, Cost, Draw, Fold, Look, Op, Port, QonnxWriter, per_channel, require
+from bireal_hw.ir.types import DataType, TensorType, ranged
 from bireal_hw.ops.affine import Affine
 
 SLOPE_SHIFT_MAX = 7
@@ -31,6 +32,7 @@ class Merge(Affine):
     """
 
     kind: ClassVar[str] = "merge"
+    look: ClassVar[Look] = Look("#c3e6c8", "adds the shortcut r and saturates; G and H hold BatchNorm", 8)
     arity: ClassVar[int] = 2
     slope: Array | None = None
 
@@ -78,6 +80,20 @@ class Merge(Affine):
     def summary(self) -> str:
         return f"r + ((G*dot + H) >> {self.shift})" + ("" if self.slope is None else ", PReLU")
 
+    def resized(self, before: TensorType, after: TensorType, channels: int) -> Self:
+        found = super().resized(before, after, channels)
+        return found if found.slope is None else replace(found, slope=per_channel(found.slope, channels))
+
+    def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
+        shortcut, dot = inputs
+        total = write.node("Add", f"{name}_add", [shortcut, self.qonnx_affine(write, name, dot)])
+        if self.slope is not None:
+            slopes = write.constant(f"{name}_slope", np.exp2(-self.slope.astype(float)).reshape(-1, 1, 1))
+            total = write.node("PRelu", f"{name}_prelu", [total, slopes])
+            halves = write.constant(f"{name}_half", 2.0 ** -(self.dtype.frac + 1))
+            total = write.node("Add", f"{name}_round", [total, halves])
+        return write.quant(name, total, self.dtype.width, 2.0**-self.dtype.frac)
+
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         return Cost(inputs[0].beats(fold.lanes), latency=4 if self.slope is None else 5)
 
@@ -98,6 +114,20 @@ class Merge(Affine):
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         binding = super().hls(fold, *inputs)
         return replace(binding, parameters={**binding.parameters, "KWidth": binding.parameters.get("KWidth", 0)})
+
+    @classmethod
+    def calibration(cls, draw: Draw) -> Iterator[tuple[Op, tuple[TensorType, ...], Fold]]:
+        stream = DataType(16, frac=10)
+        for channels, taps in ((16, 144), (64, 576), (256, 2304), (512, 4608)):
+            gain, bias = draw(-900, 900, channels), draw(-60_000, 60_000, channels)
+            dot = TensorType(8, 8, channels, ranged(-taps, taps, 0), -taps, taps)
+            for lanes in (1, 2, 4, 8):
+                r = TensorType.full(8, 8, channels, stream if lanes != 2 else DataType(20, frac=10))
+                yield Merge(gain, bias, 8, stream), (r, dot), Fold(lanes=lanes)
+        for op, (dot,), fold in super().calibration(draw):
+            assert isinstance(op, Affine)
+            slope, r = draw(0, 7, dot.channels), TensorType.full(8, 8, dot.channels, stream)
+            yield Merge(op.gain, op.bias, op.shift, op.dtype, slope), (r, dot), fold
 
 
 @njit(parallel=True, cache=True)

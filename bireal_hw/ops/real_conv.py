@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from math import ceil, log2
+from typing import ClassVar, Self
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
 from bireal_hw.errors import out_of_range
+from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Rom, index_bits
 from bireal_hw.ir.encoding import FLOAT32_EXACT, field_words, shift_right, signed_width, weight_words
 from bireal_hw.ir.op import (
     Array,
     Binding,
     Cost,
+    Draw,
     Fold,
+    Look,
     Memory,
-    Op,
     Port,
+    QonnxWriter,
     conv_output,
-    conv_summary,
+    per_channel,
     require,
     require_divides,
     shared_lanes,
 )
 from bireal_hw.ir.types import DataType, TensorType
+from bireal_hw.ops.convolution import Convolution, window
 
 WEIGHT_WIDTH = 8
 
 PACKS = (1, 2)
 """Products that one multiplier can give at once."""
 
+SHIFTS = (4, 9)
+"""Right shifts of the outputs, lowest and highest, that the cost model is calibrated on: those of trained networks."""
+DEEPEST = 4608
+"""Words of the deepest weight memory where the cost model is calibrated on every folding."""
+
 LATENCY = 8
 """Pipeline stages of br_real_conv from the last beat of a window to its first result, without the change of lanes."""
 
 
 @dataclass(frozen=True, eq=False)
-class RealConv(Op):
+class RealConv(Convolution):
     """t[o] = sat((sum of w[o]*x + bias[o]) >> shift[o]); a padded tap is an ordinary 0.
 
     BatchNorm is folded into weights and bias before they are quantised, so no multiplier follows. The classifier is the
@@ -55,17 +65,14 @@ class RealConv(Op):
     """
 
     kind: ClassVar[str] = "real_conv"
+    look: ClassVar[Look] = Look("#f7d9ae", "convolution with 8-bit weights, BatchNorm folded in", 1)
+    weight_width: ClassVar[int] = WEIGHT_WIDTH
     weights: Array
     bias: Array
     shift: Array
     dtype: DataType
     stride: int = 1
     pad: int = 0
-
-    @property
-    def k(self) -> int:
-        """Elements of one dot product, kernel * kernel * Cin."""
-        return math.prod(self.weights.shape[1:])
 
     @cached_property
     def _sums(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -85,17 +92,17 @@ class RealConv(Op):
 
     def infer(self, *inputs: TensorType) -> TensorType:
         (x,) = inputs
-        cout, kernel, _, cin = self.weights.shape
+        cout, _, _, cin = self.weights.shape
         require(cin == x.channels, f"real_conv: weights for {cin} channels, input has {x.channels}")
         require(
             x.dtype.signed and not x.dtype.bipolar and x.dtype.width in (8, 9),
             f"real_conv: input is {x.dtype}; 8 or 9 bits signed are supported",
         )
         require(self._largest_weight <= 127, "real_conv: weights must lie in -127..127")
-        height, width = (conv_output(size, kernel, self.stride, self.pad) for size in (x.height, x.width))
-        require(height > 0 and width > 0, f"real_conv: a {kernel}x{kernel} window does not fit {x.height}x{x.width}")
         low, high = self._range(x)
-        return TensorType(height, width, cout, self.dtype, max(low, self.dtype.low), min(high, self.dtype.high))
+        return TensorType(
+            *self.output_size(x.height, x.width), cout, self.dtype, max(low, self.dtype.low), min(high, self.dtype.high)
+        )
 
     def largest(self, x: TensorType) -> int:
         """Largest magnitude of the sums, with and without bias, on the accumulator's grid."""
@@ -128,8 +135,38 @@ class RealConv(Op):
         view = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(1, 2))
         return view[:, :: self.stride, :: self.stride].transpose(0, 1, 2, 4, 5, 3)
 
-    def summary(self) -> str:
-        return conv_summary(self.weights, self.stride)
+    def resized(self, before: TensorType, after: TensorType, channels: int) -> Self:
+        found = super().resized(before, after, channels)
+        return replace(found, bias=per_channel(self.bias, channels), shift=per_channel(self.shift, channels))
+
+    def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
+        (x,), exponents = inputs, -(self.shift + self.dtype.frac)  # the accumulator's grid 2^exponent, per channel
+        scales = np.exp2(exponents + types[0].dtype.frac)
+        weights = self.weights.transpose(0, 3, 1, 2) * scales.reshape(-1, 1, 1, 1)
+        if last:
+            x = write.node("Flatten", f"{name}_flat", [x])
+            raw = write.constant(f"{name}_raw", weights[:, :, 0, 0].T)
+            w = write.quant(f"{name}_weight", raw, WEIGHT_WIDTH, float(scales[0]), "ROUND", narrow=1)
+            acc = write.node("MatMul", name, [x, w])
+            bias = write.constant(f"{name}_h", self.bias * np.exp2(exponents))
+            return write.node("Add", f"{name}_add", [acc, bias])
+        raw = write.constant(f"{name}_raw", weights)
+        w = write.quant(f"{name}_weight", raw, WEIGHT_WIDTH, scales.reshape(-1, 1, 1, 1), "ROUND", narrow=1)
+        acc = self.qonnx_conv(write, name, x, w)
+        bias = write.constant(f"{name}_h", (self.bias * np.exp2(exponents)).reshape(1, -1, 1, 1))
+        total = write.node("Add", f"{name}_add", [acc, bias])
+        return write.quant(f"{name}_quant", total, self.dtype.width, 2.0**-self.dtype.frac)
+
+    @property
+    def row(self) -> int:
+        _, kernel, _, cin = self.weights.shape
+        return kernel * cin if kernel > 1 else cin
+
+    def factors(self) -> dict[str, list[int]]:
+        return super().factors() | {"pack": list(PACKS)}
+
+    def folds(self) -> list[Fold]:
+        return [fold for fold in super().folds() if fold.pack <= fold.pe]
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
@@ -157,10 +194,10 @@ class RealConv(Op):
         return x.height * row, stored + 1 + kernel * chunks
 
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
-        cout, kernel, _, cin = self.weights.shape
+        cout, kernel, _, _ = self.weights.shape
         require_divides(self.kind, "pe", fold.pe, "out_channels", cout)
-        row = cin if kernel == 1 else kernel * cin
-        require_divides(self.kind, "simd", fold.simd, "in_channels" if kernel == 1 else "kernel*in_channels", row)
+        total = "in_channels" if kernel == 1 else "kernel*in_channels"
+        require_divides(self.kind, "simd", fold.simd, total, self.row)
         if fold.pack not in PACKS[: fold.pe]:
             raise out_of_range(f"{self.kind}: pack", fold.pack, "1, or 2 where pe is 2 or more")
 
@@ -226,7 +263,77 @@ class RealConv(Op):
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         """As `rtl`, but for the multipliers: Vitis HLS packs them as it sees fit."""
         binding = super().hls(replace(fold, pack=1), *inputs)
-        return replace(binding, parameters={key: value for key, value in binding.parameters.items() if key != "Pack"})
+        p = {key: value for key, value in binding.parameters.items() if key != "Pack"}
+        inner = max(p["Kernel"] * p["InChannels"] * p["InWidth"], fold.pe * p["AccWidth"])
+        return replace(binding, parameters=p, inner_width=inner)
+
+    @classmethod
+    def anatomy(cls, parameters: Parameters) -> Anatomy:
+        p = parameters
+        kernel, channels, folds = p["Kernel"], p["InChannels"], p["OutChannels"] // p["Pe"]
+        row, bits = kernel * channels, p["InWidth"]
+        width = conv_output(p["Width"], kernel, p["Stride"], p["Pad"]) if kernel > 1 else p["Width"]
+        chunks = row // p["Simd"]
+        features, buffer = window(
+            (p["Height"], width),
+            chunks,
+            p["Simd"] * bits,
+            (kernel, 1),
+            (p["Stride"], 1 if kernel > 1 else p["Stride"]),
+            (p["Pad"], 0),
+        )
+        depth, products, lanes = folds * kernel * chunks, p["Pe"] * p["Simd"], p["OutLanes"]
+        pairs = p["Pe"] // 2 * p["Simd"] if p["Pack"] == 2 else 0
+        full = p["AccWidth"] + p["LeftShift"]
+        sizes: Features = {
+            "counter": index_bits(depth) + index_bits(folds) + index_bits(chunks),
+            "unfolded": row * bits if kernel > 1 else 0,
+            "split": row * bits if kernel > 1 and chunks > 1 else 0,
+            "mask": p["Simd"] * bits if p["Pad"] else 0,
+            "carry_save": p["Pe"] * max(p["Simd"] - 2, 0) * (bits + WEIGHT_WIDTH),
+            "add": p["Pe"] * min(p["AccWidth"], bits + WEIGHT_WIDTH + ceil(log2(p["Simd"]))) if p["Simd"] > 1 else 0,
+            "sum": p["Pe"] * p["AccWidth"],
+            "single": (products - 2 * pairs) * (bits + WEIGHT_WIDTH),  # registers of products outside the multipliers
+            "pair": pairs,
+            "share": p["Pe"] * p["AccWidth"] if p["Pe"] > lanes else 0,
+            "lane": lanes * full,
+            "shift": lanes * full * p["SWidth"],
+            "out": lanes * p["OutWidth"],
+        }
+        scales = Rom(p["OutChannels"] // lanes, lanes * (p["SWidth"] + p["HWidth"]), "scales")
+        weights = Rom(depth, products * WEIGHT_WIDTH, "weights")
+        return Anatomy(features | sizes, [buffer, weights, scales], dsp=products - pairs)
+
+    @classmethod
+    def calibration(cls, draw: Draw) -> Iterator[tuple[RealConv, tuple[TensorType, ...], Fold]]:
+        def one(
+            out: int, kernel: int, cin: int, stride: int, dtype: DataType, fold: Fold, side: int, scaled: bool = True
+        ) -> tuple[RealConv, tuple[TensorType, ...], Fold]:
+            shift = draw(*SHIFTS, out) if scaled else np.zeros(out, np.int32)
+            weights, bias = draw(-127, 127, out, kernel, kernel, cin), draw(-30_000, 30_000, out)
+            x = TensorType.full(side, side, cin, DataType(8, frac=7))
+            return cls(weights, bias, shift, dtype, stride, kernel // 2), (x,), fold
+
+        stream, sums, logits = DataType(16, frac=10), DataType(20, frac=10), DataType(22, frac=12)
+        stems = ((1, 1), (2, 1), (1, 3), (2, 3), (4, 3), (4, 9), (8, 9), (16, 9))
+        for channels, side, kernel in ((1, 16, 3), (3, 32, 3), (3, 64, 7)):
+            row = kernel * channels
+            for pe, part in stems[: 5 if kernel == 7 else None]:
+                for pack in PACKS[:pe]:
+                    fold = Fold(pe, {1: 1, 3: kernel, 9: row}[part], pack=pack)
+                    yield one(32, kernel, channels, 2 if kernel == 7 else 1, stream, fold, side)
+        for channels, side in ((16, 8), (64, 8), (128, 4)):
+            for pe, simd in ((1, 1), (1, 4), (2, 4), (4, 8), (8, 8), (4, 2), (16, 2), (16, 4)):
+                if 2 * channels * channels <= DEEPEST * pe * simd:
+                    yield one(2 * channels, 1, channels, 1, sums, Fold(pe, simd, pack=min(pe, 2)), side)
+        for channels in (64, 256):
+            for fold in (Fold(1, 1), Fold(2, 4, pack=2)):
+                yield one(10, 1, channels, 1, logits, fold, 1, scaled=False)
+        # As networks for large images or with many classes have it.
+        yield one(32, 7, 3, 2, stream, Fold(8, 21, pack=2), 64)
+        yield one(128, 1, 64, 1, sums, Fold(16, 16, pack=2), 28)
+        for fold in (Fold(1, 1), Fold(4, 8, pack=2)):
+            yield one(1000, 1, 64, 1, logits, fold, 1, scaled=False)
 
 
 @njit(parallel=True, cache=True)

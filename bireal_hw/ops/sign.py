@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
 from bireal_hw.ir import encoding
-from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port, require, with_beats
-from bireal_hw.ir.types import BIPOLAR, TensorType
+from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Rom, index_bits
+from bireal_hw.ir.op import (
+    Array,
+    Binding,
+    Cost,
+    Draw,
+    Fold,
+    Look,
+    Memory,
+    Op,
+    Port,
+    QonnxWriter,
+    per_channel,
+    require,
+    with_beats,
+)
+from bireal_hw.ir.types import BIPOLAR, DataType, TensorType
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +39,8 @@ class Sign(Op):
     """
 
     kind: ClassVar[str] = "sign"
+    look: ClassVar[Look] = Look("#dceaf8", "+1 where x >= 0, else -1", 4)
+    registered: ClassVar[bool] = False
     threshold: Array | None = None
 
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -37,6 +55,16 @@ class Sign(Op):
 
     def summary(self) -> str:
         return "" if self.threshold is None else "thresholds per channel"
+
+    def resized(self, before: TensorType, after: TensorType, channels: int) -> Self:
+        return self if self.threshold is None else replace(self, threshold=per_channel(self.threshold, channels))
+
+    def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
+        (x,) = inputs
+        if self.threshold is not None:
+            threshold = (self.threshold * 2.0 ** -types[0].dtype.frac).reshape(1, -1, 1, 1)
+            x = write.node("Sub", f"{name}_sub", [x, write.constant(f"{name}_theta", threshold)])
+        return write.node("BipolarQuant", name, [x, write.constant(f"{name}_one", 1.0)])
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         return Cost(inputs[0].beats(fold.lanes), latency=0 if self.threshold is None else 1)
@@ -60,3 +88,22 @@ class Sign(Op):
 
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         return with_beats(super().hls(fold, *inputs), inputs[0])
+
+    @classmethod
+    def anatomy(cls, parameters: Parameters) -> Anatomy:
+        p = parameters
+        threshold = p.get("TWidth", 0)
+        if not threshold:
+            return Anatomy({"lane": p["Lanes"]})
+        groups = p["Channels"] // p["Lanes"]
+        sizes: Features = {"compare": p["Lanes"] * max(threshold, p["InWidth"]), "counter": index_bits(groups)}
+        return Anatomy(sizes, [Rom(groups, p["Lanes"] * threshold, "thresholds")])
+
+    @classmethod
+    def calibration(cls, draw: Draw) -> Iterator[tuple[Sign, tuple[TensorType, ...], Fold]]:
+        stream = DataType(16, frac=10)
+        for channels, lanes in ((16, 1), (64, 1), (64, 2), (256, 4), (512, 2)):
+            x = TensorType.full(8, 8, channels, stream)
+            yield cls(draw(-9_000, 9_000, channels)), (x,), Fold(lanes=lanes)
+        for channels, side, lanes in ((16, 16, 1), (32, 32, 1), (64, 16, 2), (64, 56, 4), (128, 8, 8), (256, 8, 1)):
+            yield cls(), (TensorType.full(side, side, channels, stream),), Fold(lanes=lanes)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from bireal_hw.ir.graph import INPUT, Graph, Node
-from bireal_hw.ops import BinaryConv
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Block:
     @property
     def title(self) -> str:
         """What it is: a Bi-Real block has one 1-bit convolution to its shortcut."""
-        return "Bi-Real block" if sum(isinstance(node.op, BinaryConv) for node in self.nodes) == 1 else "block"
+        return "Bi-Real block" if sum(node.op.weight_width == 1 for node in self.nodes) == 1 else "block"
 
 
 def blocks(graph: Graph) -> list[Block]:

@@ -18,6 +18,7 @@ from bireal_hw.ir.types import DataType, TensorType
 from bireal_hw.ops import AvgPool, BinaryConv, MaxPool, Merge, RealConv
 from bireal_hw.ops.binary_conv import LATENCY
 from bireal_hw.passes.folding import Folding
+from bireal_hw.passes.streams import CONVERTER, converter, converter_cycles, fifo, fork, register_slice
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Dataflow:
         input: stream of pixels.
         output: stream of logits.
         costs: cycles of each layer and of each converter that is slower than its neighbours could be, by name.
+        folding: of each layer.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Dataflow:
     input: Stream
     output: Stream
     costs: dict[str, Cost]
+    folding: Folding
 
     @property
     def cycles(self) -> int:
@@ -87,20 +90,6 @@ class Dataflow:
     def bottleneck(self) -> str:
         """Name of the slowest part."""
         return max(self.costs, key=lambda name: self.costs[name].cycles)
-
-
-SLICED = (
-    "br_center",
-    "br_real_conv",
-    "br_binary_conv",
-    "br_merge",
-    "br_affine",
-    "br_leaky_clip",
-    "br_avg_pool",
-    "br_max_pool",
-)
-"""Modules with logic behind their last register or in front of their ready; the others pass beats through."""
-CONVERTER = "br_width_converter"
 
 
 def elaborate(graph: Graph, folding: Folding) -> Dataflow:
@@ -122,7 +111,7 @@ class _Elaboration:
         for node in graph:
             output = self._layer(node)
             self._fork(node.name, output)
-        self.result = Dataflow(graph.name, tuple(self.instances), source, output, self.costs)
+        self.result = Dataflow(graph.name, tuple(self.instances), source, output, self.costs, folding)
 
     def _layer(self, node: Node) -> Stream:
         """Place a layer and the register slice behind it; return its stream."""
@@ -177,10 +166,8 @@ def tail(graph: Graph, node: Node, binding: Binding) -> list[Part]:
     """Return what stands behind a layer: a FIFO or a register slice, or nothing."""
     beats = burst_beats(graph, node, binding.output.lanes)
     if beats:
-        return [(f"{node.name}_fifo", _pipe("br_fifo", binding.output, {"Depth": beats}))]
-    if binding.module in SLICED:
-        return [(f"{node.name}_slice", _pipe("br_reg_slice", binding.output, {}))]
-    return []
+        return [(f"{node.name}_fifo", fifo(binding.output, beats))]
+    return [(f"{node.name}_slice", register_slice(binding.output))] if node.op.registered else []
 
 
 def joint(graph: Graph, node: Node, index: int, source: Port, wanted: int, fold: Fold) -> list[Part]:
@@ -198,32 +185,13 @@ def joint(graph: Graph, node: Node, index: int, source: Port, wanted: int, fold:
     if isinstance(node.op, Merge) and index == 0:
         depth = shortcut_beats(graph, node, source.lanes, wanted, fold)
         if depth:
-            parts.append((f"{node.name}_fifo", _pipe("br_fifo", source, {"Depth": depth})))
-    lanes = source.lanes
+            parts.append((f"{node.name}_fifo", fifo(source, depth)))
+    stream = source
     for step, after in enumerate((math.gcd(source.lanes, wanted), wanted)):
-        if after != lanes:
-            ports = (Port("s_axis", lanes, source.dtype),), Port("m_axis", after, source.dtype)
-            parameters = {"ElemWidth": source.dtype.width, "InLanes": lanes, "OutLanes": after}
-            parts.append((f"{node.name}_in{index}_width{step}", Binding(CONVERTER, parameters, *ports)))
-            lanes = after
+        if after != stream.lanes:
+            parts.append((f"{node.name}_in{index}_width{step}", converter(stream, after)))
+            stream = parts[-1][1].output
     return parts
-
-
-def converter_cycles(converter: Binding, tensor: TensorType) -> int:
-    """Cycles a frame takes through a width converter."""
-    return tensor.beats(min(converter.parameters["InLanes"], converter.parameters["OutLanes"]))
-
-
-def fork(stream: Port, readers: int) -> Binding:
-    """Return the fork that gives each of several readers its own handshake."""
-    source, sink = (Port(name, stream.lanes, stream.dtype) for name in ("s_axis", "m_axis"))
-    return Binding("br_fork", {"Width": stream.width, "Outputs": readers}, (source,), sink)
-
-
-def _pipe(module: str, stream: Port, parameters: dict[str, int]) -> Binding:
-    """A module that takes and gives the same stream."""
-    source, sink = (Port(name, stream.lanes, stream.dtype) for name in ("s_axis", "m_axis"))
-    return Binding(module, {"Width": stream.width, **parameters}, (source,), sink)
 
 
 def burst_beats(graph: Graph, node: Node, lanes: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bireal_hw.ir.graph import Graph
-from bireal_hw.ops import BinaryConv, RealConv
 from bireal_hw.passes.blocks import Block, blocks
 from bireal_hw.passes.dataflow import Dataflow, Instance
 
@@ -53,8 +52,7 @@ def folds(graph: Graph, flow: Dataflow) -> dict[str, str]:
     found = {}
     for node in graph:
         parts = around[node.name]
-        sizes = next(part.binding.parameters for part in parts if part.name == node.name)
-        fold = f"Pe {sizes['Pe']}, Simd {sizes['Simd']}" if "Pe" in sizes else many(sizes["Lanes"], "lane")
+        fold = node.op.fold_text(flow.folding[node.name])
         cycles = max(flow.costs[part.name].cycles for part in parts if part.name in flow.costs)
         found[node.name] = f"{fold}; {many(cycles, 'cycle')}{SLOWEST if cycles == slowest else ''}"
     return found
@@ -62,10 +60,9 @@ def folds(graph: Graph, flow: Dataflow) -> dict[str, str]:
 
 def arithmetic(graph: Graph, flow: Dataflow) -> str:
     """Return how many products all convolutions compute in a cycle."""
-    sizes = {instance.name: instance.binding.parameters for instance in flow.instances}
     one, eight = (
-        sum(sizes[node.name]["Pe"] * sizes[node.name]["Simd"] for node in graph if isinstance(node.op, kind))
-        for kind in (BinaryConv, RealConv)
+        sum(node.op.products(flow.folding[node.name]) for node in graph if node.op.weight_width == width)
+        for width in (1, 8)
     )
     return f"{one:,} products of 1 bit and {eight:,} of 8 bits in a cycle"
 

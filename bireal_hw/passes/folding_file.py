@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 from bireal_hw.errors import BirealError, unknown
 from bireal_hw.ir.graph import Graph, Node
 from bireal_hw.ir.op import Fold
-from bireal_hw.ops import RealConv
-from bireal_hw.ops.real_conv import PACKS
-from bireal_hw.passes.folding import Folding, complete, convolutions, factors
+from bireal_hw.passes.folding import Folding, complete, convolutions
 
-FACTORS = ("pe", "simd")
-PACK = "pack"
+DEFAULTS = {"pack": 1}
+"""Factors that a file may leave out."""
 
 
 def folding_text(graph: Graph, folding: Folding) -> str:
@@ -27,10 +26,10 @@ def folding_text(graph: Graph, folding: Folding) -> str:
         fold = folding[node.name]
         cycles = node.op.cost(fold, *graph.inputs_of(node)).cycles
         lines += ["", f"[{node.name}] # {cycles:,} cycles a frame"]
-        for name, legal in zip(FACTORS, factors(node), strict=True):
+        folds = node.op.folds()
+        for name, values in node.op.factors().items():
+            legal = [value for value in values if replace(fold, **{name: value}) in folds]
             lines.append(f"{name} = {getattr(fold, name)} # {', '.join(map(str, legal))}")
-        if isinstance(node.op, RealConv):
-            lines.append(f"{PACK} = {fold.pack} # {', '.join(map(str, PACKS[: fold.pe]))}")
     return "\n".join(lines) + "\n"
 
 
@@ -58,14 +57,14 @@ def read_folding(path: Path, graph: Graph) -> Folding:
 
 def _read_fold(path: Path, node: Node, table: object) -> Fold:
     name = node.name
-    possible = (*FACTORS, PACK) if isinstance(node.op, RealConv) else FACTORS
+    possible = tuple(node.op.factors())
     if not isinstance(table, dict):
         raise BirealError(f"folding={path} lacks [{name}]: every convolution needs pe and simd")
     for key in table:
         if key not in possible:
             raise BirealError(f"folding={path}: [{name}]: {unknown('factor', key, possible)}")
-    numbers = {PACK: 1} | table
+    numbers = DEFAULTS | table
     for key in possible:
         if not isinstance(numbers.get(key), int) or isinstance(numbers[key], bool):
             raise BirealError(f"folding={path}: [{name}] {key}={numbers.get(key)!r} must be a whole number")
-    return Fold(pe=numbers["pe"], simd=numbers["simd"], pack=numbers[PACK])
+    return Fold(**{key: numbers[key] for key in possible})

@@ -24,6 +24,7 @@ from bireal_hw.ir.op import Memory
 from bireal_hw.passes import describe
 from bireal_hw.passes.dataflow import Dataflow, Instance, elaborate
 from bireal_hw.passes.folding import Folding
+from bireal_hw.passes.streams import FIFO
 
 FILE_LIST = "files.f"
 MEMORIES = "mem"
@@ -116,7 +117,7 @@ def _connections(instance: Instance) -> Iterator[tuple[str, str]]:
     yield f"{port.name}_tvalid", vector % ", ".join(f"{stream.name}_tvalid" for stream in reversed(streams))
     yield f"{port.name}_tready", vector % ", ".join(f"{stream.name}_tready" for stream in reversed(streams))
     yield f"{port.name}_tlast", f"{streams[0].data}_tlast"
-    if instance.binding.module == "br_fifo":
+    if instance.binding.module == FIFO:
         yield from (("usage_o", ""), ("max_fill_o", ""))
 
 

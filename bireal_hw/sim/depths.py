@@ -26,6 +26,7 @@ from bireal_hw.ir.op import Array
 from bireal_hw.passes.dataflow import Dataflow, Instance
 from bireal_hw.passes.folding import Folding
 from bireal_hw.passes.folding_file import read_folding
+from bireal_hw.passes.streams import FIFO
 from bireal_hw.rtl import generate, top_text
 from bireal_hw.sim.network import MIN_FRAMES, network_dut, patience
 from bireal_hw.sim.runner import DEFAULT_BUILDS, Dut, SimResult, StallMode, attempt
@@ -99,7 +100,7 @@ def _adjustable(flow: Dataflow) -> Dataflow:
     """Return the dataflow with a FIFO of adjustable depth in place of each FIFO."""
 
     def exchanged(instance: Instance) -> Instance:
-        if instance.binding.module != "br_fifo":
+        if instance.binding.module != FIFO:
             return instance
         return replace(instance, binding=replace(instance.binding, module=SHORT_FIFO))
 

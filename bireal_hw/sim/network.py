@@ -15,6 +15,7 @@ from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Array, Binding, Port
 from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.passes.folding import Folding
+from bireal_hw.passes.streams import FIFO
 from bireal_hw.rtl import FILE_LIST, MEMORIES
 from bireal_hw.sim.runner import DEFAULT_BUILDS, FREE, Dut, SimResult, StallMode, record, simulate
 
@@ -125,7 +126,7 @@ def network_dut(flow: Dataflow, rtl_dir: Path) -> Dut:
 def fifo_depths(flow: Dataflow) -> dict[str, int]:
     """Depth of every FIFO in beats, by name."""
     bindings = {instance.name: instance.binding for instance in flow.instances}
-    return {name: one.parameters["Depth"] for name, one in bindings.items() if one.module == "br_fifo"}
+    return {name: one.parameters["Depth"] for name, one in bindings.items() if one.module == FIFO}
 
 
 def fullest(fifos: list[dict[str, Any]]) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bireal_hw.boards import Board
-from bireal_hw.passes.dataflow import CONVERTER, Dataflow
+from bireal_hw.passes.dataflow import Dataflow
+from bireal_hw.passes.streams import CONVERTER
 from bireal_hw.rtl import FILE_LIST, MEMORIES
 from bireal_hw.synth import yosys
 from bireal_hw.synth.resources import KINDS, Resources, count, exceeded, offered

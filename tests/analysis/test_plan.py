@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from bireal_hw.analysis import plan as planning
@@ -13,7 +14,9 @@ from bireal_hw.analysis.scale import scaled, smaller_images
 from bireal_hw.analysis.solver import Solution, Solver
 from bireal_hw.boards import Board, board
 from bireal_hw.errors import BirealError
-from bireal_hw.ir.graph import INPUT
+from bireal_hw.ir.graph import INPUT, Graph, Node, verify
+from bireal_hw.ir.types import PIXEL, DataType, TensorType
+from bireal_hw.ops import AvgPool, Center
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.synth.memory import map_rom
 from tests.networks import tiny
@@ -104,11 +107,23 @@ def test_a_scaled_network_keeps_its_layers() -> None:
 
 
 def test_smaller_images_suit_the_layers() -> None:
-    graph = tiny(128, 96, 3, 8, max_pool=True)
-    assert smaller_images(graph) == [(96, 64)]
-    for size in smaller_images(graph):
+    graph = tiny(128, 96, 3, 8, max_pool=True)  # shrinks an image by 8
+    found = smaller_images(graph)
+    assert found[:2] == [(120, 88), (112, 80)]
+    assert found[-1] == (8, 8)
+    for size in found:
         scaled(graph, image=size)
     assert smaller_images(tiny(16, 32)) == [(16, 24), (8, 16), (8, 8)]
+
+
+def test_a_network_for_large_images_is_not_offered_small_ones() -> None:
+    def pool(side: int) -> AvgPool:
+        return AvgPool((side, side), 4, DataType(12, frac=6))
+
+    nodes = [Node("center", Center(np.full(3, 128, np.int32)), (INPUT,)), Node("first", pool(4), ("center",))]
+    nodes += [Node("second", pool(4), ("first",)), Node("global_pool", pool(12), ("second",))]
+    graph = verify(Graph("pools", TensorType.full(192, 192, 3, PIXEL), tuple(nodes)))  # shrinks an image by 16
+    assert smaller_images(graph) == [(side, side) for side in (176, 160, 144, 128, 112, 96, 80)]
 
 
 def test_numbers() -> None:

@@ -39,7 +39,7 @@ def test_instances_that_differ_in_constants_only_are_one() -> None:
         instance("e", "br_fifo", Width=8, Depth=80),
         instance("f", "br_fifo", Width=8, Depth=90),
     )
-    assert [one.name for one in distinct(Dataflow("", instances, stream, stream, {}))] == ["a", "c", "d", "e"]
+    assert [one.name for one in distinct(Dataflow("", instances, stream, stream, {}, {}))] == ["a", "c", "d", "e"]
 
 
 def test_the_slowest_of_each_module_comes_with_their_number() -> None:

@@ -1,0 +1,100 @@
+"""What binary and real-valued convolutions have in common: sizes, folding, the window buffer."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import replace
+from typing import Self
+
+import numpy as np
+
+from bireal_hw.ir.anatomy import Features, Ram, index_bits
+from bireal_hw.ir.op import Array, Fold, Op, QonnxWriter, conv_output, divisors, require
+from bireal_hw.ir.types import TensorType
+
+
+class Convolution(Op):
+    """A layer with products of weights, of which it computes pe * simd in a cycle.
+
+    Attributes:
+        weights: (Cout, kernel, kernel, Cin).
+        stride: pixels between windows, both directions.
+        pad: rows and columns of padding on each side.
+    """
+
+    weights: Array
+    stride: int
+    pad: int
+
+    @property
+    def k(self) -> int:
+        """Elements of one dot product, kernel * kernel * Cin."""
+        return math.prod(self.weights.shape[1:])
+
+    def scale(self, x: TensorType) -> int:
+        return self.stride
+
+    @property
+    def weight_count(self) -> int:
+        return self.weights.size
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the output for those of the input; raises BirealError where no window fits."""
+        kernel = self.weights.shape[1]
+        rows, columns = (conv_output(size, kernel, self.stride, self.pad) for size in (height, width))
+        require(rows > 0 and columns > 0, f"{self.kind}: a {kernel}x{kernel} window does not fit {height}x{width}")
+        return rows, columns
+
+    def summary(self) -> str:
+        cout, kernel, _, cin = self.weights.shape
+        return f"{kernel}x{kernel}, stride {self.stride}, {cin} -> {cout} channels, K = {self.k}"
+
+    def resized(self, before: TensorType, after: TensorType, channels: int) -> Self:
+        _, kernel, _, _ = self.weights.shape
+        # Every subclass is a dataclass with this field, which the type checker cannot know.
+        return replace(self, weights=np.resize(self.weights, (channels, kernel, kernel, after.channels)))  # type: ignore[type-var]
+
+    def qonnx_conv(self, write: QonnxWriter, name: str, x: str, w: str) -> str:
+        """Write the node Conv."""
+        attributes = {
+            "kernel_shape": [self.weights.shape[1]] * 2,
+            "strides": [self.stride] * 2,
+            "pads": [self.pad] * 4,
+            "dilations": [1, 1],
+            "group": 1,
+        }
+        return write.node("Conv", name, [x, w], **attributes)
+
+    @property
+    @abstractmethod
+    def row(self) -> int:
+        """Elements of the K axis of which simd are taken at once."""
+
+    def factors(self) -> dict[str, list[int]]:
+        return {"pe": divisors(self.weights.shape[0]), "simd": divisors(self.row)}
+
+    def products(self, fold: Fold) -> int:
+        return fold.pe * fold.simd
+
+    def fold_text(self, fold: Fold) -> str:
+        return f"Pe {fold.pe}, Simd {fold.simd}"
+
+
+def window(
+    image: tuple[int, int],
+    chunks: int,
+    width: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    pad: tuple[int, int],
+) -> tuple[Features, Ram]:
+    """What br_window consists of: `chunks` beats a pixel, `width` bits a beat; the other sizes are (height, width)."""
+    out_height, out_width = (conv_output(*sides) for sides in zip(image, kernel, stride, pad, strict=True))
+    span = (kernel[0] - 1) * image[1] + kernel[1]
+    column = stride[1] if out_width > 1 else 0
+    row = stride[0] * image[1] - (out_width - 1) * stride[1]
+    frame = image[0] * image[1] - (out_height - 1) * stride[0] * image[1] - (out_width - 1) * stride[1]
+    capacity = span + max(column, row if out_height > 1 else 0, frame) + 1
+    address = index_bits(capacity * chunks)
+    return {"address": address, "beat": width}, Ram(2**address, width, "window", capacity * chunks)
