@@ -7,7 +7,7 @@ import numpy as np
 from bireal_hw.ir.graph import INPUT, Graph, Node, verify
 from bireal_hw.ir.op import Array, Op
 from bireal_hw.ir.types import PIXEL, DataType, TensorType
-from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign
+from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign, Sum, Upsample
 
 
 def tiny(
@@ -126,6 +126,43 @@ def two_streams(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
     return verify(
         Graph("two_streams", TensorType.full(height, width, 3, PIXEL), tuple(nodes), {"classes": list("abcde")})
     )
+
+
+def dense(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
+    """A map: two Bi-Real blocks, the second of half the size, upsampling, sums of streams; 3 channels in, 2 out."""
+    rng = np.random.default_rng(seed)
+    stream, eight = DataType(12, frac=6), DataType(8, frac=3)
+    nodes: list[Node] = []
+
+    def numbers(limit: int, *shape: int) -> Array:
+        return rng.integers(-limit, limit + 1, shape).astype(np.int32)
+
+    def add(name: str, op: Op, *inputs: str) -> str:
+        nodes.append(Node(name, op, inputs))
+        return name
+
+    def dot(name: str, x: str, cin: int, cout: int, stride: int = 1) -> str:
+        bits = rng.choice(np.array([-1, 1], np.int8), (cout, 3, 3, cin))
+        return add(name, BinaryConv(bits, stride), add(f"{name}_sign", Sign(), x))
+
+    def real(name: str, x: str, cin: int, cout: int, dtype: DataType) -> str:
+        shift = rng.integers(2, 5, cout).astype(np.int32)
+        rounded = add(f"{name}_round", AvgPool((1, 1), 3, eight), x)
+        return add(name, RealConv(numbers(90, cout, 1, 1, cin), numbers(500, cout), shift, dtype), rounded)
+
+    add("center", Center(np.full(3, 128, np.int32)), INPUT)
+    top = add(
+        "stem", RealConv(numbers(127, 4, 3, 3, 3), numbers(3000, 4), np.full(4, 5, np.int32), stream, pad=1), "center"
+    )
+    top = add("merge1", Merge(numbers(400, 4), numbers(2000, 4), 4, stream), top, dot("conv1", top, 4, 4))
+    pooled = add("pool2", AvgPool((2, 2), 2, stream), top)
+    low = add("merge2", Merge(numbers(400, 4), numbers(2000, 4), 4, stream), pooled, dot("conv2", top, 4, 4, 2))
+    back = add("upsample", Upsample(2), low)
+    joined = add("sum", Sum(stream), top, back)
+    inner = add("affine3", Affine(numbers(400, 4), numbers(2000, 4), 4, stream), dot("conv3", joined, 4, 4))
+    joined = add("sum_inner", Sum(stream), inner, joined)
+    real("head", joined, 4, 2, DataType(16, frac=6))
+    return verify(Graph("dense", TensorType.full(height, width, 3, PIXEL), tuple(nodes), {}))
 
 
 def deep(blocks: int, channels: int = 4, seed: int = 0) -> Graph:

@@ -93,13 +93,13 @@ def write_bitstream(run: Build, folder: Path) -> dict[str, str]:
 def frame_bytes(graph: Graph) -> int:
     """Return how many bytes pass the line in its busier direction for an image."""
     image = graph.input.pixels * graph.input.channels
-    return host.HEADER + max(image, 4 * graph.output.pixels * graph.output.channels) + host.CHECK
+    return host.HEADER + max(image, 4 * graph.output.size) + host.CHECK
 
 
 def write_host(graph: Graph, images: NDArray[np.uint8], baud: int, folder: Path) -> None:
     """Leave the host's script, what it has to know of the network, and test images with the golden model's logits."""
     shutil.copyfile(Path(host.__file__), folder / "host.py")
-    classes = graph.output.pixels * graph.output.channels
+    classes = graph.output.size
     about = {
         "image": list(graph.input.shape),
         "class_names": graph.info.get("class_names") or [str(index) for index in range(classes)],

@@ -42,7 +42,7 @@ def tensors(graph: Graph, images: Array) -> Iterator[tuple[str, Array]]:
 
 
 def run(graph: Graph, images: Array, batch: int = BATCH) -> Array:
-    """Compute the logits of images.
+    """Compute the output for images: the logits of a classifier, or a map.
 
     Args:
         graph: the network.
@@ -50,7 +50,8 @@ def run(graph: Graph, images: Array, batch: int = BATCH) -> Array:
         batch: frames at once.
 
     Returns:
-        (N, classes) integers; the real logits are these times 2^-frac of the output type.
+        (N, H*W*C) integers, a map pixel by pixel with the channels of a pixel together, (N, classes) for a classifier;
+        the real values are these times 2^-frac of the output type.
     """
     check_images(graph, images)
     parts = []

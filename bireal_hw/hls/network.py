@@ -73,7 +73,7 @@ def simulate_network(
         ran = time.perf_counter()
         got = np.loadtxt(folder / "computed.txt", np.int64, ndmin=2)
         cycles = _intervals(folder / "cycles.txt")
-        want = np.resize(golden.run(graph, images[: len(got)]), (len(got), graph.output.channels))
+        want = np.resize(golden.run(graph, images[: len(got)]), (len(got), graph.output.size))
         done = min(len(got), len(images))
         mismatches = int(np.count_nonzero(got[:done] != want[:done]))
         first = None
@@ -86,7 +86,7 @@ def simulate_network(
     np.savetxt(vectors / "logits.txt", want[:done], "%d")
     return {
         "images": done,
-        "outputs_compared": done * graph.output.channels,
+        "outputs_compared": done * graph.output.size,
         "mismatches": mismatches,
         "first_mismatch": first,
         "cycles_per_frame": max(cycles.values()) if cycles else None,

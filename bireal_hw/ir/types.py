@@ -72,6 +72,11 @@ class TensorType:
         """Pixels of a frame."""
         return self.height * self.width
 
+    @property
+    def size(self) -> int:
+        """Numbers of a frame."""
+        return self.pixels * self.channels
+
     def beats(self, lanes: int) -> int:
         """Beats of a frame when one beat holds `lanes` channels of a pixel."""
         return self.pixels * (self.channels // lanes)

@@ -29,6 +29,7 @@ from bireal_hw.lowering.values import (
     Clipped,
     Constant,
     Expression,
+    Pair,
     Source,
     Stream,
     Total,
@@ -36,7 +37,7 @@ from bireal_hw.lowering.values import (
     as_integers,
     exponent,
 )
-from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign
+from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign, Sum, Upsample
 
 METADATA = "bireal_hw."
 """Prefix of the metadata entries of the file that become the graph's `info`."""
@@ -89,7 +90,8 @@ class _Lowering:
         if isinstance(value, Expression) and value.source.kind == "real":
             self._close_real(value, None)
         elif not (isinstance(value, Stream) and self.nodes and self.nodes[-1].name == value.name):
-            raise BirealError(f"the output '{self.model.graph.output[0].name}' is not the result of a classifier")
+            name = self.model.graph.output[0].name
+            raise BirealError(f"the output '{name}' is {value.describe()}; a quantizer or a classifier has to give it")
         info = {
             entry.key.removeprefix(METADATA): json.loads(entry.value)
             for entry in self.model.metadata_props
@@ -141,6 +143,8 @@ class _Lowering:
         dtype = DataType(width, frac=int(frac))
         if isinstance(value, Total):
             return self._close_merge(node, value, dtype)
+        if isinstance(value, Pair):
+            return self._close_sum(node, value, dtype)
         if isinstance(value, Stream):
             if self.types[value.name].dtype == dtype:
                 return value
@@ -294,11 +298,43 @@ class _Lowering:
         gain = np.full(x.channels, factor * 2.0**-x.dtype.frac)
         return Expression(Source("sum", stream.name, node.name, kernel=kernel), gain, np.zeros(x.channels), x.channels)
 
+    def _resize(self, node: onnx.NodeProto) -> Value:
+        """Nearest neighbour, by one whole factor along both sides."""
+        attributes = {name: _text(value) for name, value in _attributes(node).items()}
+        stream = self._stream(node, self._value(node, 0))
+        x = self.types[stream.name]
+        mode = attributes.get("mode", "nearest")
+        if mode != "nearest":
+            raise self._unsupported(node, f"mode={mode}", "mode=nearest")
+        if node.op_type == "Resize":
+            self._check_nearest(node, attributes)
+        if len(node.input) > 3 and node.input[3]:
+            _, *sizes = self._constant(node, 3).ravel().tolist()
+            scales = [1.0, *(size / have for size, have in zip(sizes, (x.channels, x.height, x.width), strict=False))]
+        elif "scales" in attributes:
+            scales = list(attributes["scales"])
+        else:
+            scales = self._constant(node, min(len(node.input) - 1, 2)).ravel().tolist()
+        factor = scales[-1] if scales else 0.0
+        if scales != [1.0, 1.0, factor, factor] or factor != int(factor) or factor < 1:
+            raise self._unsupported(node, f"scales={scales}", "1, 1 and twice the same whole number")
+        return stream if factor == 1 else self._emit(node.name, Upsample(int(factor)), stream)
+
+    def _check_nearest(self, node: onnx.NodeProto, attributes: dict[str, Any]) -> None:
+        """Refuse a choice of pixels that is not i // factor; with a whole factor the pairs of NEAREST are."""
+        where = attributes.get("coordinate_transformation_mode", "half_pixel")
+        choice = attributes.get("nearest_mode", "round_prefer_floor")
+        if (where, choice) not in NEAREST:
+            found = f"coordinate_transformation_mode={where}, nearest_mode={choice}"
+            raise self._unsupported(node, found, " or ".join(f"{a} with {b}" for a, b in NEAREST))
+
     # ---- arithmetic between layers
 
     def _add(self, node: onnx.NodeProto) -> Value:
         """A constant joins the expression; two tensors are a shortcut and what is added to it, or a leaky clip."""
         a, b = self._value(node, 0), self._value(node, 1)
+        if isinstance(a, Stream) and isinstance(b, Stream):
+            return Pair(a, b)
         for value, other in ((a, b), (b, a)):
             if isinstance(other, Constant) and isinstance(value, Total) and value.slope is not None:
                 return self._round_total(node, value, other)
@@ -313,7 +349,7 @@ class _Lowering:
             if isinstance(stream, Clipped) and branch.source.kind == "excess":
                 return self._close_leaky_clip(node, stream, branch)
         raise self._unsupported(
-            node, f"{a.describe()} + {b.describe()}", "a shortcut stream + a rounded binary convolution, or a constant"
+            node, f"{a.describe()} + {b.describe()}", "two streams, a stream + a rounded dot product, or a constant"
         )
 
     def _sub(self, node: onnx.NodeProto) -> Value:
@@ -481,6 +517,13 @@ class _Lowering:
         op = Merge(affine.gain, affine.bias, affine.shift, dtype, value.slope)
         return self._emit(node.name, op, value.stream, Stream(value.branch.source.stream))
 
+    def _close_sum(self, node: onnx.NodeProto, value: Pair, dtype: DataType) -> Stream:
+        """sat(a + b) on the grid of both; nothing is rounded away, so every rounding mode is the same."""
+        a, b = (self.types[stream.name].dtype for stream in (value.a, value.b))
+        if not (a.frac == b.frac == dtype.frac):
+            raise self._unsupported(node, f"grids 2^-{a.frac}, 2^-{b.frac} and 2^-{dtype.frac} in one sum", "one grid")
+        return self._emit(node.name, Sum(dtype), value.a, value.b)
+
     def _close_pool(self, node: onnx.NodeProto, value: Expression, dtype: DataType) -> Stream:
         """(sum + half) >> shift, saturating."""
         step = exponent(value.gain[0])
@@ -553,6 +596,20 @@ class _Lowering:
         return BirealError(f"node '{node.name}' ({node.op_type}): found {found}; supported: {supported}")
 
 
+NEAREST = (
+    ("asymmetric", "floor"),
+    ("half_pixel", "round_prefer_floor"),
+    ("half_pixel", "round_prefer_ceil"),
+    ("pytorch_half_pixel", "round_prefer_floor"),
+    ("pytorch_half_pixel", "round_prefer_ceil"),
+)
+"""Coordinates and rounding of a Resize that repeat each pixel: (i + 1/2) / factor - 1/2 is never half way from two."""
+
+
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
 
@@ -580,9 +637,11 @@ HANDLERS: dict[str, Callable[[_Lowering, onnx.NodeProto], Value]] = {
     "Quant": _Lowering._quant,
     "ReduceSum": _Lowering._reducesum,
     "Reshape": _Lowering._reshape,
+    "Resize": _Lowering._resize,
     "Squeeze": _Lowering._reshape,
     "Sub": _Lowering._sub,
     "Transpose": _Lowering._transpose,
     "Unsqueeze": _Lowering._reshape,
+    "Upsample": _Lowering._resize,
 }
 """What a file may contain, and the rule for each."""

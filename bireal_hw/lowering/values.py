@@ -143,6 +143,18 @@ class Total:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """The sum of two streams, not yet saturated."""
+
+    a: Stream
+    b: Stream
+
+    def describe(self) -> str:
+        """In words, for a message."""
+        return f"the sum of {self.a.name} and {self.b.name}, not yet saturated"
+
+
+@dataclass(frozen=True)
 class Clipped:
     """A stream clipped to -limit..limit, in units of its grid."""
 
@@ -154,7 +166,7 @@ class Clipped:
         return f"{self.stream.name}, clipped"
 
 
-Value = Constant | Stream | Expression | Total | Clipped
+Value = Constant | Stream | Expression | Total | Pair | Clipped
 
 
 def exponent(number: float) -> int | None:

@@ -10,8 +10,10 @@ from bireal_hw.ops.max_pool import MaxPool
 from bireal_hw.ops.merge import Merge
 from bireal_hw.ops.real_conv import RealConv
 from bireal_hw.ops.sign import Sign
+from bireal_hw.ops.sum import Sum
+from bireal_hw.ops.upsample import Upsample
 
-register(Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign)
+register(Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign, Sum, Upsample)
 
 __all__ = [
     "Affine",
@@ -30,4 +32,6 @@ __all__ = [
     "Port",
     "RealConv",
     "Sign",
+    "Sum",
+    "Upsample",
 ]

@@ -143,7 +143,7 @@ class RealConv(Convolution):
         (x,), exponents = inputs, -(self.shift + self.dtype.frac)  # the accumulator's grid 2^exponent, per channel
         scales = np.exp2(exponents + types[0].dtype.frac)
         weights = self.weights.transpose(0, 3, 1, 2) * scales.reshape(-1, 1, 1, 1)
-        if last:
+        if last and types[0].pixels == 1:  # a classifier, whose sums go out as they are
             x = write.node("Flatten", f"{name}_flat", [x])
             raw = write.constant(f"{name}_raw", weights[:, :, 0, 0].T)
             w = write.quant(f"{name}_weight", raw, WEIGHT_WIDTH, float(scales[0]), "ROUND", narrow=1)

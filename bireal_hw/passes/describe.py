@@ -37,10 +37,16 @@ def facts(graph: Graph) -> list[str]:
     known = [f"run {info['run']}"] if "run" in info else []
     known += [f"width {info['width']:g}"] if "width" in info else []
     known += [f"image {shape(source.shape[:2])}, {many(source.channels, 'channel')}"]
-    known += [many(graph.output.channels, "class", "classes")]
+    known += [output(graph)]
     if "untrained" in info:
         known += ["untrained: random weights" if info["untrained"] else "trained"]
     return known
+
+
+def output(graph: Graph) -> str:
+    """Write what a network gives: so many classes, or a map."""
+    given = graph.output
+    return many(given.channels, "class", "classes") if given.pixels == 1 else f"output {shape(given.shape)}"
 
 
 def folds(graph: Graph, flow: Dataflow) -> dict[str, str]:

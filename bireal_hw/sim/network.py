@@ -71,7 +71,7 @@ def simulate_network(
         raise BirealError("images=0 is out of range: simulate 1 or more")
     flow = elaborate(graph, folding)
     frames = np.resize(images, (max(len(images), min_frames), *images.shape[1:]))
-    want = np.resize(golden.run(graph, images), (len(frames), graph.output.channels))
+    want = np.resize(golden.run(graph, images), (len(frames), graph.output.size))
     dut = network_dut(flow, rtl_dir)
     runs = _run(flow, graph, dut, frames, stalls, builds, waves)
     wrong = [int(np.count_nonzero(run.outputs != want)) for run in runs]

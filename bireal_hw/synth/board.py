@@ -54,7 +54,7 @@ def serial(mhz: float) -> Serial:
 
 def system_text(graph: Graph, flow: Dataflow, line: Serial, mhz: float) -> str:
     """Return br_system: the network and its link; `flow` is the graph's."""
-    classes = graph.output.pixels * graph.output.channels
+    classes = graph.output.size
     return _template("system.sv.j2").render(
         graph=graph,
         flow=flow,
