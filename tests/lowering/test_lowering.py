@@ -268,7 +268,7 @@ def test_a_resize_repeats_pixels_or_is_refused(case: str, factor: int, tmp_path:
             helper.make_node("Quant", quant, ["x"], "pixels", domain="q", signed=1, narrow=0, rounding_mode="FLOOR"),
             helper.make_node("Resize", inputs, ["y"], "resize", **({"mode": "nearest"} | choice)),
         ]
-        held = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+        held = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
         ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "y")]
         opsets = [helper.make_opsetid("", 18), helper.make_opsetid("q", 1)]
         alone = helper.make_graph([nodes[1]], "g", [ends[0]], [ends[1]], held)

@@ -1,0 +1,87 @@
+"""What a result depends on in the program itself: the modules that its maker imports, their data, the assets they read.
+
+Nothing is listed by hand: the imports are read from the source, those inside functions too, and so are the names given
+to `asset`. Modules of `flows` other than the maker's own arrange the work and do not shape it: they do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from bireal_hw.assets import asset
+from bireal_hw.flows.rundir import content_hash
+
+PACKAGE = Path(__file__).parents[1]
+NAME = PACKAGE.name
+ARRANGING = f"{NAME}.flows"
+
+
+@cache
+def digest(*makers: str) -> str:
+    """Return a hash of the program as far as it shapes what these modules make, e.g. `bireal_hw.flows.steps.sim`."""
+    found = hashlib.sha256()
+    for path in sorted(files(makers)):
+        found.update(f"{path.name}\n{content_hash(path)}\n".encode())
+    return found.hexdigest()
+
+
+def files(makers: Iterable[str]) -> set[Path]:
+    """Return the files and folders that these modules are made of and read."""
+    modules, data, pending = set[Path](), set[Path](), [name for maker in makers for name in (maker, *_packages(maker))]
+    while pending:
+        path = _module(pending.pop())
+        if path is None or path in modules:
+            continue
+        modules.add(path)
+        names, assets = _reads(path)
+        data |= {asset(name) for name in assets}
+        if path.name == "__init__.py" and path.parent != PACKAGE:
+            data |= {file for file in path.parent.iterdir() if _is_data(file)}
+        for name in names:
+            if name != ARRANGING and not name.startswith(ARRANGING + "."):
+                pending += [name, *_packages(name)]
+    return modules | data
+
+
+def _packages(name: str) -> list[str]:
+    """The packages that a module lies in, which are run when it is imported."""
+    parts = name.split(".")
+    return [package for end in range(1, len(parts)) if (package := ".".join(parts[:end])) != ARRANGING]
+
+
+def _is_data(path: Path) -> bool:
+    """Whether a neighbour of an __init__.py is data of the package: a file or a folder without Python code."""
+    if path.is_dir():
+        return path.name not in ("__pycache__", "_assets") and not any(path.rglob("*.py"))
+    return path.suffix != ".py"
+
+
+def _module(name: str) -> Path | None:
+    """Return the file of a module of this package, or None for any other name."""
+    first, *parts = name.split(".")
+    if first != NAME:
+        return None
+    path = PACKAGE.joinpath(*parts)
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+@cache
+def _reads(path: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names that a module imports, and those of the assets that it reads."""
+    names, assets = set[str](), set[str]()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called == "asset":
+                assets.add(str(node.args[0].value))
+            elif called == "import_module":
+                names.add(str(node.args[0].value))
+    return frozenset(names), frozenset(assets)
