@@ -8,8 +8,10 @@ states one rule; whatever no rule covers stops with the node's name, what was fo
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from bireal_hw.ir.graph import INPUT, Graph, Node, verify
 from bireal_hw.ir.op import Op
 from bireal_hw.ir.types import PIXEL, DataType, TensorType, ranged
 from bireal_hw.lowering.values import (
+    Bits,
     Clipped,
     Constant,
     Expression,
@@ -36,6 +39,7 @@ from bireal_hw.lowering.values import (
     Value,
     as_integers,
     exponent,
+    thresholds,
 )
 from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign, Sum, Upsample
 
@@ -50,11 +54,7 @@ def lower(path: Path) -> Graph:
         BirealError: the file is missing, broken or foreign, or a node or attribute is not supported; the text names the
             node, what was found and what is supported.
     """
-    try:
-        model = onnx.load(str(path))
-    except (OSError, DecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not an ONNX file, or it is truncated"
-        raise BirealError(f"cannot read {path}: {reason}") from error
+    model = load(path)
     if not path.stat().st_size:
         raise BirealError(f"cannot read {path}: it is empty")
     if not model.graph.node or len(model.graph.output) != 1:
@@ -65,6 +65,31 @@ def lower(path: Path) -> Graph:
         raise BirealError(f"{path}: {error}") from error
 
 
+def load(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file, weights in a second file (external data) included.
+
+    Raises:
+        BirealError: one of them is missing or broken.
+    """
+    try:
+        return onnx.load(str(path))
+    except DecodeError as error:
+        raise BirealError(f"cannot read {path}: it is not an ONNX file, or it is truncated") from error
+    except (OSError, onnx.checker.ValidationError, ValueError) as error:
+        if not path.is_file():
+            raise BirealError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        missing = [name for name in _external(path) if not (path.parent / name).is_file()]
+        reason = f"its weights are in a second file, {missing[0]}, which is missing beside it" if missing else error
+        raise BirealError(f"cannot read {path}: {' '.join(str(reason).split())}") from error
+
+
+def _external(path: Path) -> list[str]:
+    """Names of the files that hold weights of a model."""
+    model = onnx.load(str(path), load_external_data=False)
+    entries = [entry for tensor in model.graph.initializer for entry in tensor.external_data]
+    return sorted({entry.value for entry in entries if entry.key == "location"})
+
+
 class _Lowering:
     """One pass over the file's nodes; `values` maps its tensor names to what they are."""
 
@@ -72,6 +97,7 @@ class _Lowering:
         self.model = model
         self.nodes: list[Node] = []
         self.types: dict[str, TensorType] = {}
+        self.ranks: dict[str, int] = {}  # number of axes of the file's tensors that are no constants
         self.values: dict[str, Value] = {}
         for initializer in model.graph.initializer:
             self.values[initializer.name] = Constant(numpy_helper.to_array(initializer).astype(np.float64))
@@ -85,7 +111,14 @@ class _Lowering:
             if handler is None:
                 supported = ", ".join(HANDLERS)
                 raise BirealError(f"node '{node.name}' is a {node.op_type}; supported are {supported}")
-            self.values[node.output[0]] = handler(self, node)
+            try:
+                self.values[node.output[0]] = handler(self, node)
+                self.ranks[node.output[0]] = self._rank(node)
+            except BirealError:
+                raise
+            except Exception as error:  # whatever a library says of a damaged node
+                reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                raise BirealError(f"node '{node.name}' ({node.op_type}) cannot be read: {reason}") from error
         value = self.values[self.model.graph.output[0].name]
         if isinstance(value, Expression) and value.source.kind == "real":
             self._close_real(value, None)
@@ -113,6 +146,7 @@ class _Lowering:
             name = inputs[0].name
             raise BirealError(f"input '{name}' has shape {dims}; (batch, channels, height, width) is supported")
         _, channels, height, width = dims
+        self.ranks[inputs[0].name] = 4
         self.values[inputs[0].name] = Expression(
             Source("pixel", INPUT), np.ones(channels), np.zeros(channels), channels
         )
@@ -142,6 +176,8 @@ class _Lowering:
             raise self._unsupported(node, "narrow=1 on an activation", "narrow=0")
         dtype = DataType(width, frac=int(frac))
         if isinstance(value, Total):
+            if value.slope is not None:
+                self._check_floor(node, rounding)
             return self._close_merge(node, value, dtype)
         if isinstance(value, Pair):
             return self._close_sum(node, value, dtype)
@@ -151,8 +187,8 @@ class _Lowering:
             value = self._values(value)
         if not isinstance(value, Expression):
             raise self._unsupported(node, "an input that needs no rounding", "a convolution, a pool, a sum")
-        if rounding != "FLOOR":
-            raise self._unsupported(node, f"rounding_mode={rounding}", "FLOOR with the half as an Add in front of it")
+        if not value.is_whole(dtype.frac):
+            self._check_floor(node, rounding)
         if value.affine is not None:
             return self._close_alone(node, value, dtype)
         match value.source.kind:
@@ -164,6 +200,10 @@ class _Lowering:
                 return self._close_affine(node, value, dtype)
             case "sum" | "value":
                 return self._close_pool(node, value, dtype)
+
+    def _check_floor(self, node: onnx.NodeProto, rounding: str) -> None:
+        if rounding != "FLOOR":
+            raise self._unsupported(node, f"rounding_mode={rounding}", "FLOOR with the half as an Add in front of it")
 
     def _quant_weights(
         self, node: onnx.NodeProto, value: Constant, scale: Constant, width: int, rounding: str, narrow: bool
@@ -187,24 +227,30 @@ class _Lowering:
 
     def _bipolarquant(self, node: onnx.NodeProto) -> Value:
         """Sign: of constant weights, or of a stream."""
-        value, scale = self._value(node, 0), self._value(node, 1)
-        if not isinstance(scale, Constant) or np.any(scale.array != 1):
-            raise self._unsupported(node, "a scale other than 1", "1 (magnitudes belong in the Mul behind the Conv)")
+        value, scale = self._value(node, 0), self._constant(node, 1)
         if isinstance(value, Constant):
             signs = np.where(value.array >= 0, 1, -1).astype(np.int64)
-            return Constant(signs.astype(np.float64), signs, np.zeros(signs.shape, np.int64), bipolar=True)
-        if isinstance(value, Expression) and value.source.kind == "value":
-            threshold = as_integers(-value.add / value.gain, f"node '{node.name}': a threshold")
-            return self._emit(node.name, Sign(threshold), Stream(value.source.stream))
-        return self._emit(node.name, Sign(), self._stream(node, value))
+            return Constant(signs * scale, signs, magnitude=scale)
+        if scale.size != 1:
+            raise self._unsupported(node, f"{scale.size} scales on an activation", "one")
+        step = float(scale.ravel()[0])
+        if not (isinstance(value, Expression) and value.source.kind == "value" and value.affine is None):
+            bits = self._emit(node.name, Sign(), self._stream(node, value))
+            return bits if step == 1 else Bits(bits, np.zeros(self.types[bits.name].channels, bool), step)
+        x = self.types[value.source.stream]
+        theta, turned = thresholds(value.gain, value.add, x.low, x.high)
+        bits = self._emit(node.name, Sign(theta), Stream(value.source.stream))
+        return bits if step == 1 and not turned.any() else Bits(bits, turned, step)
 
     # ---- layers
 
     def _conv(self, node: onnx.NodeProto) -> Value:
         """Binary or real convolution; the sums stay an expression until they are rounded."""
-        stream = self._stream(node, self._value(node, 0))
+        read = self._value(node, 0)
+        bits = read if isinstance(read, Bits) else None
+        stream = bits.stream if bits else self._stream(node, read)
         weights = self._value(node, 1)
-        if not isinstance(weights, Constant) or weights.integers is None or weights.exponents is None:
+        if not isinstance(weights, Constant) or weights.integers is None:
             raise self._unsupported(node, "weights without a quantizer", "Quant or BipolarQuant on the weights")
         attributes, kernel = _attributes(node), weights.array.shape[2:]
         strides, pads = attributes.get("strides", [1, 1]), attributes.get("pads", [0, 0, 0, 0])
@@ -215,18 +261,29 @@ class _Lowering:
             raise self._unsupported(
                 node, f"kernel={list(kernel)} strides={strides} pads={pads}", "square kernels, equal strides and pads"
             )
-        binary = weights.bipolar
+        binary = weights.magnitude is not None
         if binary != self.types[stream.name].dtype.bipolar:
             found = "binary weights on a real-valued input" if binary else "real-valued weights on bits"
             raise self._unsupported(node, found, "both binary or both real-valued")
         integers = weights.integers.transpose(0, 2, 3, 1)
         bias = self._constant(node, 2) if len(node.input) > 2 and node.input[2] else np.zeros(len(integers))
         if binary:
-            made = self._emit(node.name, BinaryConv(integers.astype(np.int8), strides[0], pads[0]), stream)
-            source = Source("dot", made.name)
-            return Expression(source, np.ones(len(integers)), bias.astype(np.float64), len(integers))
+            signs = integers.astype(np.int8)
+            if bits:
+                signs[..., bits.turned] *= -1
+            made = self._emit(node.name, BinaryConv(signs, strides[0], pads[0]), stream)
+            gain = self._magnitude(node, weights) * (bits.scale if bits else 1.0)
+            return Expression(Source("dot", made.name), gain, bias.astype(np.float64), len(integers))
         source = Source("real", stream.name, node.name, integers.astype(np.int32), strides[0], pads[0])
         return self._real_sums(node, source, stream, weights, bias)
+
+    def _magnitude(self, node: onnx.NodeProto, weights: Constant) -> NDArray[np.float64]:
+        """The magnitude of binary weights, one number per output channel."""
+        assert weights.magnitude is not None
+        every = np.broadcast_to(weights.magnitude, weights.array.shape).reshape(len(weights.array), -1)
+        if np.any(every != every[:, :1]):
+            raise self._unsupported(node, "magnitudes that differ inside an output channel", "one per output channel")
+        return every[:, 0].astype(np.float64)
 
     def _real_sums(
         self, node: onnx.NodeProto, source: Source, stream: Stream, weights: Constant, bias: NDArray[np.float64]
@@ -245,7 +302,7 @@ class _Lowering:
         for name, default in (("alpha", 1.0), ("beta", 1.0), ("transA", 0)):
             if attributes.get(name, default) != default:
                 raise self._unsupported(node, f"{name}={attributes[name]}", f"{name}={default}")
-        bias = self._constant(node, 2) if len(node.input) > 2 else None
+        bias = self._constant(node, 2) if len(node.input) > 2 and node.input[2] else None
         return self._linear(node, transposed=bool(attributes.get("transB", 0)), bias=bias)
 
     def _matmul(self, node: onnx.NodeProto) -> Value:
@@ -257,14 +314,19 @@ class _Lowering:
         x = self.types[stream.name]
         if x.pixels != 1:
             raise self._unsupported(node, f"an input of {x.height}x{x.width} pixels", "1x1, behind a global pool")
-        if not isinstance(weights, Constant) or weights.integers is None:
+        if not isinstance(weights, Constant) or weights.integers is None or weights.exponents is None:
             raise self._unsupported(node, "weights without a quantizer", "Quant on the weights")
         if not transposed:
             weights = weights.map(np.transpose)
         integers = weights.integers
         assert integers is not None
         source = Source("real", stream.name, node.name, integers[:, None, None, :].astype(np.int32), 1, 0)
-        return self._real_sums(node, source, stream, weights, np.zeros(len(integers)) if bias is None else bias)
+        if bias is not None and (bias.shape or (1,))[-1] != bias.size:
+            raise self._unsupported(
+                node, f"a bias of shape {list(bias.shape)}", f"1 or {len(integers)} numbers in a row"
+            )
+        added = np.zeros(len(integers)) if bias is None else np.broadcast_to(bias.ravel(), (len(integers),))
+        return self._real_sums(node, source, stream, weights, added)
 
     def _maxpool(self, node: onnx.NodeProto) -> Value:
         attributes = _attributes(node)
@@ -291,6 +353,12 @@ class _Lowering:
             raise self._unsupported(node, f"axes={axes}", "axes=[2, 3]")
         x = self.types[stream.name]
         return self._window_sum(node, (x.height, x.width), 1.0)
+
+    def _globalaveragepool(self, node: onnx.NodeProto) -> Value:
+        x = self.types[self._stream(node, self._value(node, 0)).name]
+        if exponent(x.pixels) is None:
+            raise self._unsupported(node, f"a mean of {x.pixels} pixels", "a power of two, or ReduceSum")
+        return self._window_sum(node, (x.height, x.width), 1.0 / x.pixels)
 
     def _window_sum(self, node: onnx.NodeProto, kernel: tuple[int, int], factor: float) -> Expression:
         stream = self._stream(node, self._value(node, 0))
@@ -352,6 +420,24 @@ class _Lowering:
             node, f"{a.describe()} + {b.describe()}", "two streams, a stream + a rounded dot product, or a constant"
         )
 
+    def _batchnorm(self, node: onnx.NodeProto) -> Value:
+        """(x - mean) * gain / sqrt(variance + epsilon) + bias, per channel."""
+        attributes, value = _attributes(node), self._value(node, 0)
+        if attributes.get("training_mode"):
+            raise self._unsupported(node, "training_mode=1", "training_mode=0")
+        value = self._values(value) if isinstance(value, Stream) else value
+        if not isinstance(value, Expression) or value.affine is not None:
+            raise self._unsupported(node, value.describe(), "the sums of a convolution, or a stream")
+        constants = [self._constant(node, i) for i in (1, 2, 3, 4)]
+        if any(constant.shape != (value.channels,) for constant in constants):
+            shapes = ", ".join(str(list(constant.shape)) for constant in constants)
+            raise self._unsupported(node, f"constants of shapes {shapes}", f"[{value.channels}] each")
+        gain, bias, mean, variance = constants
+        deviation = np.sqrt(variance + float(attributes.get("epsilon", 1e-5)))
+        if not np.all(deviation > 0):
+            raise self._unsupported(node, f"a variance of {variance.min()}", "positive ones")
+        return value.plus(-mean).times(gain / deviation).plus(bias)
+
     def _sub(self, node: onnx.NodeProto) -> Value:
         value, other = self._value(node, 0), self._value(node, 1)
         if isinstance(value, Stream | Expression) and isinstance(other, Constant):
@@ -364,6 +450,7 @@ class _Lowering:
     def _mul(self, node: onnx.NodeProto) -> Value:
         a, b = self._value(node, 0), self._value(node, 1)
         for value, other in ((a, b), (b, a)):
+            value = self._values(value) if isinstance(value, Stream) else value
             if isinstance(value, Expression) and isinstance(other, Constant) and value.affine is None:
                 return value.times(self._per_channel(node, other, value))
         raise self._unsupported(node, f"{a.describe()} * {b.describe()}", "an expression * a constant")
@@ -371,7 +458,12 @@ class _Lowering:
     def _clip(self, node: onnx.NodeProto) -> Value:
         """The inner part of a leaky clip: symmetric, its limit on the grid."""
         stream = self._stream(node, self._value(node, 0))
-        bounds = [float(self._constant(node, i).ravel()[0]) for i in (1, 2)]
+        attributes = _attributes(node)
+        bounds = [attributes.get(name) for name in ("min", "max")]  # as before version 11
+        for i, name in enumerate(node.input[1:]):
+            bounds[i] = float(self._constant(node, i + 1).ravel()[0]) if name else None
+        if bounds[0] is None or bounds[1] is None:
+            raise self._unsupported(node, f"bounds {bounds[0]} and {bounds[1]}", "-limit and limit, on the grid")
         limit = bounds[1] * 2.0 ** self.types[stream.name].dtype.frac
         if bounds[0] != -bounds[1] or limit != round(limit) or limit < 0:
             raise self._unsupported(node, f"bounds {bounds[0]} and {bounds[1]}", "-limit and limit, on the grid")
@@ -396,20 +488,31 @@ class _Lowering:
         return dataclasses.replace(value, rounding=float(other.array.ravel()[0]))
 
     def _constant_node(self, node: onnx.NodeProto) -> Value:
-        return Constant(numpy_helper.to_array(_attributes(node)["value"]).astype(np.float64))
+        for name, value in _attributes(node).items():
+            if name == "value":
+                return Constant(numpy_helper.to_array(value).astype(np.float64))
+            if name in ("value_float", "value_int", "value_floats", "value_ints"):
+                return Constant(np.array(value, np.float64))
+        raise self._unsupported(node, ", ".join(_attributes(node)) or "no value", "numbers")
 
     def _reshape(self, node: onnx.NodeProto) -> Value:
         """Flatten and its kin: only of a 1x1 image, where the order of the numbers stays."""
         value = self._value(node, 0)
-        if isinstance(value, Constant):
-            if node.op_type != "Identity":
-                raise self._unsupported(node, value.describe(), "a 1x1 image")
-            return value
-        name = value.name if isinstance(value, Stream) else value.source.stream if isinstance(value, Expression) else ""
-        pixels = 1 if isinstance(value, Expression) and value.source.kind == "sum" else self.types[name].pixels
-        if node.op_type != "Identity" and pixels != 1:
+        if not isinstance(value, Stream | Expression):
+            raise self._unsupported(node, value.describe(), "a 1x1 image")
+        name = value.name if isinstance(value, Stream) else value.source.stream
+        window = value.source.kernel if isinstance(value, Expression) else None
+        x = self.types[name]
+        pixels = 1 if window == (x.height, x.width) else x.pixels
+        if pixels != 1:
             raise self._unsupported(node, f"an image of {pixels} pixels", "1x1, behind a global pool")
         return value
+
+    def _identity(self, node: onnx.NodeProto) -> Value:
+        """Identity, and Dropout, which does nothing outside training."""
+        if len(node.input) > 2 and node.input[2] and np.any(self._constant(node, 2)):
+            raise self._unsupported(node, "training_mode=1", "training_mode=0")
+        return self._value(node, 0)
 
     def _transpose(self, node: onnx.NodeProto) -> Value:
         """Only of constant matrices (classifier weights)."""
@@ -555,7 +658,12 @@ class _Lowering:
         name = node.input[index]
         if name not in self.values:
             raise BirealError(f"node '{node.name}' reads '{name}', which no earlier node makes")
-        return self.values[name]
+        value = self.values[name]
+        if isinstance(value, Constant) and not np.isfinite(value.array).all():
+            at = np.argwhere(~np.isfinite(value.array))[0].tolist()
+            found = f"{value.array[tuple(at)]} at {at} of its input '{name}'"
+            raise self._unsupported(node, found, "finite numbers; did the training diverge?")
+        return value
 
     def _values(self, stream: Stream, source: Source | None = None) -> Expression:
         """The values of a stream, or what a source makes of them, as the beginning of an expression."""
@@ -577,9 +685,24 @@ class _Lowering:
     def _per_channel(self, node: onnx.NodeProto, constant: Constant, value: Expression) -> NDArray[np.float64]:
         """A constant operand as one number per channel."""
         array, channels = constant.array, value.channels
-        if array.size not in (1, channels) or (array.size > 1 and max(array.shape) != channels):
-            raise self._unsupported(node, f"a constant of shape {list(array.shape)}", f"1 or {channels} numbers")
+        rank = max((self.ranks[name] for name in node.input if name in self.ranks), default=4)
+        shape = (1,) * (rank - array.ndim) + array.shape  # as a constant is broadcast: the last axes meet
+        if len(shape) > rank or shape[1] not in (1, channels) or array.size != shape[1]:
+            wanted = [channels, 1, 1][: rank - 1]
+            raise self._unsupported(node, f"a constant of shape {list(array.shape)}", f"one number, or shape {wanted}")
         return np.broadcast_to(array.reshape(-1), (channels,)).astype(np.float64)
+
+    def _rank(self, node: onnx.NodeProto) -> int:
+        """Number of axes of a node's output."""
+        if node.op_type in ("Flatten", "Gemm", "MatMul", "Squeeze"):
+            return 2
+        if node.op_type == "Reshape" and len(node.input) > 1:
+            return self._constant(node, 1).size
+        if node.op_type == "ReduceSum" and not _attributes(node).get("keepdims", 1):
+            return 2
+        if node.op_type == "Unsqueeze":
+            return 4
+        return max((self.ranks[name] for name in node.input if name in self.ranks), default=0)
 
     def _exponents(self, node: onnx.NodeProto, scale: NDArray[np.float64]) -> NDArray[np.int64]:
         steps = [exponent(float(number)) for number in scale.ravel()]
@@ -615,21 +738,42 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 def _identifier(name: str) -> str:
-    """Turn a node name of the file into an identifier, e.g. /layer1.0/conv to layer1_0_conv."""
-    word = re.sub(r"\W+", "_", name).strip("_")
+    """Turn a name of any alphabet and length into an identifier that is a name of files and of hardware too.
+
+    Accents go; a letter that is not in ASCII becomes its code point; a long name keeps its beginning, and gets a hash.
+
+    >>> _identifier("/layer1.0/conv"), _identifier("größe 1"), _identifier("卷")
+    ('layer1_0_conv', 'gro_udf_e_1', 'u5377')
+    """
+    plain = "".join(_ascii(letter) for letter in unicodedata.normalize("NFKD", name))
+    word = re.sub(r"_*[^A-Za-z0-9]+_*", "_", plain).strip("_")
+    if len(word) > LONGEST_NAME:
+        word = f"{word[: LONGEST_NAME - 9].rstrip('_')}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return f"n{word}" if word[:1].isdigit() else word
 
+
+def _ascii(letter: str) -> str:
+    if letter.isascii():
+        return letter
+    return "" if unicodedata.combining(letter) else f"_u{ord(letter):x}_" if letter.isalnum() else "_"
+
+
+LONGEST_NAME = 64
+"""Letters of an identifier: files and wires are named after it, with words in front and behind."""
 
 HANDLERS: dict[str, Callable[[_Lowering, onnx.NodeProto], Value]] = {
     "Add": _Lowering._add,
     "AveragePool": _Lowering._averagepool,
+    "BatchNormalization": _Lowering._batchnorm,
     "BipolarQuant": _Lowering._bipolarquant,
     "Clip": _Lowering._clip,
     "Constant": _Lowering._constant_node,
     "Conv": _Lowering._conv,
+    "Dropout": _Lowering._identity,
     "Flatten": _Lowering._reshape,
     "Gemm": _Lowering._gemm,
-    "Identity": _Lowering._reshape,
+    "GlobalAveragePool": _Lowering._globalaveragepool,
+    "Identity": _Lowering._identity,
     "MatMul": _Lowering._matmul,
     "MaxPool": _Lowering._maxpool,
     "Mul": _Lowering._mul,

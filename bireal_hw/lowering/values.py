@@ -20,12 +20,18 @@ Integers = NDArray[np.integer]
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A constant; behind a quantizer also its integers and the exponents of their scale, of the same shape."""
+    """A constant; behind a quantizer also its integers and the exponents of their scale, of the same shape.
+
+    Attributes:
+        array: the numbers.
+        integers, exponents: array = integers * 2^exponents.
+        magnitude: of binary weights: array = integers * magnitude, of any shape that can be broadcast to it.
+    """
 
     array: Floats
     integers: Integers | None = None
     exponents: Integers | None = None
-    bipolar: bool = False
+    magnitude: Floats | None = None
 
     def describe(self) -> str:
         """In words, for a message."""
@@ -37,7 +43,7 @@ class Constant:
             function(self.array),
             None if self.integers is None else function(self.integers),
             None if self.exponents is None else function(self.exponents),
-            self.bipolar,
+            None if self.magnitude is None else function(np.broadcast_to(self.magnitude, self.array.shape)),
         )
 
 
@@ -50,6 +56,24 @@ class Stream:
     def describe(self) -> str:
         """In words, for a message."""
         return f"the output of {self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Bits:
+    """What a sign gives: scale times the bits of a stream, opposite in the channels whose comparison was turned.
+
+    The hardware compares x >= theta; a negative gain in front of a sign wants x <= theta, which is the opposite of
+    x >= theta + 1. The convolution that reads the bits has the opposite weights there; a padded tap adds nothing in
+    either case.
+    """
+
+    stream: Stream
+    turned: NDArray[np.bool_]
+    scale: float = 1.0
+
+    def describe(self) -> str:
+        """In words, for a message."""
+        return f"the bits of {self.stream.name}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +126,11 @@ class Expression:
         """In words, for a message."""
         state = "rounded" if self.affine else "not yet rounded"
         return f"{state} {self.source.kind} values of {self.source.node or self.source.stream}"
+
+    def is_whole(self, frac: int) -> bool:
+        """Whether it lies on the grid 2^-frac already, so that rounding does nothing."""
+        step = 2.0**-frac
+        return self.affine is None and not (np.any(self.gain / step % 1) or np.any(self.add / step % 1))
 
     def plus(self, constant: Floats) -> Expression:
         """Add a constant per channel."""
@@ -166,7 +195,7 @@ class Clipped:
         return f"{self.stream.name}, clipped"
 
 
-Value = Constant | Stream | Expression | Total | Pair | Clipped
+Value = Constant | Stream | Bits | Expression | Total | Pair | Clipped
 
 
 def exponent(number: float) -> int | None:
@@ -177,6 +206,28 @@ def exponent(number: float) -> int | None:
     """
     mantissa, power = math.frexp(number)
     return power - 1 if mantissa == 0.5 else None
+
+
+NEAR = 2.0**-40
+"""A quotient so close to a whole number, in proportion, is one: the constants of a file have 24 bits."""
+
+
+def thresholds(gain: Floats, add: Floats, low: int, high: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Return (theta, turned): gain*x + add >= 0 is x >= theta, or its opposite where turned, for whole x in low..high.
+
+    A threshold between two whole numbers is rounded up, which changes nothing. A gain of 0 makes a constant bit.
+
+    >>> thresholds(np.array([2.0, -2.0, 0.0, 0.0]), np.array([-3.0, -4.0, 1.0, -1.0]), -8, 7)
+    (array([ 2, -1, -8,  8], dtype=int32), array([False,  True, False, False]))
+    """
+    turned = gain < 0
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        bound = -add / gain
+    bound = np.where(gain == 0, np.where(add >= 0, low, high + 1), np.clip(bound, low - 1, high + 1))
+    whole = np.round(bound)
+    bound = np.where(np.abs(bound - whole) <= NEAR * np.maximum(np.abs(bound), 1), whole, bound)
+    theta = np.where(turned, np.floor(bound) + 1, np.ceil(bound))
+    return np.clip(theta, low, high + 1).astype(np.int32), turned
 
 
 def as_integers(array: Floats, what: str) -> NDArray[np.int32]:

@@ -116,10 +116,6 @@ UNSUPPORTED: dict[str, tuple[Change, str]] = {
         _constant("stem_quant_zero", lambda a: a + 1),
         "node 'stem_quant' (Quant): found zero point 1.0; supported: 0",
     ),
-    "binary scale": (
-        _constant("conv1_one", lambda a: a * 2),
-        "node 'conv1_weight' (BipolarQuant): found a scale other than 1; supported: 1 (magnitudes belong in the Mul",
-    ),
     "branch saturates": (
         _constant("merge1_affine_bits", lambda a: a * 0 + 6),
         "node 'merge1_affine' (Quant): found 6 bits, which saturate before the shortcut is added; supported:",
@@ -144,10 +140,6 @@ UNSUPPORTED: dict[str, tuple[Change, str]] = {
 
 
 UNSUPPORTED_STREAMS: dict[str, tuple[Change, str]] = {
-    "threshold off the grid": (
-        _constant("conv3_sign_theta", lambda a: a + 0.001),
-        "node 'conv3_sign': a threshold is ",
-    ),
     "uneven slope": (
         _constant("merge3_slope", lambda a: a * 0 + 0.3),
         "node 'merge3_prelu' (PRelu): found slope 0.30000001192092896; supported: powers of two",
