@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bireal_hw import hls, rtl
 from bireal_hw.boards import Board
-from bireal_hw.flows.picture import svg
+from bireal_hw.flows.picture.drawing import svg
 from bireal_hw.ir.graph import save
 from bireal_hw.lowering import lower
 from bireal_hw.passes.folding import fold

@@ -1,5 +1,7 @@
 """The report of a run: collects what its commands have left and writes it as one page.
 
+This is about the run and its network; `bireal_hw.flows.report_board` collects what there is about a board.
+
 The page cannot do without the graph and a folding, which are made if need be. Everything else is shown where it is
 there and belongs to this network and this folding; what does not is named with the command that makes it anew.
 """
@@ -12,23 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from bireal_hw import boards
-from bireal_hw.analysis.cost import predict
-from bireal_hw.analysis.plan import DEFAULT_FPS
 from bireal_hw.errors import BirealError
 from bireal_hw.flows import verdicts
-from bireal_hw.flows.cpp import STAGES
+from bireal_hw.flows.accuracy import TRAINED, accuracies
 from bireal_hw.flows.hardware import FOLDING, folded
 from bireal_hw.flows.network import from_zoo, show
-from bireal_hw.flows.picture import svg
-from bireal_hw.flows.results import Result, command, demo_result, on_board, outdated, result
+from bireal_hw.flows.picture.drawing import draw
+from bireal_hw.flows.report_board import board_results, board_section, missing_of
+from bireal_hw.flows.results import Result, demo_result, on_board, outdated, result
 from bireal_hw.flows.steps import DEFAULT_BOARD, Build, Figures, bring, marks
 from bireal_hw.ir.graph import Graph, load
 from bireal_hw.ops import BinaryConv, RealConv
-from bireal_hw.passes.dataflow import Dataflow, elaborate
-from bireal_hw.report import Bar, Facts, Fifo, Missing, Page, Section, Verdict, amount, render
-from bireal_hw.report.layers import layers
-from bireal_hw.synth.network import layer_of
-from bireal_hw.synth.resources import KINDS, NAMES, Resources, offered
+from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.report.drawing import Drawing
+from bireal_hw.report.page import Command, Facts, Page, Verdict
+from bireal_hw.report.render import render
 
 FIFO = "br_fifo"
 
@@ -89,8 +89,8 @@ def collect(build: Build) -> Page:
         curves=curves,
         curves_text=text,
         picture=_picture(build, graph),
-        boards=[_section(on_board(build, name)) for name in boards_of(build)],
-        missing=_missing({"training": train, "export": export}),
+        boards=[board_section(on_board(build, name)) for name in boards_of(build)],
+        missing=missing_of({"training": train, "export": export}),
     )
 
 
@@ -99,7 +99,7 @@ def judge(build: Build, names: list[str]) -> list[Verdict]:
     train, export = _network_results(build)
     found = verdicts.of_network(train, export, demo_result(build), build.origin == "untrained")
     for name in names:
-        results = _board_results(on_board(build, name))
+        results = board_results(on_board(build, name))
         found += verdicts.of_board(name, results["sim"], results.get("hls"), results["synth"])
     return found
 
@@ -108,20 +108,6 @@ def _network_results(build: Build) -> tuple[Result | None, Result | None]:
     """Return train.json and export.json; None where the run has no such step."""
     train = result(build, "train", "train.json") if build.origin == "trained" else None
     return train, result(build, "export", "export.json") if build.origin != "file" else None
-
-
-def _board_results(build: Build) -> dict[str, Result]:
-    """Return what was made for the board, by the step that makes it."""
-    steps = ("sim", "hls", "synth") if build.board.flow == "vivado" else ("sim", "synth")
-    return {step: result(build, step, f"{step}.json") for step in steps}
-
-
-def _missing(results: dict[str, Result | None]) -> dict[str, Missing]:
-    return {
-        what: Missing(f"{one.file} is {one.problem}", one.command)
-        for what, one in results.items()
-        if one and one.content is None
-    }
 
 
 # ---- the network ----
@@ -149,9 +135,7 @@ def _network_facts(graph: Graph) -> Facts:
 
 
 def _training_facts(train: dict[str, Any]) -> Facts:
-    return {
-        "accuracy, trained model": f"{train['top1_float']:.2f} %",
-        "accuracy, deploy model": f"{train['top1_deploy']:.2f} %",
+    return accuracies(train) | {
         "test images": f"{train['test_images']:,}",
         "training images": f"{train['train_images']:,}",
         "epochs": f"{train['epochs']:,}",
@@ -162,12 +146,14 @@ def _training_facts(train: dict[str, Any]) -> Facts:
 
 
 def _zoo_facts(packed: dict[str, Any]) -> Facts:
-    return {
-        "accuracy, trained model": f"{packed['top1_float']:.2f} %",
-        "accuracy, deploy model": f"{packed['top1_deploy']:.2f} %",
-        "test images": f"{packed['test_images']:,} of {packed['dataset']}",
-        "made by": " ".join((packed["command"], packed["note"])).strip(),
-    }
+    return (
+        accuracies(packed)
+        | {
+            "test images": f"{packed['test_images']:,} of {packed['dataset']}",
+            "made by": Command(packed["command"]),
+        }
+        | ({"note": packed["note"]} if packed["note"] else {})
+    )
 
 
 def _curves(path: Path, train: dict[str, Any]) -> tuple[str, str]:
@@ -175,8 +161,8 @@ def _curves(path: Path, train: dict[str, Any]) -> tuple[str, str]:
     if not path.exists():
         return "", ""
     text = (
-        f"Loss and accuracy over {train['epochs']} epochs; at the end {train['top1_float']:.2f} % of "
-        f"{train['test_images']:,} test images are right, {train['top1_deploy']:.2f} % with the deploy model."
+        f"Loss and accuracy over {train['epochs']} epochs. The red line ends at the {TRAINED.title}, "
+        f"{TRAINED.of(train)} of {train['test_images']:,} test images."
     )
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}", text
 
@@ -186,147 +172,8 @@ def _classes(graph: Graph, export: Result | None) -> list[str]:
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def _picture(build: Build, graph: Graph) -> str:
+def _picture(build: Build, graph: Graph) -> Drawing:
     """Draw the graph, with folding and cycles if there is one board only that they can be of."""
     builds = [on_board(build, name) for name in boards_of(build)]
     current = [one for one in builds if outdated(one, "fold") is None]
-    return svg(graph, elaborate(*folded(current[0])) if len(current) == 1 else None)
-
-
-# ---- a board ----
-
-
-def _section(build: Build) -> Section:
-    """Collect what there is about a board."""
-    board = build.board
-    section = Section(board.name, board.part)
-    if reason := outdated(build, "fold"):
-        section.missing["folding"] = Missing(f"{FOLDING} is out of date: {reason}", command(build, "fold"))
-        return section
-    graph, folding = folded(build)
-    flow = elaborate(graph, folding)
-    results = _board_results(build)
-    cpp = results.get("hls")
-    section.missing = _missing({"resources": results["synth"], "simulation": results["sim"], "cpp": cpp})
-    sim, synth = results["sim"].content, results["synth"].content
-    if not cpp:
-        section.missing["cpp"] = Missing(f"Vitis HLS does not build for {board.part}")
-    if not sim or "fifos" not in sim:
-        section.missing["fifos"] = Missing("the simulation records the highest fill", results["sim"].command)
-    section.facts = _speed(build, flow, sim)
-    _resources(section, build, flow, synth)
-    used = _counted(synth) if synth else _predicted(flow, [node.name for node in graph])
-    section.layers = layers(graph, folding, flow, used)
-    section.fifos = _fifos(flow, sim)
-    section.simulation = _simulation(sim) if sim else {}
-    section.cpp = _cpp(cpp.content) if cpp and cpp.content else {}
-    return section
-
-
-def _speed(build: Build, flow: Dataflow, sim: dict[str, Any] | None) -> Facts:
-    clock = build.clock_mhz
-    facts = {
-        "clock": f"{clock:g} MHz",
-        "frames per second": f"{clock * 1e6 / flow.cycles:,.1f}",
-        "wanted": _wanted(build.wanted),
-        "cycles per frame, predicted": f"{flow.cycles:,}",
-        "slowest part": flow.bottleneck,
-    }
-    if sim and sim["cycles_per_frame"] is not None:
-        facts["cycles per frame, measured"] = f"{sim['cycles_per_frame']:,}"
-    if sim and sim["latency_cycles"] is not None:
-        latency = sim["latency_cycles"]
-        facts["latency, measured"] = f"{latency:,} cycles, {latency / clock / 1000:.3g} ms"
-    return facts
-
-
-def _wanted(wanted: dict[str, Any]) -> str:
-    """Write what a folding was made for."""
-    if wanted["folding"]:
-        return f"the folding in {wanted['folding']}"
-    if wanted["target_fps"] == "max":
-        return "the most that fits"
-    if wanted["target_fps"] is None:
-        return f"{DEFAULT_FPS:,} frames per second, or the most that fits"
-    return f"{wanted['target_fps']:,g} frames per second"
-
-
-def _resources(section: Section, build: Build, flow: Dataflow, synth: dict[str, Any] | None) -> None:
-    """Fill in the bars, and who counted them and the resources of the layers."""
-    have = offered(build.board)
-    estimate = Resources()
-    for one in flow.instances:
-        estimate += predict(one.binding.module, one.binding.parameters)
-    estimate = estimate.rounded()
-    section.total = Resources(*(synth[kind]["used"] for kind in KINDS)) if synth else estimate
-    section.columns = tuple(kind for kind in KINDS if getattr(have, kind) or getattr(section.total, kind))
-    others = {"predicted": synth["predicted"], "as one design": synth.get("whole")} if synth else {}
-    for kind in section.columns:
-        notes = tuple(f"{name}: {amount(used[kind])}" for name, used in others.items() if used)
-        section.bars.append(Bar(NAMES[kind], getattr(section.total, kind), getattr(have, kind), notes))
-    around = "A layer's row holds what stands around it too: registers, FIFOs, width converters."
-    if synth:
-        section.bars_source = f"Counted by Yosys {synth['yosys']}, every instance on its own, and added up."
-        section.layers_source = f"Resources counted by Yosys. {around}"
-    else:
-        section.bars_source = "Predicted by the cost model, not counted."
-        section.layers_source = f"Resources predicted by the cost model, each row rounded. {around}"
-
-
-def _counted(synth: dict[str, Any]) -> dict[str, Resources]:
-    return {layer["name"]: Resources(*(layer[kind] for kind in KINDS)) for layer in synth["layers"]}
-
-
-def _predicted(flow: Dataflow, names: list[str]) -> dict[str, Resources]:
-    used: dict[str, Resources] = {}
-    for one in flow.instances:
-        layer = layer_of(one.name, names)
-        used[layer] = used.get(layer, Resources()) + predict(one.binding.module, one.binding.parameters)
-    return {layer: some.rounded() for layer, some in used.items()}
-
-
-def _fifos(flow: Dataflow, sim: dict[str, Any] | None) -> list[Fifo]:
-    fills = {fifo["name"]: fifo["highest_fill"] for fifo in (sim or {}).get("fifos", [])}
-    return [
-        Fifo(one.name, one.binding.parameters["Depth"], one.binding.parameters["Width"], fills.get(one.name))
-        for one in flow.instances
-        if one.binding.module == FIFO
-    ]
-
-
-def _simulation(sim: dict[str, Any]) -> Facts:
-    return _comparison(sim) | {
-        "frames": f"{sim['frames']:,}, back to back",
-        "runs": f"{sim['runs']}, the second with random stalls" if sim["runs"] == 2 else str(sim["runs"]),
-    }
-
-
-def _cpp(hls: dict[str, Any]) -> Facts:
-    facts = _comparison(hls)
-    for stage, what in STAGES.items():
-        for key, value in hls.get(stage, {}).items():
-            facts[f"{what}: {key.replace('_', ' ')}"] = _vendor_text(value)
-    return facts
-
-
-def _vendor_text(value: Any) -> str:
-    """Write a figure of a vendor's tool: used and available, a list, or a single value."""
-    if isinstance(value, dict):
-        return " of ".join(map(str, value.values()))
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _comparison(content: dict[str, Any]) -> Facts:
-    cycles = content["cycles_per_frame"]
-    facts = {
-        "images": f"{content['images']:,} ({content['images_from']})",
-        "outputs compared": f"{content['outputs_compared']:,}",
-        "mismatches": f"{content['mismatches']:,}",
-        "cycles per frame": "not measured" if cycles is None else f"{cycles:,}",
-        "cycles per frame, predicted": f"{content['cycles_predicted']:,}",
-        "time to build": f"{content['seconds_build']:,.1f} s",
-        "time to run": f"{content['seconds_run']:,.1f} s",
-    }
-    if content["mismatches"]:
-        facts["first mismatch"] = verdicts.first_mismatch(content["first_mismatch"])
-    return facts
+    return draw(graph, elaborate(*folded(current[0])) if len(current) == 1 else None)

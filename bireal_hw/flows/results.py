@@ -9,6 +9,7 @@ from types import NoneType
 from typing import Any
 
 from bireal_hw.errors import BirealError
+from bireal_hw.flows.accuracy import ACCURACIES
 from bireal_hw.flows.cpp import STAGES
 from bireal_hw.flows.demo import COMPARED
 from bireal_hw.flows.rundir import content_hash, read_json
@@ -39,8 +40,7 @@ SHAPES: dict[str, Any] = {
         "params_real": int,
         "train_images": int,
         "test_images": int,
-        "top1_float": float,
-        "top1_deploy": float,
+        **{one.key: float for one in ACCURACIES},
         "seconds": float,
     },
     "export.json": {"classes": [str], "frac": int, "m_c": [int], "max_intermediate": {str: int}},

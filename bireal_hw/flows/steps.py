@@ -21,13 +21,14 @@ from rich.console import Console
 from bireal_hw import boards, zoo
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
+from bireal_hw.flows.accuracy import accuracies
 from bireal_hw.flows.bitstream import write_bitstream
 from bireal_hw.flows.config import BuildConfig
 from bireal_hw.flows.cpp import write_cpp
 from bireal_hw.flows.hardware import FOLDING, choose_folding, count_resources, folded
 from bireal_hw.flows.images import images_for
 from bireal_hw.flows.network import BUILD, OTHER, PARTIAL, Values, called, in_zoo, spec
-from bireal_hw.flows.picture import svg
+from bireal_hw.flows.picture.drawing import svg
 from bireal_hw.flows.rundir import RunDir, content_hash, write_json
 from bireal_hw.flows.training import planned
 from bireal_hw.ir.graph import Graph, save
@@ -251,12 +252,7 @@ def _train(build: Build, folder: Path) -> Figures:
     Console(highlight=False, soft_wrap=True).print(about)
     result = train(config, data, folder, partial=build.path / PARTIAL)
     write_json(folder / "train.json", result | build.marks)
-    return {
-        "trained": f"{result['top1_trained']:.2f} %",
-        "float": f"{result['top1_float']:.2f} %",
-        "deploy": "none: real-valued" if result["top1_deploy"] is None else f"{result['top1_deploy']:.2f} %",
-        "test images": f"{result['test_images']:,}",
-    }
+    return accuracies(result) | {"test images": f"{result['test_images']:,}"}
 
 
 def _export(build: Build, folder: Path) -> Figures:

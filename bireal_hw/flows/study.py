@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bireal_hw.errors import BirealError
+from bireal_hw.flows.accuracy import ACCURACIES
 from bireal_hw.flows.config import BuildConfig, UsageError, parse_words
 from bireal_hw.flows.network import BUILD, EVIDENCE, OTHER, dataset_name, resolve, show
 from bireal_hw.flows.rundir import RunDir, read_json, write_json
@@ -25,6 +26,8 @@ NETWORK = ("model", "dataset", "data", "width", "image", "channels", "classes", 
 TRAINING = ("train_images", "recipe", "epochs")
 OWN = ("seeds", "run")
 """Variables that a study takes: of the network, of its training, and of the study itself."""
+KEYS = tuple(one.key for one in ACCURACIES)
+"""The accuracies of a training."""
 
 Say = Callable[[str], None]
 
@@ -141,7 +144,7 @@ def _train(folder: Path, row: Row, seed: int, config: BuildConfig) -> dict[str, 
     with build.run.locked():
         build.values = resolve(config, build.run)
         bring(build, "train")
-        return read_json(build.path / "train.json", "top1_trained", "top1_float", "top1_deploy", "seconds")
+        return read_json(build.path / "train.json", *KEYS, "seconds")
 
 
 def _place(folder: Path, row: str, seed: int) -> Path:
@@ -179,8 +182,8 @@ def _reference(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any
 def _row(row: Row, trainings: list[dict[str, Any]]) -> dict[str, Any]:
     """Summarise the trainings of a row; accuracies are percent of the test images."""
     deploy = [one["top1_deploy"] for one in trainings]
-    mean = {key: _mean([one[key] for one in trainings]) for key in ("top1_trained", "top1_float", "top1_deploy")}
-    keys = ("seed", "top1_trained", "top1_float", "top1_deploy", "seconds")
+    mean = {key: _mean([one[key] for one in trainings]) for key in KEYS}
+    keys = ("seed", *KEYS, "seconds")
     return {
         "name": row.name,
         "label": row.label,

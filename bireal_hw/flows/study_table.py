@@ -6,14 +6,16 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bireal_hw.flows.accuracy import DEPLOY, TRAINED
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HEADINGS = ("row", "deploy", "lowest to highest", "gain", "trained", "epochs", "minutes")
+HEADINGS = ("row", DEPLOY.name, "lowest to highest", "gain", TRAINED.name, "epochs", "minutes")
 NOTE = (
-    "deploy: top-1 accuracy of the deploy model in percent, mean of the seeds. gain: over the row above, or over the "
-    "one that a row starts from; within the spread if some seed of the two rows says otherwise. trained: accuracy of "
-    "the trained network before it is moved to the hardware's grid."
+    f"Top-1 accuracies in percent, means of the seeds. {DEPLOY.name}: of {DEPLOY.meaning}. gain: over the row above, "
+    "or over the one that a row starts from; within the spread if some seed of the two rows says otherwise. "
+    f"{TRAINED.name}: of {TRAINED.meaning}."
 )
 DOT, MEAN = "#1f77b4", "#d62728"
 
@@ -38,10 +40,10 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
         gain += " (within the spread)"
     return (
         row["label"],
-        f"{row['top1_deploy']:.2f}",
+        f"{row[DEPLOY.key]:.2f}",
         f"{row['lowest']:.2f} to {row['highest']:.2f}",
         gain,
-        f"{row['top1_trained']:.2f}",
+        f"{row[TRAINED.key]:.2f}",
         str(row["epochs"]),
         f"{row['minutes']:g}",
     )
@@ -66,15 +68,15 @@ def plot(report: dict[str, Any]) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for place, row in enumerate(rows):
-        values = [one["top1_deploy"] for one in row["trainings"]]
+        values = [one[DEPLOY.key] for one in row["trainings"]]
         axes.plot(values, [place] * len(values), "o", color=DOT, alpha=0.6, label="a seed")
-        axes.vlines(row["top1_deploy"], place - 0.28, place + 0.28, color=MEAN, label="mean")
-        mean, beside = f"{row['top1_deploy']:.1f}", (max(values), place)
+        axes.vlines(row[DEPLOY.key], place - 0.28, place + 0.28, color=MEAN, label="mean")
+        mean, beside = f"{row[DEPLOY.key]:.1f}", (max(values), place)
         axes.annotate(mean, beside, (8, 0), textcoords="offset points", va="center", color=MEAN)
     axes.set_yticks(range(len(rows)), [textwrap.fill(row["label"], 40) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.margins(x=0.1)
-    axes.set_xlabel("top-1 accuracy of the deploy model [%]")
+    axes.set_xlabel(f"{DEPLOY.title} [%]")
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from bireal_hw import zoo
 from bireal_hw.errors import BirealError
+from bireal_hw.flows.accuracy import DEPLOY
 from bireal_hw.flows.bench import HEADLINES, SECTIONS, bench
 from bireal_hw.flows.bitstream import planned, refuse_slow
 from bireal_hw.flows.config import SPEC, UsageError, packed, parse_words, variables
@@ -32,7 +33,7 @@ from bireal_hw.flows.verdicts import first_mismatch
 from bireal_hw.flows.zoo import pack_run
 from bireal_hw.models.info import info
 from bireal_hw.models.spec import ModelSpec
-from bireal_hw.report import State
+from bireal_hw.report.page import State
 from bireal_hw.synth.resources import KINDS
 
 CONSOLE = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
@@ -264,13 +265,12 @@ def _zoo(words: list[str]) -> int:
     if words:
         return _work("zoo", words, False, _pack)
     table = Table(title=f"trained networks: model={zoo.PREFIX}NAME", title_justify="left", show_edge=False)
-    for heading in ("name", "data set", "test images", "deploy model", "made by"):
+    for heading in ("name", "data set", "test images", DEPLOY.title, "made by"):
         table.add_column(heading, overflow="fold")
     for name in zoo.names():
         one = zoo.about(name)
-        accuracy = f"{one['top1_deploy']:.2f} %"
         made = "\n".join(filter(None, (one["command"], one["note"] and f"({one['note']})")))
-        table.add_row(name, one["dataset"], f"{one['test_images']:,}", accuracy, made)
+        table.add_row(name, one["dataset"], f"{one['test_images']:,}", DEPLOY.of(one), made)
     CONSOLE.print(table)
     return 0
 

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from bireal_hw.flows.accuracy import DEPLOY, TRAINED
 from bireal_hw.flows.cpp import STAGES
 from bireal_hw.flows.demo import check_accuracy
 from bireal_hw.flows.results import Result
-from bireal_hw.report import State, Verdict, amount
+from bireal_hw.report.page import State, Verdict
+from bireal_hw.report.render import amount
 from bireal_hw.synth.resources import KINDS, NAMES
 
 FLOAT32_EXACT = 2**24
@@ -94,7 +96,7 @@ def _unknown(claim: str, result: Result, board: str) -> Verdict:
 
 def _loss(train: Content) -> tuple[str, bool]:
     total = train["test_images"]
-    check = check_accuracy(train["top1_float"], round(train["top1_deploy"] * total / 100), total)[-1]
+    check = check_accuracy(train[TRAINED.key], round(train[DEPLOY.key] * total / 100), total)[-1]
     return f"{check.found} lost", check.holds
 
 

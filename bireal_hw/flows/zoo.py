@@ -6,12 +6,13 @@ from typing import Any
 
 from bireal_hw import zoo
 from bireal_hw.errors import BirealError
+from bireal_hw.flows.accuracy import ACCURACIES
 from bireal_hw.flows.network import OTHER, show, spec
 from bireal_hw.flows.rundir import read_json
 from bireal_hw.flows.steps import Build, bring
 
 MADE_BY = ("model", "dataset", "width", "image", "shortcut_bits", "train_images", "recipe", "without", "epochs", "seed")
-FIGURES = ("dataset", "train_images", "test_images", "top1_float", "top1_deploy", "epochs", "seed")
+FIGURES = ("dataset", "train_images", "test_images", *(one.key for one in ACCURACIES), "epochs", "seed")
 
 
 def pack_run(build: Build) -> int:

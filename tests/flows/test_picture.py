@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib import get_data_path
+from matplotlib.ft2font import FT2Font, LoadFlags
 
-from bireal_hw.flows.picture import LAYERS, STREAMS, svg
+from bireal_hw.flows.picture.drawing import draw, svg
+from bireal_hw.flows.picture.layout import Layout
+from bireal_hw.flows.picture.style import LAYERS, NOTATION, STREAMS
+from bireal_hw.flows.picture.text import fit, width, wrap
 from bireal_hw.ir.graph import INPUT, Graph, Node, dumps, loads, verify
 from bireal_hw.ops import BinaryConv, Merge, Sign
 from bireal_hw.passes.blocks import blocks
@@ -55,11 +62,12 @@ def boxes(picture: str) -> dict[str, Box]:
     """Left, top, right and bottom of every layer's box."""
     found = {}
     for group in ElementTree.fromstring(picture).iter(f"{SVG}g"):
+        name = group.findtext(f"{SVG}title")
+        if name is None:
+            continue  # the whole picture
         rect = group.find(f"{SVG}rect")
         assert rect is not None
         x, y, width, height = (float(rect.attrib[key]) for key in ("x", "y", "width", "height"))
-        name = group.findtext(f"{SVG}title")
-        assert name is not None
         found[name] = (x, y, x + width, y + height)
     return found
 
@@ -177,10 +185,12 @@ def test_the_legend_holds_what_is_drawn_and_no_more() -> None:
     for graph, kinds in ((tiny(), {"max_pool"}), (tiny(32, 32, max_pool=True), set())):
         written = texts(svg(graph))
         used = {node.op.kind for node in graph}
-        assert {kind for kind in LAYERS if kind in written and LAYERS[kind][1] in written} == used
+        said = " ".join(written)
+        assert {kind for kind in LAYERS if kind in written and LAYERS[kind][1] in said} == used
         assert not kinds & used
-        assert "signed (u: unsigned), 16 bits, 11 of them fraction" in written
-        assert all(meaning in written for _, _, meaning in STREAMS.values())
+        assert "signed (u: unsigned), 16 bits, 11 of them fraction" in said
+        assert all(word in written for word, _ in NOTATION)
+        assert all(meaning in said for _, _, meaning in STREAMS.values())
 
 
 def test_the_title_tells_what_is_known() -> None:
@@ -204,13 +214,100 @@ def test_blocks_are_framed_and_named() -> None:
     assert "around" in written
 
 
-def test_long_names_are_cut_but_can_be_read() -> None:
-    graph = tiny()
-    long = "a" * 100
-    nodes = tuple(replace(node, name=long) if node.name == "classifier" else node for node in graph)
-    picture = svg(verify(replace(graph, nodes=nodes)))
-    assert long in boxes(picture)
-    assert max(map(len, texts(picture))) < 100
+NAMES = {
+    "a": lambda name: name,
+    "long": lambda name: f"{name}_{'w' * 250}_{name}",
+    "wide": lambda name: f"WM{name}mw" * 12,
+    "Chinese": lambda name: f"残差块_{name}_卷积层" * 5,
+    "umlauts": lambda name: f"Größe_{name}_Äußeres_ÜÖ" * 3,
+    "Cyrillic": lambda name: f"Щит_{name}_Ж" * 9,
+}
+
+
+def renamed(graph: Graph, rename: Callable[[str], str]) -> Graph:
+    nodes = tuple(
+        replace(node, name=rename(node.name), inputs=tuple(one if one == INPUT else rename(one) for one in node.inputs))
+        for node in graph
+    )
+    return verify(replace(graph, name=rename("network"), nodes=nodes))
+
+
+def areas(picture: str) -> list[tuple[str, Box]]:
+    """Left, top, right and bottom of every text, in DejaVu Sans."""
+    root = ElementTree.fromstring(picture)
+    (whole,) = (one for one in root.findall(f"{SVG}g"))
+    found = []
+    for text in root.iter(f"{SVG}text"):
+        size = float(text.get("font-size", whole.attrib["font-size"]))
+        room = width(text.text or "", size, text.get("font-weight") == "bold")
+        x, y = float(text.attrib["x"]), float(text.attrib["y"])
+        left = x - room if text.get("text-anchor") == "end" else x
+        found.append((text.text or "", (left, y - 0.75 * size, left + room, y + 0.2 * size)))
+    return found
+
+
+@pytest.mark.parametrize("rename", list(NAMES.values()), ids=list(NAMES))
+@pytest.mark.parametrize("flow", [False, True], ids=["graph", "dataflow"])
+def test_no_text_leaves_its_place_or_lies_on_another(graph: Graph, rename: Callable[[str], str], flow: bool) -> None:
+    graph = renamed(graph, rename)
+    picture = svg(graph, elaborate(graph, fold(graph, 2_000)) if flow else None)
+    root = ElementTree.fromstring(picture)
+    canvas = (0.0, 0.0, float(root.attrib["width"]), float(root.attrib["height"]))
+    places = boxes(picture)
+    assert set(places) == {INPUT, *(node.name for node in graph)}
+    written = areas(picture)
+    for index, (text, area) in enumerate(written):
+        assert inside(area, canvas), text
+        assert all(inside(area, box) for box in places.values() if touch(area, box)), text
+        for other, taken in written[:index]:
+            assert not touch(area, taken), (text, other)
+    long = [node.name for node in graph if width(node.name, 12, bold=True) > 400]
+    assert bool(long) == (rename is not NAMES["a"])
+    assert not set(long) & set(texts(picture))
+
+
+def inside(area: Box, place: Box) -> bool:
+    return place[0] <= area[0] and place[1] <= area[1] and area[2] <= place[2] and area[3] <= place[3]
+
+
+@pytest.mark.parametrize("bold", [False, True], ids=["regular", "bold"])
+def test_a_text_is_never_wider_than_is_thought(bold: bool) -> None:
+    """Against the font itself, which comes with matplotlib."""
+    folder = Path(get_data_path()) / "fonts" / "ttf"
+    font = FT2Font(str(folder / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")))
+    font.set_size(1000, 72)
+    for code in [
+        *range(0x20, 0x7F),
+        *range(0xA1, 0xAD),
+        *range(0xAE, 0x180),
+        *range(0x3A3, 0x3CA),
+        *range(0x410, 0x450),
+        0x2026,
+    ]:
+        real = font.load_char(code, LoadFlags.NO_HINTING).linearHoriAdvance / 65536
+        assert width(chr(code), 1000, bold) >= real * 0.999, chr(code)
+
+
+@pytest.mark.parametrize("room", [15, 40, 100, 1000])
+@pytest.mark.parametrize(
+    "text", ["layer1_0_binary_conv", "two words and more of them", "残差块卷积层残差块卷积层", "a"]
+)
+def test_texts_are_made_to_fit(text: str, room: float) -> None:
+    assert width(fit(text, room, 11.5), 11.5) <= room
+    lines = wrap(text, room, 11.5)
+    assert all(width(line, 11.5) <= room for line in lines)
+    if room == 1000:
+        assert [fit(text, room, 11.5)] == lines == [text]
+
+
+def test_a_cut_goes_through_no_block(graph: Graph) -> None:
+    picture = draw(graph)
+    assert list(picture.cuts) == sorted(set(picture.cuts))
+    assert len(picture.cuts) >= 4
+    layout = Layout(graph, 100, 2)
+    for cut in layout.cuts:
+        assert not any(box.y < cut < box.bottom for box in layout.boxes.values())
+        assert not any(band.top < cut < band.bottom for band in layout.bands)
 
 
 def test_the_same_graph_gives_the_same_bytes(graph: Graph) -> None:

@@ -13,7 +13,7 @@ import pytest
 from bireal_hw.crosscheck.qonnx import write
 from bireal_hw.flows import demo
 from bireal_hw.flows.demo import Check
-from bireal_hw.report import State
+from bireal_hw.report.page import State
 from tests.networks import tiny
 from tests.report.runs import BOARD, CURVES, Run
 
@@ -161,8 +161,9 @@ def test_a_simulation_without_fills_says_so(run: Run) -> None:
     del content["fifos"]
     path.write_text(json.dumps(content))
     run("report run=net")
-    assert all(row[3] == "not recorded" for row in run.page().rows("fifos"))
-    assert f"the simulation records the highest fill. To add it: make sim run=net board={BOARD}" in run.page().said()
+    assert {len(row) for row in run.page().rows("fifos")} == {3}
+    remedy = f"make sim run=net board={BOARD}"
+    assert f"the highest fill is recorded by the simulation. To add it: {remedy}" in run.page().said()
 
 
 # ---- boards ----

@@ -1,0 +1,172 @@
+"""The section of a report about a board: folding, resources, layers, FIFOs, simulations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bireal_hw.analysis.cost import predict
+from bireal_hw.analysis.plan import DEFAULT_FPS
+from bireal_hw.flows import verdicts
+from bireal_hw.flows.cpp import STAGES
+from bireal_hw.flows.hardware import FOLDING, folded
+from bireal_hw.flows.results import Result, command, outdated, result
+from bireal_hw.flows.steps import Build
+from bireal_hw.passes.dataflow import Dataflow, elaborate
+from bireal_hw.report.layers import layers
+from bireal_hw.report.page import Bar, Facts, Fifo, Missing, Section
+from bireal_hw.report.render import amount
+from bireal_hw.synth.network import layer_of
+from bireal_hw.synth.resources import KINDS, NAMES, Resources, offered
+
+FIFO = "br_fifo"
+
+
+def board_results(build: Build) -> dict[str, Result]:
+    """Return what was made for the board, by the step that makes it."""
+    steps = ("sim", "hls", "synth") if build.board.flow == "vivado" else ("sim", "synth")
+    return {step: result(build, step, f"{step}.json") for step in steps}
+
+
+def missing_of(results: dict[str, Result | None]) -> dict[str, Missing]:
+    """Return what is not there of some results, by their names; None is a result that nobody expects."""
+    return {
+        what: Missing(f"{one.file} is {one.problem}", one.command)
+        for what, one in results.items()
+        if one and one.content is None
+    }
+
+
+def board_section(build: Build) -> Section:
+    """Collect what there is about a board."""
+    board = build.board
+    section = Section(board.name, board.part)
+    if reason := outdated(build, "fold"):
+        section.missing["folding"] = Missing(f"{FOLDING} is out of date: {reason}", command(build, "fold"))
+        return section
+    graph, folding = folded(build)
+    flow = elaborate(graph, folding)
+    results = board_results(build)
+    cpp = results.get("hls")
+    section.missing = missing_of({"resources": results["synth"], "simulation": results["sim"], "cpp": cpp})
+    sim, synth = results["sim"].content, results["synth"].content
+    if not cpp:
+        section.missing["cpp"] = Missing(f"Vitis HLS does not build for {board.part}")
+    if not sim or "fifos" not in sim:
+        section.missing["fifos"] = Missing("the highest fill is recorded by the simulation", results["sim"].command)
+    section.facts = _speed(build, flow, sim)
+    _resources(section, build, flow, synth)
+    used = _counted(synth) if synth else _predicted(flow, [node.name for node in graph])
+    section.layers = layers(graph, folding, flow, used)
+    section.fifos = _fifos(flow, sim)
+    section.simulation = _simulation(sim) if sim else {}
+    section.cpp = _cpp(cpp.content) if cpp and cpp.content else {}
+    return section
+
+
+def _speed(build: Build, flow: Dataflow, sim: dict[str, Any] | None) -> Facts:
+    clock = build.clock_mhz
+    facts = {
+        "clock": f"{clock:g} MHz",
+        "frames per second": f"{clock * 1e6 / flow.cycles:,.1f}",
+        "wanted": _wanted(build.wanted),
+        "cycles per frame, predicted": f"{flow.cycles:,}",
+        "slowest part": flow.bottleneck,
+    }
+    if sim and sim["cycles_per_frame"] is not None:
+        facts["cycles per frame, measured"] = f"{sim['cycles_per_frame']:,}"
+    if sim and sim["latency_cycles"] is not None:
+        latency = sim["latency_cycles"]
+        facts["latency, measured"] = f"{latency:,} cycles, {latency / clock / 1000:.3g} ms"
+    return facts
+
+
+def _wanted(wanted: dict[str, Any]) -> str:
+    """Write what a folding was made for."""
+    if wanted["folding"]:
+        return f"the folding in {wanted['folding']}"
+    if wanted["target_fps"] == "max":
+        return "the most that fits"
+    if wanted["target_fps"] is None:
+        return f"{DEFAULT_FPS:,} frames per second, or the most that fits"
+    return f"{wanted['target_fps']:,g} frames per second"
+
+
+def _resources(section: Section, build: Build, flow: Dataflow, synth: dict[str, Any] | None) -> None:
+    """Fill in the bars, and who counted them and the resources of the layers."""
+    have = offered(build.board)
+    estimate = Resources()
+    for one in flow.instances:
+        estimate += predict(one.binding.module, one.binding.parameters)
+    estimate = estimate.rounded()
+    section.total = Resources(*(synth[kind]["used"] for kind in KINDS)) if synth else estimate
+    section.columns = tuple(kind for kind in KINDS if getattr(have, kind) or getattr(section.total, kind))
+    others = {"predicted": synth["predicted"], "as one design": synth.get("whole")} if synth else {}
+    for kind in section.columns:
+        notes = tuple(f"{name}: {amount(used[kind])}" for name, used in others.items() if used)
+        section.bars.append(Bar(NAMES[kind], getattr(section.total, kind), getattr(have, kind), notes))
+    around = "A layer's row holds what stands around it too: registers, FIFOs, width converters."
+    if synth:
+        section.bars_source = f"Counted by Yosys {synth['yosys']}, every instance on its own, and added up."
+        section.layers_source = f"Resources counted by Yosys. {around}"
+    else:
+        section.bars_source = "Predicted by the cost model, not counted."
+        section.layers_source = f"Resources predicted by the cost model, each row rounded. {around}"
+
+
+def _counted(synth: dict[str, Any]) -> dict[str, Resources]:
+    return {layer["name"]: Resources(*(layer[kind] for kind in KINDS)) for layer in synth["layers"]}
+
+
+def _predicted(flow: Dataflow, names: list[str]) -> dict[str, Resources]:
+    used: dict[str, Resources] = {}
+    for one in flow.instances:
+        layer = layer_of(one.name, names)
+        used[layer] = used.get(layer, Resources()) + predict(one.binding.module, one.binding.parameters)
+    return {layer: some.rounded() for layer, some in used.items()}
+
+
+def _fifos(flow: Dataflow, sim: dict[str, Any] | None) -> list[Fifo]:
+    fills = {fifo["name"]: fifo["highest_fill"] for fifo in (sim or {}).get("fifos", [])}
+    return [
+        Fifo(one.name, one.binding.parameters["Depth"], one.binding.parameters["Width"], fills.get(one.name))
+        for one in flow.instances
+        if one.binding.module == FIFO
+    ]
+
+
+def _simulation(sim: dict[str, Any]) -> Facts:
+    return _comparison(sim) | {
+        "frames": f"{sim['frames']:,}, back to back",
+        "runs": f"{sim['runs']}, the second with random stalls" if sim["runs"] == 2 else str(sim["runs"]),
+    }
+
+
+def _cpp(hls: dict[str, Any]) -> Facts:
+    facts = _comparison(hls)
+    for stage, what in STAGES.items():
+        for key, value in hls.get(stage, {}).items():
+            facts[f"{what}: {key.replace('_', ' ')}"] = _vendor_text(value)
+    return facts
+
+
+def _vendor_text(value: Any) -> str:
+    """Write a figure of a vendor's tool: used and available, a list, or a single value."""
+    if isinstance(value, dict):
+        return " of ".join(map(str, value.values()))
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _comparison(content: dict[str, Any]) -> Facts:
+    cycles = content["cycles_per_frame"]
+    facts = {
+        "images": f"{content['images']:,} ({content['images_from']})",
+        "outputs compared": f"{content['outputs_compared']:,}",
+        "mismatches": f"{content['mismatches']:,}",
+        "cycles per frame": "not measured" if cycles is None else f"{cycles:,}",
+        "cycles per frame, predicted": f"{content['cycles_predicted']:,}",
+        "time to build": f"{content['seconds_build']:,.1f} s",
+        "time to run": f"{content['seconds_run']:,.1f} s",
+    }
+    if content["mismatches"]:
+        facts["first mismatch"] = verdicts.first_mismatch(content["first_mismatch"])
+    return facts
