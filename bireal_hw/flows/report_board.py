@@ -13,7 +13,7 @@ from bireal_hw.flows.results import Result, command, outdated, result
 from bireal_hw.flows.steps import Build
 from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.report.layers import layers
-from bireal_hw.report.page import Bar, Facts, Fifo, Missing, Section
+from bireal_hw.report.page import Bar, Command, Facts, Fifo, Missing, Section
 from bireal_hw.report.render import amount
 from bireal_hw.synth.network import layer_of
 from bireal_hw.synth.resources import KINDS, NAMES, Resources, offered
@@ -144,7 +144,13 @@ def _simulation(sim: dict[str, Any]) -> Facts:
 def _cpp(hls: dict[str, Any]) -> Facts:
     facts = _comparison(hls)
     for stage, what in STAGES.items():
-        for key, value in hls.get(stage, {}).items():
+        found = dict(hls.get(stage, {}))
+        if "skipped" in found:
+            facts[what] = f"not run: {found['skipped']}"
+            if "command" in found:
+                facts[f"to run {what}"] = Command(found["command"])
+            continue
+        for key, value in found.items():
             facts[f"{what}: {key.replace('_', ' ')}"] = _vendor_text(value)
     return facts
 

@@ -28,7 +28,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"amount": amount, "percent": percent}
+    environment.filters |= {"amount": amount, "percent": percent, "short": short}
     environment.tests["command"] = lambda value: isinstance(value, Command)
     return environment.get_template("page.html.j2")
 
@@ -40,6 +40,16 @@ def amount(value: float) -> str:
     ('73,728', '70.5', '0')
     """
     return f"{value:,.1f}".removesuffix(".0")
+
+
+def short(name: str, length: int = 48) -> str:
+    """Leave out the middle of a name that is too long for a table.
+
+    >>> short("layer1_0_merge"), short("layer1_0_merge", 9)
+    ('layer1_0_merge', 'laye…erge')
+    """
+    kept = (length - 1) // 2
+    return name if len(name) <= length else f"{name[:kept]}…{name[-kept:]}"
 
 
 def percent(share: float) -> str:

@@ -312,3 +312,37 @@ def test_a_cut_goes_through_no_block(graph: Graph) -> None:
 
 def test_the_same_graph_gives_the_same_bytes(graph: Graph) -> None:
     assert svg(loads(dumps(graph))) == svg(graph)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "docs/img").glob("*.svg")), ids=lambda path: path.name
+)
+def test_texts_of_drawings_in_the_docs_keep_their_places(path: Path) -> None:
+    root = ElementTree.fromstring(path.read_text())
+    rules = dict(re.findall(r"\.(\w+) \{([^}]*)\}", root.findtext(f"{SVG}style") or ""))
+
+    def look(element: ElementTree.Element, name: str) -> str:
+        styles = " ".join(rules.get(one, "") for one in element.get("class", "").split())
+        return dict(re.findall(r"([\w-]+): (\w+)", styles)).get(name) or element.get(name, "")
+
+    x0, y0, w, h = (float(number) for number in root.attrib["viewBox"].split())
+    rects = [[float(one.get(key, "0")) for key in ("x", "y", "width", "height")] for one in root.iter(f"{SVG}rect")]
+    places = [(x, y, x + w, y + h) for x, y, w, h in rects]
+    written: list[tuple[str, Box]] = []
+    for text in root.iter(f"{SVG}text"):
+        size = float((look(text, "font-size") or root.attrib["font-size"]).removesuffix("px"))
+        parts = [(text.text or "", text)] + [(part, one) for one in text for part in (one.text or "",)]
+        parts += [(one.tail or "", text) for one in text]
+        room = sum(width(part, size, look(one, "font-weight") == "bold") for part, one in parts)
+        x, y = float(text.attrib["x"]), float(text.attrib["y"])
+        left = {"middle": x - room / 2, "end": x - room}.get(look(text, "text-anchor"), x)
+        area = (left, y - 0.75 * size, left + room, y + 0.2 * size)
+        said = "".join(text.itertext())
+        if "letter" in text.get("class", ""):
+            continue  # in a badge, which lies on the edge of its box
+        assert inside(area, (x0, y0, x0 + w, y0 + h)), said
+        assert all(inside(area, place) for place in places if touch(area, place)), said
+        for other, taken in written:
+            assert not touch(area, taken), (said, other)
+        written.append((said, area))
+    assert len(written) > 10

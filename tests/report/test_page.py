@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from bireal_hw.crosscheck.qonnx import write
 from bireal_hw.ir.graph import load
 from bireal_hw.synth.resources import KINDS
 from tests.networks import tiny
-from tests.report.runs import BOARD, Run
+from tests.report.runs import BOARD, Document, Run
 
 NASTY = "</table><script>alert(1)</script>&\"'"
 
@@ -112,6 +114,42 @@ def test_the_graph_is_drawn(run: Run) -> None:
     page = run.page()
     drawn = page.source.split("<svg", 1)[1]
     assert all(node.name in drawn for node in tiny())
+
+
+def test_on_paper_the_drawing_is_cut_into_strips(run: Run) -> None:
+    run("report net.onnx")
+    source = run.page().source
+    (whole,) = re.findall(r'<svg width="[^"]*" height="([^"]*)"', source)
+    strips = [(float(top), float(height)) for top, height in re.findall(r'viewBox="0 (\S+) \S+ (\S+)"><use', source)]
+    assert len(strips) > 3
+    for (top, height), (below, _) in pairwise([*strips, (float(whole), 0.0)]):
+        assert top + height == pytest.approx(below)
+    assert source.count('href="#drawing"') == len(strips)
+
+
+def test_a_command_breaks_between_words_only(run: Run) -> None:
+    """Each word is a box of its own, which no line break divides unless it is longer than a line."""
+    run(f"report net.onnx run={'r' * 50}")
+    page = Document(Path(f"build/{'r' * 50}/report.html").read_text())
+    words = re.findall(r"<span( class=.long.)?>([^<]*)</span>", " ".join(re.findall(r"<code.*?</code>", page.source)))
+    assert {(bool(long), word) for long, word in words} == {
+        *((False, word) for word in ("make", "sim", "hls", "synth", f"board={BOARD}")),
+        (True, f"run={'r' * 50}"),
+    }
+
+
+def test_long_names_of_layers_are_cut_and_can_be_read(run: Run) -> None:
+    long = [f"{node.name}_{'w' * 250}_{node.name}" for node in tiny()]
+    names = dict(zip([node.name for node in tiny()], long, strict=True))
+    nodes = (
+        replace(node, name=names[node.name], inputs=tuple(names.get(one, one) for one in node.inputs))
+        for node in tiny()
+    )
+    write(replace(tiny(), nodes=tuple(nodes)), Path("net.onnx"))
+    run("report net.onnx")
+    page = run.page()
+    assert all(len(row[0]) < 80 for row in page.rows("layers"))
+    assert all(f'title="{name}"' in page.source for name in long)
 
 
 def test_the_same_run_gives_the_same_bytes(whole: Run) -> None:
