@@ -3,8 +3,8 @@
 Two files a network. NAME.npz is its QONNX file, packed: under MODEL the nodes and small constants (an ONNX message),
 under its name each large constant, one bit a weight where all are -1 or +1. It holds arrays only and is read without
 pickle, so it cannot run code; what comes out are the bytes that went in. NAME.json says what the network is: `spec`,
-`dataset`, `train_images`, `test_images`, `top1_trained`, `top1_float` and `top1_deploy` in percent, `epochs`, `seed`, `command` (which
-makes it), `note`.
+`dataset`, `train_images`, `test_images`, `top1_trained`, `top1_float` and `top1_deploy` in percent, `epochs`, `seed`,
+`command` (which makes it), `note`.
 """
 
 from __future__ import annotations
