@@ -26,7 +26,7 @@ TRAIN = FIGURES | {
 
 def named(said: str) -> dict[str, str]:
     """Find the figures in a text, each with the last of the three names in front of it."""
-    found = {}
+    found: dict[str, str] = {}
     for figure in SHOWN.values():
         for place in re.finditer(re.escape(figure), said):
             names = re.findall("|".join(SHOWN), said[: place.start()])

@@ -323,7 +323,8 @@ def test_texts_of_drawings_in_the_docs_keep_their_places(path: Path) -> None:
 
     def look(element: ElementTree.Element, name: str) -> str:
         styles = " ".join(rules.get(one, "") for one in element.get("class", "").split())
-        return dict(re.findall(r"([\w-]+): (\w+)", styles)).get(name) or element.get(name, "")
+        given: dict[str, str] = dict(re.findall(r"([\w-]+): (\w+)", styles))
+        return given.get(name, element.get(name, ""))
 
     x0, y0, w, h = (float(number) for number in root.attrib["viewBox"].split())
     rects = [[float(one.get(key, "0")) for key in ("x", "y", "width", "height")] for one in root.iter(f"{SVG}rect")]
