@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Container
 from dataclasses import dataclass
 from itertools import count
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from bireal_hw.ir.graph import INPUT, Graph, Node
 from bireal_hw.passes.blocks import Block, blocks
@@ -106,8 +106,7 @@ class Layout:
         self.boxes = {name: Box(x, top + self._rows[name] * (height + GAP), height) for name, x in places.items()}
         self.bottom = max(box.bottom for box in self.boxes.values())
         self.bands = [self._band(block) for block in blocks(graph)]
-        between = sorted({box.y - ABOVE for box in self.boxes.values()})
-        self.cuts = [y for y in between if not any(band.top < y < band.bottom for band in self.bands)]
+        self.cuts = self._cuts()
 
     def _way(self, end: str, known: Container[str]) -> tuple[str, tuple[Node, ...]]:
         """Walk up from a tensor, along the convolution where a layer has two inputs, to a known one.
@@ -140,6 +139,17 @@ class Layout:
                 known |= {node.name: place for node in nodes}
                 fresh += [node.name for node in nodes]
         return rails
+
+    def _cuts(self) -> list[float]:
+        """Go down the picture and leave out what lies in a block."""
+        bands = sorted(self.bands, key=attrgetter("top"), reverse=True)
+        cuts, reach = [], 0.0
+        for y in sorted({box.y - ABOVE for box in self.boxes.values()}):
+            while bands and bands[-1].top < y:
+                reach = max(reach, bands.pop().bottom)
+            if reach <= y:
+                cuts.append(y)
+        return cuts
 
     def _band(self, block: Block) -> Band:
         boxes = [self.boxes[node.name] for node in block.nodes if node.name in self.column or node is block.nodes[-1]]
