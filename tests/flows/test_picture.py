@@ -16,9 +16,10 @@ from matplotlib.ft2font import FT2Font, LoadFlags
 
 from bireal_hw.flows.picture.drawing import draw, svg
 from bireal_hw.flows.picture.layout import Layout
-from bireal_hw.flows.picture.style import LAYERS, NOTATION, STREAMS
+from bireal_hw.flows.picture.style import NOTATION, STREAMS
 from bireal_hw.flows.picture.text import fit, width, wrap
 from bireal_hw.ir.graph import INPUT, Graph, Node, dumps, loads, verify
+from bireal_hw.ir.op import Op
 from bireal_hw.ops import BinaryConv, Merge, Sign
 from bireal_hw.passes.blocks import blocks
 from bireal_hw.passes.dataflow import elaborate
@@ -186,7 +187,7 @@ def test_the_legend_holds_what_is_drawn_and_no_more() -> None:
         written = texts(svg(graph))
         used = {node.op.kind for node in graph}
         said = " ".join(written)
-        assert {kind for kind in LAYERS if kind in written and LAYERS[kind][1] in said} == used
+        assert {kind for kind, op in Op.registry.items() if kind in written and op.look.meaning in said} == used
         assert not kinds & used
         assert "signed (u: unsigned), 16 bits, 11 of them fraction" in said
         assert all(word in written for word, _ in NOTATION)

@@ -12,7 +12,6 @@ from bireal_hw.flows.picture.style import (
     FAINT,
     FOLDING,
     FRAME,
-    LAYERS,
     NOTATION,
     PAPER,
     PLAIN,
@@ -130,11 +129,10 @@ class _Artist:
 
     def _box(self, name: str) -> str:
         """Draw the box of a layer or of the input; pointing at it shows its whole name."""
-        box, kind, about = self.layout.boxes[name], "input", ""
+        box, kind, about, colour = self.layout.boxes[name], "input", "", PAPER
         if name in self.layout.nodes:
             op = self.layout.nodes[name].op
-            kind, about = op.kind, op.summary()
-        colour, _ = LAYERS.get(kind, (PAPER, ""))
+            kind, about, colour = op.kind, op.summary(), op.look.colour
         gives, room = str(self.graph.types[name]), WIDE - 18.0
         beside = room - width(gives, SIZE) - 10
         parts = [
@@ -160,29 +158,29 @@ class _Artist:
 
     def _legend(self, top: float) -> tuple[list[str], float]:
         """Draw what colours, lines and words mean, in two columns; return it with where it ends."""
-        kinds = {node.op.kind for node in self.graph}
-        layers = {kind: look for kind, look in LAYERS.items() if kind in kinds}
+        looks = {node.op.kind: node.op.look for node in self.graph}
+        layers = sorted(looks.items(), key=lambda item: item[1].rank)
         words = NOTATION + (FOLDING if self.folds else ())
         left, middle = MARGIN + 12.0, MARGIN + TOTAL / 2
         parts: list[str] = []
         # The left column: a colour, the type of a layer, its meaning.
         names = left + SWATCH + 10
-        meanings = names + max((width(kind, SIZE, bold=True) for kind in layers), default=0) + 10
+        meanings = names + max((width(kind, SIZE, bold=True) for kind in looks), default=0) + 10
         y = top + 20
-        for kind, (colour, meaning) in layers.items():
+        for kind, look in layers:
             parts.append(
-                f'<rect x="{left:g}" y="{y - 11:g}" width="{SWATCH}" height="13" rx="3" fill="{colour}" '
+                f'<rect x="{left:g}" y="{y - 11:g}" width="{SWATCH}" height="13" rx="3" fill="{look.colour}" '
                 f'stroke="{FAINT}"/>'
             )
             parts.append(_text(names, y, kind, bold=True))
-            lines = wrap(meaning, middle - APART - meanings, SIZE)
+            lines = wrap(look.meaning, middle - APART - meanings, SIZE)
             parts += _lines(meanings, y, lines)
             y += LINE * len(lines) + 3
         bottom = y
         # The right one: a line and what stream it is, then words and what they mean.
         meanings = middle + max(SWATCH, *(width(word, SIZE, bold=True) for word, _ in words)) + 10
         y = top + 20
-        streams = [(stream, "", meaning) for stream, (_, _, meaning) in STREAMS.items()]
+        streams = [(stream, "", meaning) for stream, (*_, meaning) in STREAMS.items()]
         for stream, word, meaning in (*streams, *(("", *entry) for entry in words)):
             if stream:
                 parts.append(_line(f"M{middle:g} {y - 4:g}h{SWATCH}", stream))
