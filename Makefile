@@ -1,40 +1,68 @@
 # The front door: every target is one line over `bireal-hw`. Variables given on the command line are passed on as they are
 # (make train model=bireal34 width=0.5); `make help` lists targets, `bireal-hw train --help` the variables.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first Python on the PATH that the pinned packages are published for; if there is none, what is wrong is said below.
+fits := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
+	$$python -c '$(fits)' 2>/dev/null && echo $$python && exit; done; echo python3)
 VENV ?= .venv
 PYTEST ?= -m "not slow" -n auto
+# The index that torch is taken from; PyTorch's CPU index keeps several gigabytes of CUDA away.
+TORCH_INDEX ?=
 
-own   := PYTHON VENV PYTEST
+own   := PYTHON VENV PYTEST TORCH_INDEX
 names := $(filter-out $(own),$(sort $(foreach word,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(word))))))
 given := $(foreach name,$(names),$(if $(filter command,$(origin $(name))),$(name)='$(subst ','\'',$($(name)))'))
-ready := $(VENV)/.ready
-finn := .venv-finn/.ready
-verbs := train export lower fold rtl sim hls synth bitstream report demo all bench info depth crosscheck ablation study zoo
+full  := $(VENV)/.ready
+small := $(VENV)/.ready-hardware
+finn  := .venv-finn/.ready
+pip   := bin/python -m pip --disable-pip-version-check
 
-.PHONY: help setup setup-finn try-finn $(verbs) test test-all lint
+# Verbs that need torch, and those to which the small environment is enough where it is the one that was made.
+training := train export demo all bench ablation study depth crosscheck
+hardware := lower fold rtl sim hls synth bitstream report zoo info
+# Files of a training, which took long.
+kept     := *.ckpt train.json metrics.csv curves.png steps.json
+enough   := $(or $(wildcard $(full)),$(wildcard $(small)),$(full))
+
+.PHONY: help setup setup-hardware setup-finn try-finn $(training) $(hardware) doctor test test-all lint clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(ready) ## create .venv with the pinned packages (every other target does this first)
+setup: $(full) ## create .venv with the pinned packages (every other target does this first)
+setup-hardware: $(small) ## the small .venv: all but training, for networks of the zoo and QONNX files
 
-$(ready): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed")'
-	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+# What a stopped set-up left is used again; a .venv without a working pip is made anew. Arguments: set-up, extra.
+define set-up
+@command -v $(firstword $(PYTHON)) >/dev/null || { echo 'error: there is no $(PYTHON): apt install python3 python3-venv' >&2; exit 1; }
+@$(PYTHON) -m bireal_hw.doctor before $(1) $(MAKECMDGOALS)
+@$(VENV)/$(pip) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || $(PYTHON) -m bireal_hw.doctor after $(1)
+@{ $(if $(and $(TORCH_INDEX),$(filter dev,$(2))),$(VENV)/$(pip) install -c constraints.txt --no-deps --index-url '$(TORCH_INDEX)' torch &&) \
+	$(VENV)/$(pip) install -c constraints.txt -e '.[$(2)]'; } || $(PYTHON) -m bireal_hw.doctor after $(1)
+@touch $@
+endef
+
+$(full): pyproject.toml constraints.txt
+	$(call set-up,setup,dev)
+	@touch $(small)
+
+$(small): pyproject.toml constraints.txt
+	$(call set-up,setup-hardware,hardware)
 
 setup-finn: $(finn) ## create .venv-finn with finn-plus, for crosscheck (which tries this by itself)
 
 $(finn): requirements-finn.txt
-	@test -x .venv-finn/bin/python || $(PYTHON) -m venv .venv-finn
-	.venv-finn/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps -r requirements-finn.txt
+	@.venv-finn/$(pip) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv-finn
+	.venv-finn/$(pip) install --retries 1 --no-deps -r requirements-finn.txt
 	@touch $@
 
 try-finn:
 	@$(MAKE) --no-print-directory setup-finn || echo 'finn-plus cannot be installed here: crosscheck goes on without it'
+
+doctor:   ## which tools and packages are here, who needs them, what to install
+	@python=$(VENV)/bin/python; $$python -c '' 2>/dev/null || python='$(PYTHON)'; $$python -m bireal_hw.doctor
 
 train:    ## train a network and evaluate its deploy model
 export:   ## deploy model -> QONNX
@@ -56,14 +84,27 @@ study:    ## accuracy at 16 to 8 bits of the shortcut stream
 depth:    ## depth from one image by a binary and a real-valued network, compared
 crosscheck: try-finn ## an unpadded network through hls4ml and finn-plus, beside the golden model
 
-$(verbs): $(ready)
+$(training): $(full)
+$(hardware): $(enough)
+$(training) $(hardware):
 	@$(VENV)/bin/bireal-hw $@ $(given)
 
-test: $(ready) ## what CI runs
+test: $(full) ## what CI runs
 	$(VENV)/bin/python -m pytest $(PYTEST)
 
-test-all: $(ready) ## the long tests too
+test-all: $(full) ## the long tests too
 	$(VENV)/bin/python -m pytest
 
-lint: $(ready) ## ruff and mypy
+lint: $(full) ## ruff and mypy
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+clean: ## remove what can be made again: build/ but for trained networks, caches of the tests
+	@du -sh build 2>/dev/null || true
+	@test ! -d build || find build -type f $(foreach name,$(kept),! -name '$(name)') -delete
+	@test ! -d build || find build \( -type d -empty -o -type l \) -delete
+	@rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find bireal_hw tests sim -name __pycache__ -prune -exec rm -rf {} +
+	@test ! -d build || echo "kept: trained networks in build/, $$(du -sh build | cut -f 1); make distclean removes them and .venv too"
+
+distclean: clean ## remove the trained networks and the environments too
+	rm -rf build $(VENV) .venv-finn *.egg-info

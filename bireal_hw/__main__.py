@@ -4,11 +4,14 @@ import os
 import signal
 import sys
 
+from bireal_hw import tools
+
 INTERRUPTED = 130
 MESSAGE = "interrupted: earlier results are as they were; the same command goes on from there\n"
 
 # Threads of OpenMP that spin while they wait make the training of small layers ten times slower on cores shared with
 # other programs, and no faster on idle ones. The library reads this once, when torch is imported.
+tools.settle()  # before anything reads it
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

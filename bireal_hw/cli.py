@@ -16,6 +16,7 @@ from bireal_hw.errors import BirealError, unknown
 from bireal_hw.flows.config import UsageError, variables
 from bireal_hw.flows.training import join, joins
 from bireal_hw.flows.verbs import VERBS, Verb
+from bireal_hw.tools import lacks, require
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -49,12 +50,13 @@ def _run(arguments: list[str]) -> int:
     if not isinstance(chosen, tuple):
         return 0  # help was shown
     verb, words = chosen
+    require(verb.name)
     try:
         return join(verb.name, words) if joins() else verb.run(words)
     except ModuleNotFoundError as error:
         if error.name not in TRAIN_PACKAGES:
             raise
-        raise BirealError(f"{verb.name} needs the package '{error.name}': install bireal-hw[train]") from None
+        raise lacks(verb.name, error.name, work=("train",)) from None
 
 
 def _app() -> typer.Typer:

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from bireal_hw import tools
+
+tools.settle()
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; see bireal_hw/__main__.py
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)

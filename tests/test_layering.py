@@ -9,10 +9,12 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "bireal_hw"
 
 # Which parts of bireal_hw a part may import; everybody may use these two.
-COMMON = {"errors", "__version__"}
+COMMON = {"errors", "tools", "__version__"}
 ALLOWED = {
     "errors": set(),
     "assets": set(),
+    "tools": set(),
+    "doctor": set(),
     "boards": set(),
     "models": set(),
     "training": {"models", "export"},  # a training ends with the accuracy of the deploy model

@@ -22,6 +22,7 @@ from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Array
 from bireal_hw.ops import BinaryConv, RealConv
 from bireal_hw.passes.folding import Folding, convolutions
+from bireal_hw.tools import first_error
 
 ENVIRONMENT = Path(".venv-finn")
 COMMAND = "make setup-finn"
@@ -97,8 +98,7 @@ def build(
         command = [str(interpreter.absolute()), "-I", finn_runner.__file__, str(folder.absolute())]
         status = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, cwd=folder, check=False).returncode
     if status:
-        lines = [line for line in log.read_text().splitlines() if line.strip()]
-        raise BirealError(f"finn-plus stopped: {lines[-1].strip() if lines else 'without a word'}; all of it in {log}")
+        raise BirealError(f"finn-plus stopped: {first_error(log)}; all of it in {log}")
     result = json.loads((folder / "result.json").read_text())
     outputs = {step: values.astype(np.int64) for step, values in np.load(folder / "outputs.npz").items()}
     empty: dict[str, Any] = {"cycles": {}, "slowest": {}, "too_narrow": []}

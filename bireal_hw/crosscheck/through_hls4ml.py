@@ -26,6 +26,7 @@ from bireal_hw.ir.encoding import signed_width
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Array
 from bireal_hw.ops import AvgPool, Merge, RealConv
+from bireal_hw.tools import lacks
 
 CHANNELS_LAST = "qonnx.custom_op.channels_last"
 
@@ -35,7 +36,7 @@ def version() -> str:
     try:
         return importlib.metadata.version("hls4ml")
     except importlib.metadata.PackageNotFoundError:
-        raise BirealError("hls4ml is not installed: pip install 'bireal-hw[train,hls]'") from None
+        raise lacks("crosscheck", "hls4ml") from None
 
 
 def predict(path: Path, graph: Graph, images: Array, project: Path) -> NDArray[np.int64]:

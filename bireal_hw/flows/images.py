@@ -12,6 +12,7 @@ from rich.console import Console
 from bireal_hw.errors import BirealError, out_of_range
 from bireal_hw.flows.network import Values, from_zoo
 from bireal_hw.ir.graph import Graph
+from bireal_hw.tools import lacks
 
 if TYPE_CHECKING:
     from bireal_hw.training.data import Data
@@ -29,28 +30,41 @@ def images_for(values: Values, graph: Graph, count: int, or_fewer: bool = False)
     Raises:
         BirealError: the data set has fewer test images, or cannot be read.
     """
-    data = None if values["untrained"] else _data(values, graph, count)
-    if data is None:
+    found = None if values["untrained"] else _images(values, graph, count)
+    if found is None:
         return random_images(graph.input.shape, count, values["seed"]), RANDOM
-    images = to_pixels(data.test_images[:])
+    images, name = found
     if len(images) < count and not or_fewer:
-        raise out_of_range("images", count, f"data set '{data.name}' has {len(images)} test images")
-    return images, f"{data.name} test images"
+        raise out_of_range("images", count, f"data set '{name}' has {len(images)} test images")
+    return images, f"{name} test images"
 
 
-def _data(values: Values, graph: Graph, count: int) -> Data | None:
+def _images(values: Values, graph: Graph, count: int) -> tuple[NDArray[np.uint8], str] | None:
     """Load a few images of the network's data set; None if it has none, or it is that of the zoo and not here."""
     if values["dataset"] is not None:
-        return dataset_of(values, graph, count)
+        return _tested(values, graph, count)
     if (packed := from_zoo(values)) is None:
         return None
     try:
-        return dataset_of(values | {"dataset": packed["dataset"]}, graph, count, local=True)
+        return _tested(values | {"dataset": packed["dataset"]}, graph, count, local=True)
     except (BirealError, ModuleNotFoundError) as error:
         if values["data"]:
             raise
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            error = lacks(f"data set '{packed['dataset']}'", error.name, work=("train",))
         Console(soft_wrap=True, highlight=False).print(f"{values['file']}: random images: {error}", markup=False)
         return None
+
+
+def _tested(values: Values, graph: Graph, count: int, local: bool = False) -> tuple[NDArray[np.uint8], str]:
+    """Load test images and the name of their data set; digits are read without torch."""
+    *image, channels = graph.input.shape
+    if values["dataset"] == "digits" and values["data"] is None and channels in (1, 3):
+        from bireal_hw.training.digits import test_images
+
+        return test_images((image[0], image[1]), channels, count), "digits"
+    data = dataset_of(values, graph, count, local)
+    return to_pixels(data.test_images[:]), data.name
 
 
 def dataset_of(values: Values, graph: Graph, limit: int | None = None, local: bool = False) -> Data:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bireal_hw import zoo
+from bireal_hw import doctor, zoo
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.accuracy import DEPLOY
 from bireal_hw.flows.bench import HEADLINES, SECTIONS, bench
@@ -314,6 +314,12 @@ def _info(words: list[str]) -> int:
     return 0
 
 
+def _doctor(words: list[str]) -> int:
+    if words:
+        raise UsageError(f"doctor takes no words, not '{words[0]}'")
+    return doctor.doctor()
+
+
 VERBS = {
     verb.name: verb
     for verb in (
@@ -352,6 +358,7 @@ VERBS = {
             _info,
             takes=SPEC,
         ),
+        Verb("doctor", "list tools and packages: what is here, who needs it, what to install", "", _doctor, takes=()),
     )
 }
 """All commands by name."""

@@ -15,6 +15,7 @@ from bireal_hw.hls.gpp import OPTIMISED, build
 from bireal_hw.hls.tables import table, table_name
 from bireal_hw.ir.op import Array, Binding
 from bireal_hw.sim.packing import hex_beats, parse_beats
+from bireal_hw.tools import first_error
 
 TIMEOUT = 600
 """Seconds after which a simulation counts as hanging."""
@@ -96,6 +97,6 @@ def execute(command: list[str], what: str, seconds: float = 0) -> str:
         line = next(line for line in done.stdout.splitlines() if "WARNING: Hls::stream" in line)
         raise BirealError(f"{what}: {line.removeprefix('WARNING: ')}")
     if done.returncode:
-        words = " ".join((done.stderr or done.stdout).strip().splitlines()[-1:]) or "no message"
+        words = first_error(done.stderr or done.stdout)
         raise BirealError(f"{what}: the C simulation ended with status {done.returncode}: {words}")
     return done.stdout

@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.util
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from bireal_hw import tools
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 
@@ -36,7 +36,7 @@ def headers() -> Path:
     """
     spec = importlib.util.find_spec("hls4ml")
     if spec is None or spec.origin is None:
-        raise BirealError("C simulation needs the Python package hls4ml for its ap_int.h: pip install 'bireal-hw[hls]'")
+        raise tools.lacks("hls", "hls4ml")
     folder = Path(spec.origin).parent / "templates" / "vivado" / "ap_types"
     if not (folder / "ap_int.h").is_file():
         raise BirealError(f"hls4ml is installed without {folder / 'ap_int.h'}: install the version in constraints.txt")
@@ -58,8 +58,7 @@ def build(
     Raises:
         BirealError: there is no compiler, or the source does not compile; with the compiler's first error.
     """
-    if shutil.which(COMPILER) is None:
-        raise BirealError("C simulation needs g++ on the PATH: install it with the system's packages")
+    tools.require("hls")
     open_headers = headers()
     include = include or (source / "include" if isinstance(source, Path) else asset("hls/include"))
     files = sorted([*include.rglob("*.hpp"), *(source.rglob("*.[ch]pp") if isinstance(source, Path) else ())])
@@ -118,7 +117,4 @@ def _prelude(open_headers: Path, builds: Path, flags: Sequence[str]) -> Path:
 def _compile(command: list[str], what: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = (
-            [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines() or ["no message"]
-        )
-        raise BirealError(f"{what} does not compile: {' '.join(lines[0].split())}")
+        raise BirealError(f"{what} does not compile: {tools.first_error(done.stderr)}")

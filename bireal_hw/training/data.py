@@ -27,6 +27,7 @@ from torch import Tensor
 
 from bireal_hw.errors import BirealError, out_of_range, unknown
 from bireal_hw.training.augment import VIEW, Augment, crop_box
+from bireal_hw.training.digits import choice, digits, split
 
 TEST_NAMES = ("test", "validation", "valid", "val")
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
@@ -244,13 +245,8 @@ def split_indices(labels: Tensor) -> tuple[Tensor, Tensor]:
     >>> len(train), len(test)
     (8, 3)
     """
-    generator = torch.Generator().manual_seed(0)
-    test = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique():
-        members = (labels == label).nonzero().flatten()
-        members = members[torch.randperm(len(members), generator=generator)]
-        test[members[: -(-len(members) // 5)]] = True
-    return (~test).nonzero().flatten(), test.nonzero().flatten()
+    train, test = split(labels.numpy())
+    return torch.from_numpy(train), torch.from_numpy(test)
 
 
 def subset(labels: Tensor, count: int | None, dataset: str) -> Tensor:
@@ -277,24 +273,16 @@ def subset(labels: Tensor, count: int | None, dataset: str) -> Tensor:
 
 def _limited(count: int, limit: int | None) -> Tensor:
     """Return the positions to keep: all, or a fixed random choice of `limit`."""
-    if limit is None or limit >= count:
-        return torch.arange(count)
-    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:limit].sort().values
+    return torch.from_numpy(choice(count, limit))
 
 
 def _digits(image: tuple[int, int], channels: int, limit: int | None, train_images: int | None) -> Data:
     """Return the 1,797 handwritten digits of scikit-learn (8x8, 0..16), scaled to the image size and 0..255."""
-    from sklearn.datasets import load_digits
-
-    raw = load_digits()
-    pixels = torch.from_numpy(raw.images).float()[:, None] * (255 / 16)
-    pixels = torch.nn.functional.interpolate(pixels, size=image, mode="bilinear", align_corners=False)
-    images = pixels.round().clamp(0, 255).to(torch.uint8).expand(-1, channels, -1, -1).contiguous()
-    labels = torch.from_numpy(raw.target).long()
+    pixels, digit, names = digits(image, channels)
+    images, labels = torch.from_numpy(pixels), torch.from_numpy(digit)
     train, test = split_indices(labels)
     train, test = train[_limited(len(train), limit)], test[_limited(len(test), limit)]
     train = train[subset(labels[train], train_images, "digits")]
-    names = tuple(str(name) for name in raw.target_names)
     return Data("digits", images[train], labels[train], images[test], labels[test], names, image, channels)
 
 
