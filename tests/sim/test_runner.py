@@ -121,7 +121,26 @@ def test_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BirealError) as error:
         verilator.tool_environment()
-    assert str(error.value) == ("simulation needs g++, make, perl on the PATH: install them with the system's packages")
+    assert str(error.value) == "sim needs g++, make, perl: apt install g++ make perl"
+
+
+@pytest.mark.rtl
+def test_what_other_programs_left_in_the_environment_and_blanks_in_paths_do_no_harm(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    strange = {"COCOTB_TEST_FILTER": "nothing", "COCOTB_TESTCASE": "nothing", "GPI_USERS": "nothing", "WAVES": "1"}
+    for name, value in (strange | {"VERILATOR_BIN": "nothing", "MAKEFLAGS": "n", "TOPLEVEL": "nothing"}).items():
+        monkeypatch.setenv(name, value)
+    folder = tmp_path / "two words" / "x"
+    folder.mkdir(parents=True)
+    source = folder / "faulty.sv"
+    source.write_text((HERE / "faulty.sv").read_text())
+    monkeypatch.chdir(folder)
+    dut = Dut(FAULTY.binding, (Path("faulty.sv"),))
+    waves = folder / "all waves.vcd"
+    (done,) = simulate(dut, frames(0), output_beats=6, builds=Path("builds"), waves=waves)
+    np.testing.assert_array_equal(done.outputs, frames(0).reshape(2, 6))
+    assert waves.stat().st_size > 0
 
 
 def test_unknown_module_and_wrong_inputs_are_refused(tmp_path: Path) -> None:
