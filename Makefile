@@ -103,7 +103,7 @@ clean: ## remove what can be made again: build/ but for trained networks, caches
 	@test ! -d build || find build -type f $(foreach name,$(kept),! -name '$(name)') -delete
 	@test ! -d build || find build \( -type d -empty -o -type l \) -delete
 	@rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find bireal_hw tests sim -name __pycache__ -prune -exec rm -rf {} +
+	@find . -name '.venv*' -prune -o -name __pycache__ -prune -exec rm -rf {} +
 	@test ! -d build || echo "kept: trained networks in build/, $$(du -sh build | cut -f 1); make distclean removes them and .venv too"
 
 distclean: clean ## remove the trained networks and the environments too

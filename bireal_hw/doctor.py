@@ -15,9 +15,9 @@ from pathlib import Path
 from bireal_hw.errors import BirealError
 from bireal_hw.tools import GROUPS, NEEDS, NEWEST, OLDEST, OPTIONAL, TOOLS, installed, pinned, require
 
-SIZES = {"setup": (3.2, 6.4), "setup-hardware": (0.2, 0.8)}
+SIZES = {"setup": (3.2, 6.4), "setup-hardware": (0.3, 1.1)}
 """Gigabytes that a set-up downloads and takes on the disk, at most."""
-CPU_SIZES = (0.7, 2.4)
+CPU_SIZES = (0.7, 2.6)
 """The same of `setup` with a torch for CPUs only."""
 LEFT = 0.1
 """Gigabytes free after a failed set-up below which the disk counts as full."""
@@ -50,9 +50,9 @@ def doctor() -> int:
     rows += _packages()
     rows += [(f"{name} free", f"{free:.1f} GB", "", "") for name, free in _free().items()]
     rows.append(("processors", f"{os.cpu_count()}, {platform.machine()}", "", ""))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    one, two, three = (max(len(row[column]) for row in rows) for column in range(3))
     for row in rows:
-        sys.stdout.write("  ".join(f"{word:{width}}" for word, width in zip(row, (*widths, 0))).rstrip() + "\n")
+        sys.stdout.write(f"{row[0]:{one}}  {row[1]:{two}}  {row[2]:{three}}  {row[3]}".rstrip() + "\n")
     bad = [row[0] for row in rows if row[3] and not row[3].startswith("optional")]
     if not pinned():
         bad.append("the environment")
@@ -141,8 +141,8 @@ def after(setup: str) -> None:
             f"{setup} stopped, the disk is full: {folder} has {free * 1000:.0f} MB free; make room, {again}"
         )
     raise BirealError(
-        f"{setup} stopped: pip's first line with ERROR, above, says why; behind a proxy set https_proxy, for an index of "
-        f"your own PIP_INDEX_URL; {again}"
+        f"{setup} stopped: pip's first line with ERROR, above, says why; "
+        f"behind a proxy set https_proxy, for an index of your own PIP_INDEX_URL; {again}"
     )
 
 

@@ -1,6 +1,6 @@
 """What lies outside the program: tools and packages that each command needs, their environment, their error messages.
 
-Only the standard library is used, in a form that Python 3.8 reads: `make` runs this module before the environment is
+Only the standard library is used, in a form that Python 3.9 reads: `make` runs this module before the environment is
 made, and an old Python is told that it is too old.
 """
 
@@ -64,7 +64,7 @@ def _header(package: str, name: str) -> Tool:
     return Tool(package, place)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def libpython() -> str | None:
     """Return the shared library of this Python, which the simulator loads; None if there is none."""
     if importlib.util.find_spec("find_libpython"):  # what cocotb asks
@@ -74,8 +74,7 @@ def libpython() -> str | None:
         return found
     name = sysconfig.get_config_var("INSTSONAME") or ""
     folders = [sysconfig.get_config_var("LIBDIR") or "", f"/usr/lib/{sysconfig.get_config_var('MULTIARCH')}"]
-    files = [os.path.join(folder, name) for folder in folders if ".so" in name]
-    places = [file for file in files if os.path.exists(file)]
+    places = [str(file) for file in (Path(folder, name) for folder in folders if ".so" in name) if file.exists()]
     return places[0] if places else ctypes.util.find_library(f"python{sys.version_info[0]}.{sys.version_info[1]}")
 
 
@@ -248,8 +247,9 @@ def _replace(values: Mapping[str, str]) -> None:
 # ---- what tools say ----
 
 _ERROR = re.compile(
-    r"%Error|\berror:|\bERROR\b|\bCRITICAL\b|^(\w+\.)*\w*(Error|Exception|Interrupt)\b|not found$|No such file|No space left"
-    r"|cannot find -l|undefined reference|Killed|Cannot allocate|Permission denied|Segmentation fault|Unable to find|\*\*\*",
+    r"%Error|\berror:|\bERROR\b|\bCRITICAL\b|^(\w+\.)*\w*(Error|Exception|Interrupt)\b|not found$|No such file"
+    r"|No space left|cannot find -l|undefined reference|Killed|Cannot allocate|Permission denied|Segmentation fault"
+    r"|Unable to find|\*\*\*",
     re.IGNORECASE,
 )
 _FOLLOWS = re.compile(
@@ -262,12 +262,12 @@ LONGEST = 400
 
 
 def first_error(log: str | Path) -> str:
-    """Return the line of a tool's log that tells what went wrong first.
+    r"""Return the line of a tool's log that tells what went wrong first.
 
     Args:
         log: its text, or its file.
 
-    >>> first_error("make: Entering directory 'obj'\\n/bin/sh: 1: python: not found\\nmake: *** [x.mk:9: x] Error 127")
+    >>> first_error("make: Entering directory 'obj'\n/bin/sh: 1: python: not found\nmake: *** [x.mk:9: x] Error 127")
     '/bin/sh: 1: python: not found'
     """
     if isinstance(log, Path):

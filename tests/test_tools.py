@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,9 +44,9 @@ LOGS = {
     ),
     "make in a strange folder": (
         "make: Entering directory '/b c/obj'\n"
-        "root/include/verilated.mk:73: *** Unsupported: GNU Make cannot build in directories containing spaces.  Stop.\n"
+        "root/verilated.mk:73: *** Unsupported: GNU Make cannot build in directories containing spaces.  Stop.\n"
         "make: Leaving directory '/b c/obj'\n",
-        "root/include/verilated.mk:73: *** Unsupported: GNU Make cannot build in directories containing spaces. Stop.",
+        "root/verilated.mk:73: *** Unsupported: GNU Make cannot build in directories containing spaces. Stop.",
     ),
     "only make speaks": (
         "make: Entering directory 'obj'\nmake: *** [x.mk:3: x.o] Error 1\nmake: Leaving directory 'obj'\n",
@@ -63,8 +62,8 @@ LOGS = {
         "bireal/merge.hpp:44:5: error: 'gain' was not declared in this scope",
     ),
     "g++ without a header": (
-        "root/include/verilated_fst_c.cpp:30:10: fatal error: lz4.h: No such file or directory\ncompilation terminated.\n",
-        "root/include/verilated_fst_c.cpp:30:10: fatal error: lz4.h: No such file or directory",
+        "root/verilated_fst_c.cpp:30:10: fatal error: lz4.h: No such file or directory\ncompilation terminated.\n",
+        "root/verilated_fst_c.cpp:30:10: fatal error: lz4.h: No such file or directory",
     ),
     "the linker": (
         "/usr/bin/ld: cannot find -lz: No such file or directory\ncollect2: error: ld returned 1 exit status\n",
@@ -326,7 +325,8 @@ def test_a_full_disk_is_said_before_and_after(
     )
     assert doctor.main(["after", "setup"]) == 1
     assert capsys.readouterr().err == (
-        "error: setup stopped, the disk is full: /home/me has 50 MB free; make room, then make setup goes on from here\n"
+        "error: setup stopped, the disk is full: /home/me has 50 MB free; "
+        "make room, then make setup goes on from here\n"
     )
     monkeypatch.setattr(doctor, "_free", lambda: {"/home/me": 5.0})
     assert doctor.main(["after", "setup-hardware"]) == 1

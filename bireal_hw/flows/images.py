@@ -60,9 +60,9 @@ def _tested(values: Values, graph: Graph, count: int, local: bool = False) -> tu
     """Load test images and the name of their data set; digits are read without torch."""
     *image, channels = graph.input.shape
     if values["dataset"] == "digits" and values["data"] is None and channels in (1, 3):
-        from bireal_hw.training.digits import test_images
+        from bireal_hw.training.digits import held_back
 
-        return test_images((image[0], image[1]), channels, count), "digits"
+        return held_back((image[0], image[1]), channels, count), "digits"
     data = dataset_of(values, graph, count, local)
     return to_pixels(data.test_images[:]), data.name
 

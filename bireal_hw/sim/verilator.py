@@ -151,21 +151,21 @@ def play(build_dir: Path, folder: Path, script: Path, plan: dict[str, Any], wave
 
     libraries = os.pathsep.join(filter(None, [str(config.libs_dir), os.environ.get("LD_LIBRARY_PATH")]))
     around = {**tool_environment(), "COCOTB_ANSI_OUTPUT": "0", "LD_LIBRARY_PATH": libraries}
-    with tools.variables(around), _module_path(script.parent):
-        # A missing result tells more than the exit status: it is looked for below.
-        with contextlib.suppress(RuntimeError, SystemExit):
-            get_runner("verilator").test(
-                test_module=script.stem,
-                hdl_toplevel=TOP,
-                hdl_toplevel_lang="verilog",
-                build_dir=build_dir,
-                test_dir=folder,
-                plusargs=[f"+dir={folder}"],
-                test_args=["--trace", "--trace-file", str(waves.absolute())] if waves else [],
-                extra_env={"BIREAL_SIM_PLAN": str(plan_file)},
-                results_xml=str(folder / "results.xml"),
-                log_file=log,
-            )
+    # A missing result tells more than the exit status: it is looked for below.
+    quiet = contextlib.suppress(RuntimeError, SystemExit)
+    with tools.variables(around), _module_path(script.parent), quiet:
+        get_runner("verilator").test(
+            test_module=script.stem,
+            hdl_toplevel=TOP,
+            hdl_toplevel_lang="verilog",
+            build_dir=build_dir,
+            test_dir=folder,
+            plusargs=[f"+dir={folder}"],
+            test_args=["--trace", "--trace-file", str(waves.absolute())] if waves else [],
+            extra_env={"BIREAL_SIM_PLAN": str(plan_file)},
+            results_xml=str(folder / "results.xml"),
+            log_file=log,
+        )
     result = folder / "result.json"
     if not result.exists():
         raise BirealError(f"the simulation broke off: {tools.first_error(log)}")

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from bireal_hw.errors import BirealError, out_of_range, unknown
 from bireal_hw.training.augment import VIEW, Augment, crop_box
-from bireal_hw.training.digits import choice, digits, split
+from bireal_hw.training.digits import choice, digits, divide
 
 TEST_NAMES = ("test", "validation", "valid", "val")
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
@@ -245,7 +245,7 @@ def split_indices(labels: Tensor) -> tuple[Tensor, Tensor]:
     >>> len(train), len(test)
     (8, 3)
     """
-    train, test = split(labels.numpy())
+    train, test = divide(labels.numpy())
     return torch.from_numpy(train), torch.from_numpy(test)
 
 

@@ -1,4 +1,4 @@
-"""Handwritten digits, and the split of a data set that brings none (no torch here: hardware is checked with them too)."""
+"""Handwritten digits, and the split of a data set that brings none; without torch, as hardware is checked with them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def digits(image: tuple[int, int], channels: int) -> tuple[NDArray[np.uint8], ND
 def _shares(size: int) -> NDArray[np.int64]:
     """Return the shares (size, SIDE) that old pixels have in new ones, each row with the same sum.
 
-    A pixel has its value in its middle; beyond the outermost middles the value stays. All is integer: the pixels are the
+    A pixel has its value in its middle; beyond the outermost middles the value stays. Integers only: the pixels are the
     same on every machine.
     """
     shares = np.zeros((size, SIDE), np.int64)
@@ -46,10 +46,10 @@ def _shares(size: int) -> NDArray[np.int64]:
     return shares
 
 
-def split(labels: NDArray[np.int64]) -> tuple[Positions, Positions]:
+def divide(labels: NDArray[np.int64]) -> tuple[Positions, Positions]:
     """Split positions into (train, test): a fixed random fifth of every class, rounded up, goes to the test set.
 
-    >>> train, test = split(np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]))
+    >>> train, test = divide(np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]))
     >>> len(train), len(test)
     (8, 3)
     """
@@ -60,10 +60,10 @@ def split(labels: NDArray[np.int64]) -> tuple[Positions, Positions]:
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
-def test_images(image: tuple[int, int], channels: int, limit: int | None = None) -> NDArray[np.uint8]:
+def held_back(image: tuple[int, int], channels: int, limit: int | None = None) -> NDArray[np.uint8]:
     """Return test images of `digits` (N, H, W, C), the same as `load_data` gives; with `limit` the same few of them."""
     images, labels, _ = digits(image, channels)
-    _, test = split(labels)
+    _, test = divide(labels)
     return np.ascontiguousarray(images[test[choice(len(test), limit)]].transpose(0, 2, 3, 1))
 
 
