@@ -61,7 +61,7 @@ def test_a_set_up_that_stops_says_why_and_counts_for_nothing(copy: Path) -> None
     assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert any(line.strip().startswith("ERROR: ") for line in lines), done.stderr  # pip's
-    (said,) = (line for line in lines if line.startswith("error: "))
+    (said,) = (line for line in lines if line.startswith("error: setup"))
     assert said.startswith("error: setup-hardware stopped: pip's first line with ERROR, above, says why; ")
     assert said.endswith("then make setup-hardware goes on from here")
     assert "Traceback" not in done.stdout + done.stderr

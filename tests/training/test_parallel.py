@@ -76,8 +76,10 @@ train(config, data, folder, progress=False)
 
 def start(*words: str, processes: int, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run Python in one process, or in several that torchrun starts."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    # By its address, as this machine's name need not be one that can be looked up.
+    several = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    several += ["--nproc-per-node", str(processes)]
     command = [sys.executable, *(several if processes > 1 else []), *words]
     return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
 
