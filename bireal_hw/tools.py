@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -218,6 +219,9 @@ def environment(**more: str) -> dict[str, str]:
         re.fullmatch(r"\d{1,4}(,\d{1,4})*", threads) and all(0 < int(n) <= MOST_THREADS for n in threads.split(","))
     ):
         del kept[THREADS]
+    if not os.access(kept.get("HOME") or "~", os.W_OK):  # matplotlib, datasets and YoWASP keep files there
+        place = str(Path(tempfile.gettempdir(), f"bireal-hw-{os.getuid()}"))
+        kept = {"XDG_CACHE_HOME": place, "XDG_CONFIG_HOME": place, **kept}
     folder = str(Path(sys.executable).parent)
     path = [part for part in kept.get("PATH", os.defpath).split(os.pathsep) if part and part != folder]
     return {**kept, "PATH": os.pathsep.join([folder, *path]), **more}

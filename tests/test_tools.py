@@ -247,6 +247,20 @@ def test_the_program_starts_under_a_backend_of_a_notebook(workdir: Path) -> None
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_home_that_cannot_be_written_is_no_place_to_keep_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert "XDG_CACHE_HOME" not in tools.environment()
+    monkeypatch.setenv("HOME", "/proc/none")
+    found = tools.environment()
+    assert found["XDG_CACHE_HOME"] == found["XDG_CONFIG_HOME"] != ""
+    done = subprocess.run(
+        [sys.executable, "-c", "import bireal_hw.__main__, matplotlib.pyplot"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # ---- doctor ----
 
 

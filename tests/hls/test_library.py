@@ -109,6 +109,11 @@ def _binary_conv(change: dict[str, int | None]) -> str:
     )
 
 
+def test_blanks_in_paths_do_no_harm(tmp_path: Path) -> None:
+    text = '#include "bireal/common.hpp"\nint main() { return bireal::popcount<3>(7u) == 3 ? 0 : 1; }\n'
+    assert subprocess.run([build("blanks", text, tmp_path / "two words" / "x", QUICK)], check=False).returncode == 0
+
+
 def test_both_popcounts_are_the_same() -> None:
     """Hardware adds the bits one by one, g++ has an instruction: every value of 12 bits, and random ones of 64."""
     text = """
