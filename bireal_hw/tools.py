@@ -89,7 +89,7 @@ TOOLS = {
     "make": _program("make", "make"),
     "perl": _program("perl", "perl"),
     "libpython": Tool("libpython3-dev", libpython),
-    "ensurepip": Tool("python3-venv", lambda: (found := importlib.util.find_spec("ensurepip")) and found.origin),
+    "ensurepip": Tool("python3-venv", lambda: getattr(importlib.util.find_spec("ensurepip"), "origin", None)),
     "zlib.h": _header("zlib1g-dev", "zlib.h"),
     "lz4.h": _header("liblz4-dev", "lz4.h"),
     "tclsh": _tclsh(),

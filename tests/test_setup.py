@@ -51,11 +51,13 @@ def test_which_set_up_a_command_asks_for(copy: Path, verb: str, made: str) -> No
     assert "'.[hardware]'" not in planned
 
 
-def test_a_set_up_that_stops_says_why_and_counts_for_nothing(copy: Path) -> None:
-    """The index refuses; the .venv that is left has a Python without pip, as one whose making was interrupted."""
-    (copy / ".venv" / "bin").mkdir(parents=True)
-    (copy / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    (copy / ".venv" / "pyvenv.cfg").write_text("")
+@pytest.mark.parametrize("left", ["a Python without pip", "a Python that is gone"])
+def test_a_set_up_that_stops_says_why_and_counts_for_nothing(copy: Path, left: str) -> None:
+    """The index refuses; the .venv is one whose making was interrupted, or whose Python was taken away since."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", copy / ".venv"], check=True)
+    if left == "a Python that is gone":
+        (copy / ".venv" / "bin" / "python").unlink()
+        (copy / ".venv" / "bin" / "python").symlink_to("/none/python3")
     refusing = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": "/dev/null"}
     done = make(copy, "setup-hardware", **refusing)
     assert done.returncode == 2

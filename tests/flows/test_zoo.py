@@ -158,7 +158,7 @@ def test_the_digits_of_the_hardware_are_those_of_the_training(image: tuple[int, 
     for count in (0, 1, 2, 179, 1000):
         np.testing.assert_array_equal(shuffled(count), torch.randperm(count, generator=generator).numpy())
     if image != (24, 40):  # elsewhere torch rounds some ties and thirds differently from machine to machine
-        raw = torch.from_numpy(held_back((8, 8), 1, limit)).permute(0, 3, 1, 2)
+        raw = torch.from_numpy(held_back((8, 8), 1, limit)).permute(0, 3, 1, 2).float()
         exact = torch.round(raw * 16 / 255) * 255 / 16
         wanted = torch.nn.functional.interpolate(exact, size=image, mode="bilinear", align_corners=False).round()
         np.testing.assert_array_equal(held_back(image, 1, limit), to_pixels(wanted.to(torch.uint8)))
