@@ -63,8 +63,7 @@ class _Workplace:
             )
         if not done.returncode:
             return about | self.read(read)
-        words = first_error(self.project / log)
-        return about | {"failed": f"it ended with status {done.returncode}: {words}"}
+        return about | {"failed": f"it ended with status {done.returncode}: {first_error(self.project / log)}"}
 
     def read(self, read: Callable[[], Result]) -> Result:
         """Return what a tool left, or how it failed to leave it."""
