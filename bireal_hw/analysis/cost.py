@@ -9,7 +9,6 @@ name what grows with what (adders with their bits, multiplexers with their input
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from functools import cache
 from math import ceil, expm1, log1p
@@ -21,6 +20,7 @@ from bireal_hw.ops import Op
 from bireal_hw.passes.streams import ANATOMIES
 from bireal_hw.synth.memory import Mapping, map_memory, map_rom
 from bireal_hw.synth.resources import Resources
+from bireal_hw.toml import read_toml
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.toml")
 WIDEST = 16
@@ -105,7 +105,7 @@ def block_ram(anatomy: Anatomy) -> float:
 
 @cache
 def _coefficients() -> dict[str, dict[str, dict[str, float]]]:
-    return tomllib.loads(COEFFICIENTS.read_text())
+    return read_toml(COEFFICIENTS, str(COEFFICIENTS))
 
 
 ANATOMY = {op.module(): op.anatomy for op in Op.registry.values()} | ANATOMIES

@@ -5,7 +5,6 @@ A file that is added to this folder is a board like any other.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bireal_hw.errors import BirealError, unknown
+from bireal_hw.toml import read_toml
 
 FOLDER = Path(__file__).parent
 FAMILIES = ("7series", "ultrascale+", "ecp5")
@@ -91,11 +91,7 @@ def read(path: Path) -> Board:
     Raises:
         BirealError: it cannot be read, lacks fields, has foreign ones, or one has an impossible value.
     """
-    try:
-        content = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise BirealError(f"board file {path} cannot be read: {reason}") from None
+    content = read_toml(path, f"board file {path}")
     if missing := [name for name in _RULES if name not in content]:
         raise BirealError(f"board file {path} lacks {', '.join(missing)}: every board has {', '.join(_RULES)}")
     for name, value in content.items():

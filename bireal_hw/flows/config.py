@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +13,16 @@ from bireal_hw import boards, zoo
 from bireal_hw.errors import BirealError, nearest, out_of_range, unknown
 from bireal_hw.models.networks import NETWORKS
 from bireal_hw.models.spec import ModelSpec
+from bireal_hw.toml import read_toml
 from bireal_hw.training.recipe import DEFAULT as DEFAULT_RECIPE
 from bireal_hw.training.recipe import TECHNIQUES, load_recipe, shipped
 
 #: Variables that describe the network itself.
 SPEC = tuple(item.name for item in dataclasses.fields(ModelSpec))
 
+
+#: Data sets by name: of images with labels, and of images with depth.
+DATASETS = ("digits", "cifar10", "mnist", "folder", "rooms", "nyu")
 
 #: Folders of build/ that are no runs: studies, kept simulators, synthesised modules, benchmark, other tools.
 RESERVED = ("ablation", "bench", "crosscheck", "sim", "study", "synth-cache")
@@ -38,13 +41,26 @@ def _model(text: str) -> str:
 def _dataset(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?", text):
         raise out_of_range("dataset", text, "a name, or owner/name as on the Hugging Face hub")
+    if "/" not in text and text not in DATASETS:
+        raise unknown("data set", text, [*DATASETS, "owner/name on the Hugging Face hub"])
     return text
 
 
 def _folder(text: str) -> str:
     if not Path(text).is_dir():
-        raise BirealError(f"data={text} is not a folder: give one that holds parquet files or a folder per class")
+        raise _no_path("data", text, "folder", "give one that holds parquet files or a folder per class")
     return text
+
+
+def _no_path(name: str, text: str, kind: str, remedy: str) -> BirealError:
+    """Describe a path that is no file, or no folder: what is there instead, or what is like it."""
+    path = Path(text)
+    if path.exists():
+        return BirealError(f"{name}={text} is a {'folder' if path.is_dir() else 'file'}, not a {kind}: {remedy}")
+    others = path.parent.iterdir() if path.parent.is_dir() else ()
+    near = nearest(path.name, [one.name for one in others if one.is_dir() == (kind == "folder")], cutoff=0.6)
+    hint = f"did you mean '{path.parent / near}'? " if near else ""
+    return BirealError(f"{name}={text} is not a {kind}: {hint}{remedy}")
 
 
 def _board(text: str) -> str:
@@ -101,7 +117,7 @@ def _target_fps(text: str) -> float | str:
 def _file(name: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if not Path(text).is_file():
-            raise BirealError(f"{name}={text} is not a file")
+            raise _no_path(name, text, "file", "give one that exists")
         return text
 
     return parse
@@ -173,7 +189,7 @@ class BuildConfig:
     )
     folding: str | None = _variable(_file("folding"), "file with pe and simd of each convolution, for no target_fps")
     run: str | None = _variable(run_name, "name of the folder in build/ (default <model>-<dataset>)")
-    board: str | None = _variable(_board, f"{', '.join(boards.names())} (default pynq-z2)")
+    board: str | None = _variable(_board, f"{', '.join(boards.names())} (default: the run's last, at first pynq-z2)")
     real: bool | None = _variable(
         _flag("real"), "1: depth trains the real-valued network only; 0: the binary one only (default: both)"
     )
@@ -181,7 +197,9 @@ class BuildConfig:
     stalls: bool | None = _variable(_flag("stalls"), "0: sim leaves out its second run, the one with random stalls")
     whole: bool | None = _variable(_flag("whole"), "1: synth also takes the network as one design; 0: not")
     cosim: bool | None = _variable(_flag("cosim"), "1: hls also co-simulates where Vitis HLS is installed")
-    waves: bool | None = _variable(_flag("waves"), "1: sim also writes waves.fst (.vcd where lz4 or zlib is missing)")
+    waves: bool | None = _variable(
+        _flag("waves"), "1: sim also writes waves.fst (.vcd.gz where the headers of lz4 or zlib are missing)"
+    )
 
     def given(self) -> dict[str, Any]:
         """Return the variables that were given a value, by name."""
@@ -195,6 +213,22 @@ def variables() -> dict[str, str]:
     return {item.name: item.metadata["help"] for item in dataclasses.fields(BuildConfig)} | {
         "config": "TOML file with any of these; the command line wins over it"
     }
+
+
+def choices(name: str) -> list[str]:
+    """Return how a variable can be written, for a shell to complete: its values if they have names, else `name=`.
+
+    >>> choices("untrained"), choices("epochs"), choices("board")[0]
+    (['untrained=0', 'untrained=1'], ['epochs='], 'board=alveo-u250')
+    """
+    flags = [item.name for item in dataclasses.fields(BuildConfig) if "bool" in str(item.type)]
+    values: dict[str, Iterable[str]] = {
+        "model": (*NETWORKS, *(zoo.PREFIX + name for name in zoo.names())),
+        "dataset": DATASETS,
+        "recipe": shipped(),
+        "board": boards.names(),
+    }
+    return [f"{name}={value}" for value in values.get(name, ("0", "1") if name in flags else ("",))]
 
 
 def parse_words(words: Iterable[str]) -> BuildConfig:
@@ -211,7 +245,9 @@ def parse_words(words: Iterable[str]) -> BuildConfig:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
-            raise UsageError(f"'{word}' is not understood: write key=value, for example model=bireal18")
+            written = {choice.partition("=")[2]: choice for name in variables() for choice in choices(name)}
+            near = nearest(word, filter(None, written), cutoff=0.75)
+            raise UsageError(f"'{word}' is not understood: write key=value, for example {written[near or 'bireal18']}")
         if key not in variables():
             raise UsageError(unknown("variable", key, variables()))
         if key in values:
@@ -220,16 +256,27 @@ def parse_words(words: Iterable[str]) -> BuildConfig:
             raise UsageError(f"{key}= has no value: {variables()[key]}")
         values[key] = value
     file = values.pop("config", None)
-    return _parse((_read_toml(Path(file)) if file else {}) | values)
+    found = {key: _parse(key, value) for key, value in values.items()}
+    if not file:
+        return _buildable(found)
+    name = f"config={file}"
+    others = {key: value for key, value in _read_config(Path(file), name).items() if key not in found}
+    try:
+        return _buildable({key: _parse(key, value) for key, value in others.items()} | found)
+    except BirealError as error:
+        _buildable(found)  # else it is not the file's
+        raise BirealError(f"{name}: {error}") from None
 
 
-def _parse(values: dict[str, str]) -> BuildConfig:
-    parsers = {item.name: item.metadata["parse"] for item in dataclasses.fields(BuildConfig)}
-    config = BuildConfig(**{key: parsers[key](value) for key, value in values.items()})
+def _parse(key: str, text: str) -> Any:
+    return next(item.metadata["parse"] for item in dataclasses.fields(BuildConfig) if item.name == key)(text)
+
+
+def _buildable(values: dict[str, Any]) -> BuildConfig:
+    """Put values together; raises BirealError if they describe a network that cannot be built."""
+    config = BuildConfig(**values)
     if not packed(config):
-        ModelSpec(
-            **{key: value for key, value in config.given().items() if key in SPEC}
-        )  # refuses what cannot be built
+        ModelSpec(**{key: value for key, value in values.items() if key in SPEC})
     return config
 
 
@@ -239,18 +286,17 @@ def packed(config: BuildConfig) -> str | None:
     return model.removeprefix(zoo.PREFIX) if model.startswith(zoo.PREFIX) else None
 
 
-def _read_toml(path: Path) -> dict[str, str]:
-    try:
-        content = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise BirealError(f"config={path} cannot be read: {reason}") from None
-    allowed = [key for key in variables() if key != "config"]
-    for key, value in content.items():
+def _read_config(path: Path, name: str) -> dict[str, str]:
+    """Return what a TOML file says, as it would stand on the command line."""
+    allowed = {key: text for key, text in variables().items() if key != "config"}
+    texts = {}
+    for key, value in read_toml(path, name).items():
         if key not in allowed:
-            raise BirealError(f"config={path}: {unknown('variable', key, allowed)}")
+            raise BirealError(f"{name}: {unknown('variable', key, allowed)}")
         if not isinstance(value, str | int | float):
+            what = "a list" if isinstance(value, list) else "a table" if isinstance(value, dict) else "a date or time"
             raise BirealError(
-                f"config={path}: {key} is a {type(value).__name__}: write a string, a number or a boolean"
+                f"{name}: {key} = {value} is {what}: write text in quotes, a number or true ({allowed[key]})"
             )
-    return {key: str(value) for key, value in content.items()}
+        texts[key] = str(value).lower() if isinstance(value, bool) else str(value)
+    return texts

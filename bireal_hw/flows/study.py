@@ -6,7 +6,6 @@ a run of its own inside of the study's folder, so what is finished is never trai
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from bireal_hw.flows.network import BUILD, EVIDENCE, OTHER, dataset_name, resolv
 from bireal_hw.flows.rundir import RunDir, read_json, write_json
 from bireal_hw.flows.steps import Build, bring
 from bireal_hw.flows.study_table import save_plot, table
+from bireal_hw.toml import read_toml
 
 FOLDER = Path(__file__).parent.parent / "studies"
 SEEDS = 3
@@ -68,7 +68,8 @@ class Study:
 
 def load_study(verb: str) -> Study:
     """Read the rows of a study; their variables are checked as those of a command line are."""
-    content = tomllib.loads((FOLDER / f"{verb}.toml").read_text())
+    path = FOLDER / f"{verb}.toml"
+    content = read_toml(path, f"study {path}")
     rows = []
     for entry in content["row"]:
         words = [f"{key}={value}" for key, value in entry.items() if key not in ("name", "label", "start")]

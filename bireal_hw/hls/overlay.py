@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from bireal_hw.toml import read_toml
+
+PS7 = Path(__file__).with_name("ps7.toml")
 IO_PLL_MHZ = 1000.0
 """What the PYNQ boards' clock for the logic, FCLK0, is divided from."""
 DIVIDER = 63
@@ -31,7 +33,7 @@ class Overlay:
 
 @cache
 def _processors() -> dict[str, dict[str, str]]:
-    return tomllib.loads((Path(__file__).parent / "ps7.toml").read_text())
+    return read_toml(PS7, str(PS7))
 
 
 def boards() -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from bireal_hw.errors import BirealError, unknown
 from bireal_hw.ir.graph import Graph, Node
 from bireal_hw.ir.op import Fold
 from bireal_hw.passes.folding import Folding, complete, convolutions
+from bireal_hw.toml import read_toml
 
 DEFAULTS = {"pack": 1}
 """Factors that a file may leave out."""
@@ -39,11 +39,7 @@ def read_folding(path: Path, graph: Graph) -> Folding:
     Raises:
         BirealError: it cannot be read, lacks a layer or a number, or names an impossible one.
     """
-    try:
-        content = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise BirealError(f"folding={path} cannot be read: {reason}") from None
+    content = read_toml(path, f"folding={path}")
     names = [node.name for node in convolutions(graph)]
     for name in content:
         if name not in names:

@@ -7,13 +7,13 @@ Every field has a default, so a stage says only what is special about it. docs/t
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bireal_hw.errors import BirealError, out_of_range, unknown
+from bireal_hw.toml import read_toml
 
 FOLDER = Path(__file__).parent.parent / "recipes"
 DEFAULT = "scratch"
@@ -301,11 +301,7 @@ def load_recipe(name: str = DEFAULT) -> Recipe:
         if name not in shipped():
             raise unknown("recipe", name, [*shipped(), "a file *.toml"])
         path = FOLDER / f"{name}.toml"
-    try:
-        content = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise BirealError(f"recipe {path} cannot be read: {reason}") from None
+    content = read_toml(path, f"recipe {path}")
     try:
         return parse_recipe(path.stem, content)
     except BirealError as error:

@@ -128,9 +128,20 @@ def test_the_command_line_wins_over_the_file(workdir: Path) -> None:
 
 BAD_FILES = {
     'modle = "x"': (f"config=a.toml: unknown variable 'modle': did you mean 'model'? choose from {NAMES}"),
-    "image = [48, 64]": "config=a.toml: image is a list: write a string, a number or a boolean",
-    "seed = 2.5": "seed=2.5 is out of range: an integer from 0 to 2147483647",
-    "[model]": "config=a.toml: model is a dict: write a string, a number or a boolean",
+    "image = [48, 64]": (
+        "config=a.toml: image = [48, 64] is a list: write text in quotes, a number or true "
+        "(side in pixels, or height x width such as 48x64)"
+    ),
+    "seed = 2.5": "config=a.toml: seed=2.5 is out of range: an integer from 0 to 2147483647",
+    "[seed]": (
+        "config=a.toml: seed = {} is a table: write text in quotes, a number or true "
+        "(seed of every random choice (default 0))"
+    ),
+    "image = 33": "config=a.toml: image=33x33 is out of range: sides are multiples of 8; nearest is 32",
+    "seed = 2020-01-01": (
+        "config=a.toml: seed = 2020-01-01 is a date or time: write text in quotes, a number or true "
+        "(seed of every random choice (default 0))"
+    ),
     'config = "b.toml"': (f"config=a.toml: unknown variable 'config': did you mean 'cosim'? choose from {NAMES}"),
 }
 
@@ -139,6 +150,34 @@ BAD_FILES = {
 def test_files_with_mistakes(workdir: Path, text: str) -> None:
     (workdir / "a.toml").write_text(text)
     with pytest.raises(BirealError, match=f"^{re.escape(BAD_FILES[text])}$"):
+        parse_words(["config=a.toml"])
+
+
+def test_what_the_command_line_says_wrong_is_not_the_files_fault(workdir: Path) -> None:
+    (workdir / "a.toml").write_text("seed = 2")
+    with pytest.raises(BirealError, match=r"^image=33x33 is out of range"):
+        parse_words(["config=a.toml", "image=33"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xef\xbb\xbfseed = 3\r\nimage = 32\r\n", b"seed = 3\r\nimage = 32", "seed = 3 # né\nimage = 32".encode()],
+)
+def test_files_from_other_systems(workdir: Path, content: bytes) -> None:
+    (workdir / "a.toml").write_bytes(content)
+    assert parse_words(["config=a.toml"]).given() == {"seed": 3, "image": (32, 32)}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("seed = 3".encode("utf-16"), "it is UTF-16; save it as UTF-8"),
+        ("seed = 3\n# né".encode("latin-1"), "line 2 is not UTF-8 text"),
+    ],
+)
+def test_files_in_other_encodings(workdir: Path, content: bytes, reason: str) -> None:
+    (workdir / "a.toml").write_bytes(content)
+    with pytest.raises(BirealError, match=rf"^config=a.toml cannot be read: {reason}$"):
         parse_words(["config=a.toml"])
 
 
