@@ -10,6 +10,10 @@ class BirealError(Exception):
     """A mistake in the input or an impossible request; its text is one line fit for a terminal."""
 
 
+class VerdictError(BirealError):
+    """What was asked for has been done, and what it found does not hold: its files tell more."""
+
+
 def nearest(value: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
     """Return the name most like a value, whatever their case; None if none is like it (0 to 1: how much it must be).
 

@@ -8,10 +8,12 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bireal_hw"
 
-# Which parts of bireal_hw a part may import; everybody may use these two.
-COMMON = {"errors", "tools", "__version__"}
+# Which parts of bireal_hw a part may import; everybody may use these.
+COMMON = {"errors", "ending", "toml", "tools", "__version__"}
 ALLOWED = {
     "errors": set(),
+    "ending": set(),
+    "toml": set(),
     "assets": set(),
     "tools": set(),
     "doctor": set(),

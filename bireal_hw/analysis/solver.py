@@ -136,6 +136,7 @@ class Solver:
         if best:
             program.minimise()
         solver = cp_model.CpSolver()
+        solver.parameters.catch_sigint_signal = False  # Ctrl-C ends the command, not the search
         solver.parameters.num_workers = 1  # the same answer every time
         solver.parameters.max_time_in_seconds = SECONDS
         solver.parameters.cp_model_presolve = False  # takes most of the time and finds nothing in this form

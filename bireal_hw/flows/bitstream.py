@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bireal_hw import golden
-from bireal_hw.errors import BirealError
+from bireal_hw import ending, golden
+from bireal_hw.errors import VerdictError
 from bireal_hw.flows.hardware import CACHE, folded
 from bireal_hw.flows.images import images_for
 from bireal_hw.flows.rundir import write_json
@@ -46,16 +45,14 @@ def write_bitstream(run: Build, folder: Path) -> dict[str, str]:
     images, origin = images_for(run.values, graph, run.config.images or IMAGES, or_fewer=run.config.images is None)
     target = folder / run.board.name / "bitstream"
     target.mkdir(parents=True)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix="run-", dir=CACHE))  # stays if a tool stops: its message names a file in it
-    console = Console(stderr=True)
-    with console.status("") as status:
-        tell = status.update if console.is_terminal else console.print  # these are minutes: a log shows them too
-        routed, taken = build(made, graph, flow, run.path / run.board.name / "rtl", work, tell)
-    for name in KEPT:
-        if (work / name).exists():
-            shutil.copyfile(work / name, target / name)
-    shutil.rmtree(work)
+    with ending.workplace(CACHE) as work:  # stays if a tool stops: its message names a file in it
+        console = Console(stderr=True)
+        with console.status("") as status:
+            tell = status.update if console.is_terminal else console.print  # these are minutes: a log shows them too
+            routed, taken = build(made, graph, flow, run.path / run.board.name / "rtl", work, tell)
+        for name in KEPT:
+            if (work / name).exists():
+                shutil.copyfile(work / name, target / name)
     write_host(graph, images, made.line.baud, target)
     slowest, file = routed.slowest, target / BITSTREAM
     layers = layers_on(slowest.path.cells, flow.instances)
@@ -117,7 +114,7 @@ def refuse_slow(report: dict[str, Any]) -> None:
     """Raise BirealError if the network in bitstream.json does not reach its clock."""
     if report["bitstream_bytes"] is None:
         layers = ", ".join(report["critical_path"]["layers"])
-        raise BirealError(
+        raise VerdictError(
             f"the network reaches {report['max_mhz']:g} of {report['clock_mhz']:g} MHz on {report['board']} "
             f"(slowest path: {layers}): ask for clock={report['max_mhz'] // 1:.0f} or less"
         )

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import shutil
-import signal
 import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from bireal_hw.ending import tidied, uninterrupted
 from bireal_hw.errors import BirealError
 
 LEDGER = "steps.json"
 _STAGE = ".stage-"
+_LOCK = ".lock"
 
 
 class RunDir:
@@ -36,41 +37,71 @@ class RunDir:
         self.path = path
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, wait: Callable[[], None] | None = None) -> Iterator[None]:
         """Hold the folder for this process; it is created if need be, and leftovers of a killed process are removed.
+
+        A folder that holds no result in the end is removed again.
+
+        Args:
+            wait: called before waiting for another process that holds the folder; without it that is an error.
 
         Raises:
             BirealError: the folder cannot be written, or another process holds it.
         """
-        made = not self.path.exists()
-        lock = self.path / ".lock"
+        with self._lock(wait):
+            self._clean()
+            with tidied(self._let_go):
+                yield
+
+    def _lock(self, wait: Callable[[], None] | None) -> IO[str]:
+        """Return the lock file, held until it is closed."""
+        while True:
+            handle = self._open()
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if wait is None:
+                    handle.close()
+                    raise BirealError(
+                        f"run '{self.path.name}' is in use by another process: wait for it, or choose another run=NAME"
+                    ) from None
+                wait()
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            with contextlib.suppress(OSError):
+                if os.path.samestat((self.path / _LOCK).stat(), os.fstat(handle.fileno())):
+                    return handle
+            handle.close()  # whoever held it has removed it meanwhile
+
+    def _open(self) -> IO[str]:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            handle = lock.open("a+")
-            os.close(tempfile.mkstemp(prefix=_STAGE, dir=self.path)[0])
+            os.close(tempfile.mkstemp(prefix=_STAGE, dir=self.path)[0])  # the lock alone would not tell of a full disk
+            return (self.path / _LOCK).open("a+")
         except OSError as error:
             file = next((parent for parent in self.path.parents if parent.is_file()), None)
             reason = f"{file} is a file, not a folder" if file else error.strerror
             raise BirealError(f"cannot write to {self.path}: {reason}") from None
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise BirealError(
-                    f"run '{self.path.name}' is in use by another process: wait for it, or choose another run=NAME"
-                ) from None
-            try:
-                self._clean()
-                yield
-            finally:
-                self._clean()
-                lock.unlink(missing_ok=True)
-                if made and not any(self.path.iterdir()):
-                    self.path.rmdir()
 
     def _clean(self) -> None:
         for leftover in self.path.glob(_STAGE + "*"):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+    def _let_go(self) -> None:
+        """Leave the folder in order; one that holds a ledger and no result is none of a run."""
+        self._clean()
+        (self.path / _LOCK).unlink(missing_ok=True)
+        if self.is_empty():
+            shutil.rmtree(self.path)
+
+    def is_empty(self) -> bool:
+        """Tell whether the folder, which exists, holds nothing yet that a command was to make."""
+        return {path.name for path in self.path.iterdir()} <= {LEDGER, _LOCK}
+
+    def discard(self) -> None:
+        """Remove everything in the folder, which is locked."""
+        for path in self.path.iterdir():
+            if path.name != _LOCK:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def ledger(self) -> dict[str, Any]:
         """Return the ledger: `values` and `steps`, both empty in a new run."""
@@ -107,7 +138,7 @@ class RunDir:
         stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=self.path))
         try:
             yield stage
-            with _uninterrupted():
+            with uninterrupted():
                 ledger = self.ledger()
                 if ledger["steps"].pop(name, None):
                     self.write_ledger(ledger)  # not up to date while its files are being exchanged
@@ -127,20 +158,11 @@ class RunDir:
             (stage / output).rename(target)
 
 
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back until the end of the block."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals go to the main thread
-        return
-    pressed: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if pressed:
-        raise KeyboardInterrupt
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left in the runs of a folder, and where nothing else is left the run."""
+    for lock in [*folder.glob(f"*/{_LOCK}"), *folder.glob(f"*/*/{_LOCK}"), *folder.glob(f"*/*/*/{_LOCK}")]:
+        with contextlib.suppress(BirealError), RunDir(lock.parent).locked():
+            pass
 
 
 def content_hash(path: Path) -> str:

@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bireal_hw import boards
+from bireal_hw import boards, ending
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import load
 from bireal_hw.passes.dataflow import Dataflow, Instance, elaborate
@@ -123,18 +122,16 @@ def alone(instance: Instance, part: Device, mhz: float, cache: Path) -> Alone:
     Raises:
         BirealError: a tool is missing or stopped.
     """
-    cache.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=cache))
-    sources = closure({instance.binding.module})
-    for source in sources:
-        shutil.copy(source, folder)
-    for name, memory in instance.binding.memories.items():
-        (folder / f"{name}.mem").write_text(memory_text(memory))
-    (folder / f"{TOP}.sv").write_text(harness(instance))
-    names = [*(source.name for source in sources), f"{TOP}.sv"]
-    yosys.run(folder, yosys.netlist_script(TOP, names, "ecp5", nextpnr.NETLIST))
-    routed = nextpnr.place_and_route(folder, part, None, mhz)
-    shutil.rmtree(folder)
+    with ending.workplace(cache) as folder:
+        sources = closure({instance.binding.module})
+        for source in sources:
+            shutil.copy(source, folder)
+        for name, memory in instance.binding.memories.items():
+            (folder / f"{name}.mem").write_text(memory_text(memory))
+        (folder / f"{TOP}.sv").write_text(harness(instance))
+        names = [*(source.name for source in sources), f"{TOP}.sv"]
+        yosys.run(folder, yosys.netlist_script(TOP, names, "ecp5", nextpnr.NETLIST))
+        routed = nextpnr.place_and_route(folder, part, None, mhz)
     return Alone(instance, routed)
 
 

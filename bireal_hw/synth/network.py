@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bireal_hw import ending
 from bireal_hw.boards import Board
 from bireal_hw.passes.dataflow import Dataflow
 from bireal_hw.passes.streams import CONVERTER
@@ -58,15 +58,13 @@ def whole(rtl: Path, family: str, cache: Path) -> Resources:
         family: of the board.
         cache: a folder that can be written.
     """
-    cache.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=cache))
-    shutil.copytree(rtl / MEMORIES, folder / MEMORIES)
-    sources = [rtl / name for name in (rtl / FILE_LIST).read_text().split()]
-    for source in sources:  # side by side: Yosys from PyPI opens no file in a folder called lib
-        shutil.copyfile(source, folder / source.name)
-    yosys.run(folder, yosys.script("br_top", [source.name for source in sources], family))
-    cells = yosys.cells(folder)["br_top"]
-    shutil.rmtree(folder)
+    with ending.workplace(cache) as folder:
+        shutil.copytree(rtl / MEMORIES, folder / MEMORIES)
+        sources = [rtl / name for name in (rtl / FILE_LIST).read_text().split()]
+        for source in sources:  # side by side: Yosys from PyPI opens no file in a folder called lib
+            shutil.copyfile(source, folder / source.name)
+        yosys.run(folder, yosys.script("br_top", [source.name for source in sources], family))
+        cells = yosys.cells(folder)["br_top"]
     return count(cells, family)
 
 

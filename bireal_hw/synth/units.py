@@ -6,12 +6,12 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bireal_hw import ending
 from bireal_hw.ir.op import Binding, Memory, Port
 from bireal_hw.rtl import closure, memory_text
 from bireal_hw.synth import yosys
@@ -140,18 +140,17 @@ def _batch(units: list[Unit], family: str, cache: Path) -> list[dict[str, int]]:
     """Synthesise units in one run; its folder stays if it fails."""
     names = [f"unit{index}" for index in range(len(units))]
     sources = closure({one.binding.module for one in units})
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=cache))
-    for source in sources:
-        shutil.copy(source, folder)
-    for name, one in zip(names, units, strict=True):
-        files = {parameter: f"{name}_{parameter}.mem" for parameter in one.memories}
-        for parameter, file in files.items():
-            (folder / file).write_text(one.memories[parameter])
-        (folder / f"{name}.sv").write_text(wrapper(name, one, files))
-    instances = "".join(f"  (* keep *) {name} i_{name} ();\n" for name in names)
-    (folder / "units.sv").write_text(f"module units;\n{instances}endmodule\n")
-    files_in_order = [*(source.name for source in sources), *(f"{name}.sv" for name in names), "units.sv"]
-    yosys.run(folder, yosys.script("units", files_in_order, family, tuple(names)))
-    found = yosys.cells(folder)
-    shutil.rmtree(folder)
+    with ending.workplace(cache) as folder:
+        for source in sources:
+            shutil.copy(source, folder)
+        for name, one in zip(names, units, strict=True):
+            files = {parameter: f"{name}_{parameter}.mem" for parameter in one.memories}
+            for parameter, file in files.items():
+                (folder / file).write_text(one.memories[parameter])
+            (folder / f"{name}.sv").write_text(wrapper(name, one, files))
+        instances = "".join(f"  (* keep *) {name} i_{name} ();\n" for name in names)
+        (folder / "units.sv").write_text(f"module units;\n{instances}endmodule\n")
+        files_in_order = [*(source.name for source in sources), *(f"{name}.sv" for name in names), "units.sv"]
+        yosys.run(folder, yosys.script("units", files_in_order, family, tuple(names)))
+        found = yosys.cells(folder)
     return [found[name] for name in names]
