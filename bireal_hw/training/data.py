@@ -12,9 +12,10 @@ import io
 import logging
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from rich.console import Console
 from torch import Tensor
 
 from bireal_hw.errors import BirealError, out_of_range, unknown
@@ -34,6 +36,8 @@ IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif
 IN_MEMORY_BYTES = 2**30
 """Splits that decode to more than this stay on disk and are decoded batch by batch."""
 BATCH = 256
+HUB_SECONDS = 10
+"""How long the hub may take to give a sign of life."""
 REMEDY = "skip_broken=1 leaves such images out"
 
 Box = tuple[float, float, float, float]
@@ -426,18 +430,57 @@ def load_hub(name: str, dataset: str, cache: Path | None, local: bool = False) -
     """Load a data set by its name on the hub, from its local cache if it has been fetched before or `local` asks so."""
     import datasets
 
-    datasets.disable_progress_bars()
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    silent = None if local else _silence()
+    if not local and not silent:
+        console.print(f"reading data set '{dataset}' ({name}) from the Hugging Face hub")
     try:
-        with _offline() if local else nullcontext(), _without_chatter():
+        with _offline() if local or silent else _with_progress(console.is_terminal), _without_chatter():
             loaded = datasets.load_dataset(name, cache_dir=str(cache) if cache else None)
     except Exception as error:  # connection, permission and format errors of several libraries
         raise BirealError(
-            f"cannot load data set '{dataset}' ({name}) from the Hugging Face hub: {reason(error)}; or give data=DIR"
+            f"cannot load data set '{dataset}' ({name}) from the Hugging Face hub: {silent or reason(error)}; "
+            "or give data=DIR"
         ) from error
     test = next((split for split in TEST_NAMES if split in loaded), None)
     if "train" not in loaded:
         raise BirealError(f"data set '{name}' has no train split; it has {', '.join(map(str, loaded))}")
     return {"train": loaded["train"], **({"test": loaded[test]} if test else {})}
+
+
+def _silence() -> str | None:
+    """Ask the hub for a sign of life; return what is wrong, None if it answers.
+
+    The libraries try for more than a minute without a word, and looking up a name keeps to no time limit.
+    """
+    from huggingface_hub import constants, get_session
+
+    said: list[str | None] = []
+
+    def ask() -> None:
+        try:
+            get_session().head(constants.ENDPOINT, timeout=HUB_SECONDS)
+            said.append(None)
+        except Exception as error:  # those of the HTTP library, a proxy, TLS
+            said.append(f"{constants.ENDPOINT} cannot be reached ({reason(error)})")
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(HUB_SECONDS)
+    return said[0] if said else f"{constants.ENDPOINT} does not answer within {HUB_SECONDS} s"
+
+
+@contextmanager
+def _with_progress(shown: bool) -> Iterator[None]:
+    """Show the libraries' progress bars for a while, or not."""
+    import datasets
+
+    if shown:
+        datasets.enable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.disable_progress_bars()
 
 
 def _columns(split: Any, where: str, label: str | None) -> tuple[str, str]:

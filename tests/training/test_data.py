@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +244,30 @@ def test_a_hub_name_has_the_defaults_of_a_folder() -> None:
     assert dataset_defaults("owner/name") == DATASETS["folder"]
 
 
+@pytest.mark.parametrize(
+    ("trouble", "text"),
+    [
+        (lambda: time.sleep(60), r"https://huggingface.co does not answer within 0.3 s"),
+        (
+            lambda: (_ for _ in ()).throw(OSError("no route")),
+            r"https://huggingface.co cannot be reached \(.*no route\)",
+        ),
+    ],
+)
+def test_a_silent_hub(monkeypatch: pytest.MonkeyPatch, trouble: Callable[[], object], text: str) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: trouble())
+    monkeypatch.setattr(data_module, "HUB_SECONDS", 0.3)
+    started = time.monotonic()
+    assert re.fullmatch(
+        rf"cannot load data set 'owner/flowers' \(owner/flowers\) from the Hugging Face hub: {text}; or give data=DIR",
+        failure("owner/flowers"),
+    )
+    assert time.monotonic() - started < 30
+
+
 def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_module, "_silence", lambda: None)
+
     def refuse(*_: object, **__: object) -> None:
         raise ConnectionError("Couldn't reach 'owner/flowers' on the Hub (OfflineModeIsEnabled)")
 
