@@ -136,7 +136,7 @@ def simulate(
         stalls: one run each, all in one simulator process.
         builds: folder that keeps the built simulators.
         timeout: cycles without any transfer that count as a deadlock.
-        waves: file for the waveforms of all runs, `.fst` or `.vcd`; builds a slower simulator.
+        waves: file for the waveforms of all runs, `.fst`, `.vcd` or `.vcd.gz`; builds a slower simulator.
 
     Raises:
         BirealError: a tool is missing; the module does not build; or a run deadlocks, breaks a stream rule, or gives
@@ -274,7 +274,7 @@ def _session(
     models = sorted(asset("sim").glob("*.sv"))
     sources = (*(dut.sources or closure({binding.module})), *models)
     build_dir, seconds_build = verilator.build(
-        binding.module, _bench_text(dut, probes), sources, builds, waves.suffix if waves else ""
+        binding.module, _bench_text(dut, probes), sources, builds, verilator.waves_kind(waves)
     )
     with tempfile.TemporaryDirectory(prefix="run-", dir=build_dir) as name:
         folder = Path(name)

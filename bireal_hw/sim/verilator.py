@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gzip
 import hashlib
 import importlib.util
 import json
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError, unknown
 
 TOP = "br_bench"
+PACKED = ".gz"
+CHUNK = 1 << 20
 
 # Split files let make use both cores; -O2 makes a network no faster than -O1.
 _FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "--output-split", "5000")
@@ -51,9 +55,14 @@ def _root(package: str) -> Path:
     return Path(spec.origin).parent
 
 
+def waves_kind(waves: Path | None) -> str:
+    """Return what a simulator has to write for a file of waveforms: `.fst`, `.vcd`, or nothing."""
+    return "" if waves is None else waves.name.removesuffix(PACKED)[-4:]
+
+
 def waves_format() -> str:
-    """Return `.fst` where the compiler finds what Verilator's FST writer includes, else `.vcd`, which is larger."""
-    return ".fst" if all(tools.TOOLS[name].place() for name in tools.GROUPS["waves"]) else ".vcd"
+    """Return `.fst` where the compiler finds what Verilator's FST writer includes, else `.vcd.gz`, which is larger."""
+    return ".fst" if all(tools.TOOLS[name].place() for name in tools.GROUPS["waves"]) else f".vcd{PACKED}"
 
 
 def build(name: str, bench: str, sources: Sequence[Path], builds: Path, waves: str = "") -> tuple[Path, float]:
@@ -77,7 +86,7 @@ def build(name: str, bench: str, sources: Sequence[Path], builds: Path, waves: s
         raise unknown("waveform format", waves, [".fst", ".vcd"])
     if waves == ".fst" and waves_format() != ".fst":
         raise BirealError(
-            "waveforms in FST need lz4.h and zlib.h (liblz4-dev, zlib1g-dev): install them or name a .vcd"
+            "waveforms in FST need lz4.h and zlib.h (liblz4-dev, zlib1g-dev): install them or name a .vcd.gz"
         )
     started = time.perf_counter()
     versions = repr((version("verilator"), version("cocotb"), _COMPILER, waves)).encode()
@@ -153,7 +162,7 @@ def play(build_dir: Path, folder: Path, script: Path, plan: dict[str, Any], wave
     around = {**tool_environment(), "COCOTB_ANSI_OUTPUT": "0", "LD_LIBRARY_PATH": libraries}
     # A missing result tells more than the exit status: it is looked for below.
     quiet = contextlib.suppress(RuntimeError, SystemExit)
-    with tools.variables(around), _module_path(script.parent), quiet:
+    with tools.variables(around), _module_path(script.parent), _packed(waves, folder) as trace, quiet:
         get_runner("verilator").test(
             test_module=script.stem,
             hdl_toplevel=TOP,
@@ -161,7 +170,7 @@ def play(build_dir: Path, folder: Path, script: Path, plan: dict[str, Any], wave
             build_dir=build_dir,
             test_dir=folder,
             plusargs=[f"+dir={folder}"],
-            test_args=["--trace", "--trace-file", str(waves.absolute())] if waves else [],
+            test_args=["--trace", "--trace-file", str(trace)] if trace else [],
             extra_env={"BIREAL_SIM_PLAN": str(plan_file)},
             results_xml=str(folder / "results.xml"),
             log_file=log,
@@ -170,6 +179,40 @@ def play(build_dir: Path, folder: Path, script: Path, plan: dict[str, Any], wave
     if not result.exists():
         raise BirealError(f"the simulation broke off: {tools.first_error(log)}")
     return json.loads(result.read_text())
+
+
+@contextlib.contextmanager
+def _packed(waves: Path | None, folder: Path) -> Iterator[Path | None]:
+    """Yield the file that the simulator is to write: waveforms that end in .gz go there through a pipe.
+
+    A VCD is text, ten and more times as large as what is in it, and never lies on the disk this way.
+    """
+    if waves is None or waves.suffix != PACKED:
+        yield waves and waves.absolute()
+        return
+    pipe = folder / "waves.vcd"
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDWR)  # until it is closed the reader waits for more
+
+    def pack() -> None:
+        with pipe.open("rb") as text:
+            try:
+                with gzip.open(waves, "wb", compresslevel=3) as file:
+                    shutil.copyfileobj(text, file, CHUNK)
+            finally:
+                while text.read(CHUNK):  # a simulator whose pipe is full would never end
+                    pass
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(pack)
+        try:
+            yield pipe
+        finally:
+            os.close(held)
+        try:
+            done.result()
+        except OSError as error:
+            raise BirealError(f"cannot write {waves}: {error.strerror}") from None
 
 
 def _compile(sources: Sequence[Path], obj: Path, environment: dict[str, str], log: Path, waves: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,20 @@ def test_waves_are_written(tmp_path: Path) -> None:
     waves = tmp_path / f"waves{verilator.waves_format()}"
     simulate(FAULTY, frames(0), output_beats=6, builds=BUILDS, waves=waves)
     assert waves.stat().st_size > 0
+
+
+def test_packed_waves_are_a_vcd(tmp_path: Path) -> None:
+    waves = tmp_path / "waves.vcd.gz"
+    simulate(FAULTY, frames(0), output_beats=6, builds=BUILDS, waves=waves)
+    text = gzip.decompress(waves.read_bytes()).decode()
+    assert text.startswith("$")
+    assert "$enddefinitions $end" in text
+    assert max(int(line[1:]) for line in text.splitlines() if line.startswith("#")) > 0
+
+
+def test_waves_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(BirealError, match=r"cannot write .*nowhere/waves.vcd.gz: No such file or directory"):
+        simulate(FAULTY, frames(0), output_beats=6, builds=BUILDS, waves=tmp_path / "nowhere" / "waves.vcd.gz")
 
 
 def test_unknown_waveform_format_is_refused(tmp_path: Path) -> None:
