@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bireal_hw.errors import BirealError, unknown
+from bireal_hw.errors import BirealError, nearest
 from bireal_hw.ir.encoding import signed_width
 from bireal_hw.rtl import closure
 from bireal_hw.synth import yosys
@@ -63,7 +63,13 @@ def main(arguments: list[str]) -> None:
     foldings = [word for word in arguments if word not in families and word != "plain"]
     for word in foldings:
         if not all(part.isdecimal() and int(part) for part in word.split("x")) or word.count("x") != 1:
-            raise unknown("family or folding", word, [*yosys.FAMILIES, "plain", *FOLDINGS])
+            names = [*yosys.FAMILIES, "plain"]
+            near = nearest(word, names, cutoff=0.6)
+            hint = f"did you mean '{near}'? " if near else ""
+            raise BirealError(
+                f"'{word}' is no family and no folding: {hint}give any of {', '.join(names)}, and foldings "
+                f"as Pe x Simd, for example {FOLDINGS[-1]} (default {' '.join(FOLDINGS)})"
+            )
     for family in families or ["7series"]:
         table = Table("Pe x Simd", "LUT", "LUT per MAC", "carry", "FF", title=f"{family}, Yosys {yosys.version()}")
         for word in foldings or FOLDINGS:
@@ -77,4 +83,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except BirealError as error:
-        sys.exit(f"error: {error}")
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)

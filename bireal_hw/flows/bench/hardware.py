@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +14,7 @@ from bireal_hw.analysis.plan import plan
 from bireal_hw.analysis.solver import Solution, Solver
 from bireal_hw.flows.bench.networks import demo, random_network
 from bireal_hw.flows.bench.page import Cell, Found
-from bireal_hw.flows.hardware import CACHE
+from bireal_hw.flows.hardware import CACHE, progress
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.synth import clock
@@ -35,13 +37,19 @@ def datapath() -> Found:
     """Synthesise matrix units alone."""
     rows: list[list[Cell]] = []
     figures = {}
-    for pe, simd in FOLDINGS:
-        row: list[Cell] = [f"{pe} x {simd}"]
+    units = list(itertools.product(FOLDINGS, FAMILIES))
+    luts: dict[tuple[tuple[int, int], str], float] = {}
+    with progress() as advance:
+        for fold, family in units:
+            luts[fold, family] = matrix_unit(*fold, family)[0].lut
+            advance(len(luts), len(units))
+    for fold in FOLDINGS:
+        row: list[Cell] = [f"{fold[0]} x {fold[1]}"]
         for family in FAMILIES:
-            luts = matrix_unit(pe, simd, family)[0].lut
-            row += [int(luts), luts / (pe * simd)]
-            if (pe, simd) == HEADLINE:
-                figures[f"{FAMILIES[family].lower()}_per_binary_mac"] = round(luts / (pe * simd), 3)
+            each = luts[fold, family] / math.prod(fold)
+            row += [int(luts[fold, family]), each]
+            if fold == HEADLINE:
+                figures[f"{FAMILIES[family].lower()}_per_binary_mac"] = round(each, 3)
         rows.append(row)
     columns = ["Pe x Simd", *(word for lut in FAMILIES.values() for word in (lut, f"{lut} per MAC"))]
     note = (
