@@ -3,6 +3,8 @@
 Annotations are evaluated here, unlike elsewhere: typer reads them, and that of a word's form belongs to its verb.
 """
 
+import os
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Annotated
@@ -13,12 +15,12 @@ from rich.markup import escape
 
 from bireal_hw import __version__
 from bireal_hw.errors import BirealError, unknown
-from bireal_hw.flows.config import UsageError, variables
+from bireal_hw.flows.config import UsageError, choices
 from bireal_hw.flows.training import join, joins
 from bireal_hw.flows.verbs import VERBS, Verb
 from bireal_hw.tools import lacks, require
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE = 1, 2
 
 TRAIN_PACKAGES = ("torch", "brevitas", "lightning", "qonnx", "datasets", "sklearn", "matplotlib", "PIL")
 """Packages of the train extra by the names they are imported by; the other commands work without them."""
@@ -33,57 +35,81 @@ def run(arguments: list[str]) -> int:
     """
     warnings.filterwarnings("ignore", module=r"brevitas\..*")  # advice on optional packages that nothing here uses
     try:
-        return _run(arguments)
+        status = _run(arguments)
+        sys.stdout.flush()
     except BirealError as error:
         line = " ".join(escape(str(error)).split())
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {line}")
         return USAGE if isinstance(error, UsageError) else FAILED
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return status
 
 
 def _run(arguments: list[str]) -> int:
-    name = next((word for word in arguments if not word.startswith("-")), None)
-    if name is not None and name not in VERBS:
-        raise UsageError(unknown("command", name, VERBS))
-    chosen = _app()(args=arguments or ["--help"], prog_name="bireal-hw", standalone_mode=False)
-    if chosen == INTERRUPTED:
-        raise KeyboardInterrupt  # typer turns Ctrl-C into a status
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
+        raise UsageError(unknown("command", arguments[0], VERBS))
+    try:
+        chosen = _app()(args=arguments or ["--help"], prog_name="bireal-hw", standalone_mode=False)
+    except typer.TyperException as error:
+        raise UsageError(f"{error.format_message().rstrip('.')}: bireal-hw --help lists commands and options") from None
     if not isinstance(chosen, tuple):
-        return 0  # help was shown
+        return chosen or 0  # an option such as --help has done its work
     verb, words = chosen
     require(verb.name)
     try:
-        return join(verb.name, words) if joins() else verb.run(words)
+        return join(verb.name, words) if joins() else verb(words)
     except ModuleNotFoundError as error:
         if error.name not in TRAIN_PACKAGES:
             raise
         raise lacks(verb.name, error.name, work=("train",)) from None
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        Console(highlight=False).print(f"bireal-hw {__version__}")
+        raise typer.Exit
+
+
 def _app() -> typer.Typer:
     """Return the parser and its help; a command returns its verb and words, to be run outside of it."""
     app = typer.Typer(
-        add_completion=False,
         no_args_is_help=True,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,  # an unexpected error is a bug: its plain traceback is what a report needs
-        help="From a Bi-Real Net in PyTorch to streaming hardware that computes the same integers.",
+        context_settings={"help_option_names": ["-h", "--help"]},
         epilog=f"bireal_hw {__version__}",
     )
+
+    @app.callback(help="From a Bi-Real Net in PyTorch to streaming hardware that computes the same integers.")
+    def options(
+        version: Annotated[
+            bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version and exit.")
+        ] = False,
+    ) -> None: ...
+
     for verb in VERBS.values():
-        taken = {name: text for name, text in variables().items() if name in verb.takes}
         app.command(
             verb.name,
             help=verb.help,
-            epilog="\n\n".join(f"[bold]{name}=[/bold]  {escape(text)}" for name, text in taken.items()),
+            epilog="\n\n".join(f"[bold]{name}=[/bold]  {escape(text)}" for name, text in verb.variables.items()),
             context_settings={"ignore_unknown_options": True},
         )(_command(verb))
     return app
 
 
 def _command(verb: Verb) -> Callable[[list[str] | None], Chosen]:
-    text = "the variables below" if verb.takes else "all if none"
+    text = "the variables below" if verb.name != "bench" else "all if none"
 
-    def command(words: Annotated[list[str] | None, typer.Argument(metavar=verb.words, help=text)] = None) -> Chosen:
+    def complete(incomplete: str) -> list[str]:
+        return [word for name in verb.variables for word in choices(name) if word.startswith(incomplete)]
+
+    def command(
+        words: Annotated[
+            list[str] | None, typer.Argument(metavar=verb.words, help=text, autocompletion=complete)
+        ] = None,
+    ) -> Chosen:
         return verb, _joined(words or [])
 
     return command

@@ -60,16 +60,16 @@ def cycles_of(clock_mhz: float, fps: float) -> int:
 
 
 def amounts(used: Resources, board: Board, kinds: Iterable[str] = KINDS) -> str:
-    """Write what is needed of what is there, the scarcest first.
+    """Write what is needed of what is there, in the order of the kinds.
 
     >>> amounts(Resources(lut=60_000, bram36=70.5), boards.board("pynq-z2"))
     'LUT 60,000 of 53,200, BRAM36 70.5 of 140'
     """
     have = offered(board)
-    share = {kind: getattr(used, kind) / max(getattr(have, kind), 1) for kind in kinds if getattr(used, kind)}
     return ", ".join(
         f"{NAMES[kind]} {number(getattr(used, kind))} of {number(getattr(have, kind))}"
-        for kind in sorted(share, key=lambda kind: -share[kind])
+        for kind in kinds
+        if getattr(used, kind)
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from bireal_hw import boards
-from bireal_hw.errors import BirealError
+from bireal_hw.errors import BirealError, VerdictError
 from bireal_hw.flows.images import images_for
 from bireal_hw.flows.network import BUILD
 from bireal_hw.flows.rundir import write_json
@@ -25,16 +25,21 @@ IMAGES = 256
 """Images that C simulation computes, or as many as it can in two minutes."""
 
 
+def refuse_board(build: Build) -> None:
+    """Raise BirealError for a board that Vitis HLS does not build for."""
+    board = build.board
+    if board.flow != "vivado":
+        others = ", ".join(name for name in boards.names() if boards.board(name).flow == "vivado")
+        raise BirealError(f"Vitis HLS does not build for board={board.name} ({board.part}): choose from {others}")
+
+
 def write_cpp(build: Build, folder: Path, graph: Graph, folding: Folding) -> dict[str, str]:
     """Leave the project and hls.json: the comparison with the golden model, and what the vendor's tools found.
 
     Raises:
-        BirealError: the tools do not build for the board, or as `simulate_network` does.
+        BirealError: as `simulate_network` does.
     """
     board, clock = build.board, build.clock_mhz
-    if board.flow != "vivado":
-        others = ", ".join(name for name in boards.names() if boards.board(name).flow == "vivado")
-        raise BirealError(f"Vitis HLS does not build for board={board.name} ({board.part}): choose from {others}")
     count = build.config.images
     images, origin = images_for(build.values, graph, count or IMAGES, or_fewer=count is None)
     project = folder / board.name / "hls"
@@ -69,7 +74,7 @@ def synthesis(report: dict[str, Any]) -> str:
     stages = {stage: report[stage] for stage in STAGES if stage in report}
     for stage, found in stages.items():
         if "failed" in found:
-            raise BirealError(f"{STAGES[stage]} by {found['tool']}: {found['failed']} (log: {found['log']})")
+            raise VerdictError(f"{STAGES[stage]} by {found['tool']}: {found['failed']} (log: {found['log']})")
     left_out: dict[str, list[str]] = {}
     lines = []
     for stage, found in stages.items():
@@ -82,7 +87,7 @@ def synthesis(report: dict[str, Any]) -> str:
     slack = min(report["bitstream"].get(f"{edge}_slack_ns", 0) for edge in ("setup", "hold"))
     if slack < 0:
         where = f"{report['bitstream']['clock_mhz']:g} MHz"
-        raise BirealError(f"timing is not met at {where}: the worst slack is {slack} ns; ask for less with clock=")
+        raise VerdictError(f"timing is not met at {where}: the worst slack is {slack} ns; ask for less with clock=")
     return "\n".join(lines)
 
 

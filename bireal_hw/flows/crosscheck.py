@@ -18,7 +18,7 @@ from bireal_hw.crosscheck.qonnx import write
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.config import BuildConfig, UsageError, parse_words
 from bireal_hw.flows.images import random_images
-from bireal_hw.flows.network import BUILD, show
+from bireal_hw.flows.network import BUILD, existing, no_run, show
 from bireal_hw.flows.rundir import RunDir, write_json
 from bireal_hw.golden import run
 from bireal_hw.ir.graph import Graph
@@ -88,7 +88,10 @@ def _read(words: list[str]) -> tuple[Path | None, BuildConfig]:
         named = [*files, *([f"run={config.run}"] if config.run else [])]
         raise UsageError(f"crosscheck takes one network, not {' and '.join(named)}")
     if config.run:
-        return BUILD / config.run / "model.onnx", config
+        path = BUILD / config.run / "model.onnx"
+        if not path.exists() and config.run not in existing():
+            raise no_run(config.run)
+        return path, config
     return (Path(files[0]) if files else None), config
 
 

@@ -16,7 +16,7 @@ from bireal_hw.analysis.cost import predict
 from bireal_hw.analysis.cost import total as predicted_total
 from bireal_hw.analysis.memories import in_use, memories, record
 from bireal_hw.analysis.plan import amounts, number, plan
-from bireal_hw.errors import BirealError
+from bireal_hw.errors import VerdictError
 from bireal_hw.flows.network import BUILD
 from bireal_hw.flows.rundir import write_json
 from bireal_hw.ir.graph import Graph, load
@@ -47,8 +47,6 @@ def choose_folding(build: Build, folder: Path) -> dict[str, str]:
     graph, board = load(build.path / "graph.json"), build.board
     wanted = build.wanted
     if wanted["folding"]:
-        if wanted["target_fps"]:
-            raise BirealError(f"target_fps={wanted['target_fps']} does not go with folding=: the file decides")
         folding = read_folding(Path(wanted["folding"]), graph)
     else:
         width = build.values.get("width")
@@ -71,7 +69,7 @@ def count_resources(build: Build, folder: Path) -> dict[str, str]:
     graph, folding = folded(build)
     flow, board = elaborate(graph, folding), build.board
     yosys.version()  # before anything is done
-    with _progress() as advance:
+    with progress() as advance:
         rows = by_instance(flow, board.family, CACHE, advance)
     used = total(rows)
     expected = {one.name: predict(one.binding.module, one.binding.parameters) for one in flow.instances}
@@ -112,7 +110,7 @@ def deviation(found: Resources, used: Resources) -> str:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
+def progress() -> Iterator[Callable[[int, int], None]]:
     """Show how many of the different instances are done: a bar, or a line for each tenth where there is no terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -161,4 +159,4 @@ def refuse_overflow(report: dict[str, Any]) -> None:
     over = [kind for kind in KINDS if report[kind]["used"] > report[kind]["available"]]
     if over:
         amounts = ", ".join(f"{kind} {report[kind]['used']:,} of {report[kind]['available']:,}" for kind in over)
-        raise BirealError(f"the network does not fit {report['board']}: {amounts}; ask for a lower target_fps=")
+        raise VerdictError(f"the network does not fit {report['board']}: {amounts}; ask for a lower target_fps=")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ PARTIAL = "partial.ckpt"
 EVIDENCE = ("checkpoint.ckpt", PARTIAL, "model.onnx")
 
 IMAGENET_CLASSES = 1000
+#: Runs that are listed where one does not exist.
+SHOWN = 8
 #: Variables that choose the images for a network that was brought as a file.
 IMAGES_OF_FILE = ("dataset", "data", "skip_broken", "seed")
 
@@ -80,7 +84,15 @@ def dataset_name(config: BuildConfig) -> str:
     return config.dataset or ("folder" if large else "digits")
 
 
-def resolve(config: BuildConfig, run: RunDir, file: Path | None = None, starts: bool = True) -> Values:
+class Start(Enum):
+    """Whether a command may start a run."""
+
+    ALWAYS = "it starts one"
+    NAMED = "it goes on with one, and starts one unless the name of a run is all that it is told"
+    NEVER = "it is about one that exists"
+
+
+def resolve(config: BuildConfig, run: RunDir, file: Path | None = None, may_start: Start = Start.ALWAYS) -> Values:
     """Return the values of the run's network: those recorded, or for a new run those given and the defaults.
 
     Keys: those of `NETWORK`, `data` (str or None), and `file` (a QONNX file's path, or None).
@@ -89,8 +101,7 @@ def resolve(config: BuildConfig, run: RunDir, file: Path | None = None, starts: 
         config: what the user gave.
         run: the run's folder.
         file: QONNX file given on the command line, or a network of the zoo.
-        starts: whether the command is one that starts a network; one that continues a network takes a new name that is
-            like an existing run's for a slip of the finger unless it also says what the network is to be.
+        may_start: whether the command may start a run; a file always does.
 
     Raises:
         BirealError: a given value contradicts the recorded one, or does not go with a file; a run does not exist.
@@ -100,8 +111,8 @@ def resolve(config: BuildConfig, run: RunDir, file: Path | None = None, starts: 
     if file is not None:
         return _from_file(config, given, run, recorded, file)
     if recorded is None:
-        if config.run and not given and not starts:
-            _refuse_slip(run)
+        if may_start is Start.NEVER or (may_start is Start.NAMED and config.run and not given):
+            raise no_run(run.path.name)
         return _fresh(config, given)
     if recorded["file"]:
         _only_images(given, recorded["file"])
@@ -116,15 +127,19 @@ def resolve(config: BuildConfig, run: RunDir, file: Path | None = None, starts: 
     return recorded | ({"data": config.data} if config.data else {})
 
 
-def _refuse_slip(run: RunDir) -> None:
-    others = [
-        path.name for path in BUILD.iterdir() if path != run.path and any((path / name).exists() for name in EVIDENCE)
-    ]
-    if near := nearest(run.path.name, others, cutoff=0.75):
-        raise BirealError(
-            f"run '{run.path.name}' does not exist: did you mean '{near}'? "
-            f"a new one starts with make train run={run.path.name}"
-        )
+def existing() -> list[str]:
+    """Return the names of all runs that have a network, or the beginning of one."""
+    paths = sorted(BUILD.iterdir()) if BUILD.is_dir() else []
+    return [path.name for path in paths if any((path / name).exists() for name in EVIDENCE)]
+
+
+def no_run(name: str) -> BirealError:
+    """Describe a run that does not exist: those whose names are like it, or some of those that there are."""
+    names = existing()
+    near = difflib.get_close_matches(name, names, n=3)
+    some = f"{', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
+    others = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {some};" if names else ""
+    return BirealError(" ".join(f"run '{name}' does not exist: {others} make train run={name} starts it".split()))
 
 
 def show(key: str, value: Any) -> str:
@@ -172,9 +187,11 @@ def _from_checkpoint(run: RunDir) -> Values | None:
 
 
 def _fresh(config: BuildConfig, given: Values) -> Values:
+    name = dataset_name(config)
+    if name == "folder" and not config.data and not config.untrained:
+        raise BirealError("data set 'folder' needs data=DIR, a folder with parquet files or one subfolder per class")
     from bireal_hw.training.data import dataset_defaults
 
-    name = dataset_name(config)
     default = dataset_defaults(name)
     values: Values = dict.fromkeys(NETWORK) | {
         "model": "bireal18",
@@ -203,7 +220,9 @@ def _fresh(config: BuildConfig, given: Values) -> Values:
 
 def _from_file(config: BuildConfig, given: Values, run: RunDir, recorded: Values | None, file: Path) -> Values:
     if not file.is_file():
-        raise BirealError(f"{file} does not exist: give a QONNX file")
+        near = nearest(str(file), map(str, file.parent.glob("*.onnx")), cutoff=0.6)
+        hint = f"did you mean '{near}'?" if near else "give a QONNX file"
+        raise BirealError(f"{file} does not exist: {hint}")
     if recorded and file.resolve() == (run.path / "model.onnx").resolve():
         return recorded
     name = called(file)

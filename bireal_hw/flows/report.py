@@ -9,7 +9,6 @@ there and belongs to this network and this folding; what does not is named with 
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from bireal_hw.flows.network import from_zoo, show
 from bireal_hw.flows.picture.drawing import draw
 from bireal_hw.flows.report_board import board_results, board_section, missing_of
 from bireal_hw.flows.results import Result, demo_result, on_board, outdated, result
-from bireal_hw.flows.steps import DEFAULT_BOARD, Build, Figures, bring, marks
+from bireal_hw.flows.steps import Build, Figures, bring, marks
 from bireal_hw.ir.graph import Graph, load
 from bireal_hw.ops import BinaryConv, RealConv
 from bireal_hw.passes.dataflow import elaborate
@@ -36,8 +35,6 @@ FIFO = "br_fifo"
 def report(build: Build) -> None:
     """Write the page; before it bring the graph, and the folding of every board that has one, up to date."""
     names = boards_of(build)
-    if build.config.board is None and names and DEFAULT_BOARD not in names:
-        build.config = replace(build.config, board=names[0])
     bring(build, "fold", asked=False)
     for name in names:
         if name != build.board.name:

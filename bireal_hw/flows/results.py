@@ -13,7 +13,7 @@ from bireal_hw.flows.accuracy import ACCURACIES
 from bireal_hw.flows.cpp import STAGES
 from bireal_hw.flows.demo import COMPARED
 from bireal_hw.flows.rundir import content_hash, read_json
-from bireal_hw.flows.steps import STEPS, WANTED, Build
+from bireal_hw.flows.steps import OF_BOARD, STEPS, WANTED, Build
 from bireal_hw.synth.resources import KINDS
 
 _BOARD = {"run": str, "board": str}
@@ -131,7 +131,7 @@ def command(build: Build, verb: str) -> str:
 
 def of_board(step: str) -> bool:
     """Return whether a step's files lie in the folder of a board."""
-    return step in STEPS and "{board}" in STEPS[step].makes[0]
+    return step in OF_BOARD
 
 
 def outdated(build: Build, name: str) -> str | None:

@@ -19,24 +19,30 @@ import onnx
 from rich.console import Console
 
 from bireal_hw import boards, zoo
+from bireal_hw.analysis.cost import total as predicted_total
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.accuracy import accuracies
+from bireal_hw.flows.bitstream import planned as planned_bitstream
 from bireal_hw.flows.bitstream import write_bitstream
 from bireal_hw.flows.config import BuildConfig
-from bireal_hw.flows.cpp import write_cpp
+from bireal_hw.flows.cpp import refuse_board, write_cpp
 from bireal_hw.flows.hardware import FOLDING, choose_folding, count_resources, folded
 from bireal_hw.flows.images import images_for
-from bireal_hw.flows.network import BUILD, OTHER, PARTIAL, Values, called, in_zoo, spec
+from bireal_hw.flows.network import BUILD, OTHER, PARTIAL, Values, called, in_zoo, show, spec
 from bireal_hw.flows.picture.drawing import svg
 from bireal_hw.flows.rundir import RunDir, content_hash, write_json
 from bireal_hw.flows.training import planned
 from bireal_hw.ir.graph import Graph, save
 from bireal_hw.lowering import METADATA, lower
+from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.passes.folding import Folding
 from bireal_hw.rtl import generate
-from bireal_hw.sim.network import fullest, simulate_network
+from bireal_hw.sim.network import MIN_FRAMES, fullest, simulate_network
 from bireal_hw.sim.runner import FREE, StallMode
 from bireal_hw.sim.verilator import waves_format
+from bireal_hw.synth import yosys
+from bireal_hw.toml import read_toml
 
 if TYPE_CHECKING:
     from bireal_hw.models.bireal import BiReal
@@ -45,6 +51,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent.parent
 DEFAULT_BOARD = "pynq-z2"
 DEFAULT_IMAGES = 4
+BYTES_OF_WAVES = {".fst": 0.1, ".gz": 0.1}
+"""Bytes that waveforms take for each register and cycle; measured: 0.09 as packed VCD, 0.4 before it is packed."""
 STALLED = StallMode(source=0.3, sink=0.3, seed=1)
 """The second run, unless `stalls=0`: either side holds the stream up in three cycles of ten."""
 
@@ -89,8 +97,17 @@ class Build:
 
     @property
     def board(self) -> boards.Board:
-        """The board that is built for."""
-        return boards.board(self.config.board or DEFAULT_BOARD)
+        """The board that is built for: the one asked for, else the run's last one, else the default."""
+        return boards.board(self.config.board or self.last_board or DEFAULT_BOARD)
+
+    @property
+    def last_board(self) -> str | None:
+        """The board of the last command that worked for one, if the run still has a folding for it."""
+        folded = [name for name in boards.names() if (self.path / name / FOLDING).exists()]
+        last = self.run.ledger().get("board")
+        if last in folded:
+            return str(last)
+        return DEFAULT_BOARD if DEFAULT_BOARD in folded else next(iter(folded), None)
 
     @property
     def wanted(self) -> dict[str, Any]:
@@ -140,6 +157,7 @@ class Step:
         clears: files of the run that are of no use once it is done.
         once: whether a result that is there stays, whatever it was made from.
         check: tries a result that stays, when the user asks for the step, and mends what it can.
+        refuse: raises BirealError for what cannot be done whatever the steps before it make; called before these.
     """
 
     name: str
@@ -153,6 +171,12 @@ class Step:
     clears: tuple[str, ...] = ()
     once: bool = False
     check: Callable[[Build], object] = lambda build: None
+    refuse: Callable[[Build], object] = lambda build: None
+
+    @property
+    def of_board(self) -> bool:
+        """Whether its files lie in the folder of a board."""
+        return "{board}" in self.makes[0]
 
     def paths(self, build: Build, templates: tuple[str, ...]) -> list[str]:
         """Return files of the run's folder by name."""
@@ -160,7 +184,7 @@ class Step:
 
     def entry(self, build: Build) -> str:
         """Return the step's name in the ledger."""
-        return f"{build.board.name}/{self.name}" if "{board}" in self.makes[0] else self.name
+        return f"{build.board.name}/{self.name}" if self.of_board else self.name
 
     def record(self, build: Build) -> dict[str, Any]:
         """Return what the result depends on, as it is now."""
@@ -172,6 +196,14 @@ class Step:
             for name in self.code
         }
         return {"made_from": files, "settings": self.settings(build), "program": sources}
+
+
+def refuse(build: Build, name: str) -> None:
+    """Raise BirealError for what a command named like a step, or one that it needs, cannot do whatever they make."""
+    step = STEPS.get(name)
+    while step:
+        step.refuse(build)
+        step = STEPS[need] if (need := step.needs(build)) else None
 
 
 def bring(build: Build, name: str, asked: bool = True) -> None:
@@ -205,6 +237,8 @@ def bring(build: Build, name: str, asked: bool = True) -> None:
         content["made"] = content_hash(folder / outputs[0])
     for leftover in step.clears:
         (build.path / leftover).unlink(missing_ok=True)  # only now are the results where they belong
+    if asked and step.of_board:
+        build.run.write_ledger(build.run.ledger() | {"board": build.board.name})
     build.made.append(Made(step.name, _existing(build, outputs), figures, time.monotonic() - start))
 
 
@@ -306,6 +340,14 @@ def _lower(build: Build, folder: Path) -> Figures:
     return {"nodes": str(len(graph.nodes)), "input": str(graph.input), "output": str(graph.output)}
 
 
+def _refuse_folding(build: Build) -> None:
+    given, file = build.config.given(), build.config.folding
+    if "folding" in given and "target_fps" in given:
+        raise BirealError(f"{show('target_fps', given['target_fps'])} does not go with folding=: the file decides")
+    if file:
+        read_toml(Path(file), f"folding={file}")
+
+
 def _fold_settings(build: Build) -> dict[str, Any]:
     wanted = build.wanted
     return wanted | {"content": content_hash(Path(wanted["folding"])) if wanted["folding"] else None}
@@ -337,6 +379,8 @@ def _sim(build: Build, folder: Path) -> Figures:
     rtl = build.path / build.board.name / "rtl"
     stalls = (FREE,) if build.config.stalls is False else (FREE, STALLED)
     dump = target / "mismatch"
+    if waves:
+        _announce(waves, graph, folding, max(len(images), MIN_FRAMES), len(stalls))
     result = simulate_network(graph, folding, rtl, images, stalls, BUILD / "sim", waves, dump)
     about = {"board": build.board.name, "images_from": origin, **marks(build, graph)}
     write_json(target / "sim.json", about | result)
@@ -346,6 +390,17 @@ def _sim(build: Build, folder: Path) -> Figures:
         "cycles per frame": f"{result['cycles_per_frame']:,} (predicted {result['cycles_predicted']:,})",
         "fullest FIFO": fullest(result["fifos"]),
     }
+
+
+def _announce(waves: Path, graph: Graph, folding: Folding, frames: int, runs: int) -> None:
+    """Say how much is about to be written as waveforms."""
+    flow = elaborate(graph, folding)
+    registers = predicted_total((one.binding.module, one.binding.parameters) for one in flow.instances).ff
+    cycles = runs * (frames + 1) * flow.cycles
+    size = BYTES_OF_WAVES[waves.suffix] * registers * cycles / 1e6
+    fewer = "; stalls=0 halves it" if runs > 1 else ""
+    line = f"{waves.name}: about {cycles:,} cycles, some {max(size, 1):,.0f} MB{fewer}"
+    Console(highlight=False, soft_wrap=True).print(line)
 
 
 def _report(build: Build, folder: Path) -> Figures:
@@ -405,6 +460,7 @@ STEPS = {
             reads=("graph.json",),
             makes=(f"{{board}}/{FOLDING}",),
             settings=_fold_settings,
+            refuse=_refuse_folding,
             code=("ir", "ops", "passes", "analysis", "boards", "synth"),
             work=choose_folding,
         ),
@@ -421,7 +477,7 @@ STEPS = {
             name="sim",
             needs=lambda build: "rtl",
             reads=("graph.json", f"{{board}}/{FOLDING}", "{board}/rtl"),
-            makes=("{board}/sim.json", "{board}/waves.fst", "{board}/waves.vcd", "{board}/mismatch"),
+            makes=("{board}/sim.json", "{board}/waves.fst", "{board}/waves.vcd.gz", "{board}/mismatch"),
             settings=lambda build: {"images": build.config.images or DEFAULT_IMAGES},
             code=("golden", "sim", "sim/"),
             work=_sim,
@@ -432,6 +488,7 @@ STEPS = {
             reads=("graph.json", f"{{board}}/{FOLDING}"),
             makes=("{board}/hls", "{board}/hls.json", "{board}/hls_mismatch"),
             settings=lambda build: {"clock": build.clock_mhz, "images": build.config.images},
+            refuse=refuse_board,
             code=("ir", "ops", "passes", "golden", "hls", "hls/"),
             work=lambda build, folder: write_cpp(build, folder, *folded(build)),
         ),
@@ -442,6 +499,7 @@ STEPS = {
             makes=("{board}/synth.json",),
             settings=lambda build: {"clock": build.clock_mhz, "whole": build.config.whole},
             code=("ir", "ops", "passes", "analysis", "boards", "synth", "rtl/"),
+            refuse=lambda build: yosys.version(),
             work=count_resources,
         ),
         Step(
@@ -451,6 +509,7 @@ STEPS = {
             makes=("{board}/bitstream.json", "{board}/bitstream"),
             settings=lambda build: {"clock": build.clock_mhz, "images": build.config.images},
             code=("ir", "ops", "passes", "golden", "boards", "synth", "rtl/"),
+            refuse=planned_bitstream,
             work=write_bitstream,
         ),
         Step(
@@ -465,3 +524,5 @@ STEPS = {
     )
 }
 """The steps by name, in the order of the data."""
+
+OF_BOARD = tuple(step.name for step in STEPS.values() if step.of_board)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,24 @@ from rich.markup import escape
 from rich.table import Table
 
 from bireal_hw import doctor, zoo
-from bireal_hw.errors import BirealError
-from bireal_hw.flows.accuracy import DEPLOY
+from bireal_hw.errors import BirealError, VerdictError, unknown
+from bireal_hw.flows.accuracy import DEPLOY, FLOAT
 from bireal_hw.flows.bench import HEADLINES, SECTIONS, bench
-from bireal_hw.flows.bitstream import planned, refuse_slow
+from bireal_hw.flows.bitstream import refuse_slow
 from bireal_hw.flows.config import SPEC, UsageError, packed, parse_words, variables
 from bireal_hw.flows.cpp import synthesis
+from bireal_hw.flows.crosscheck import VARIABLES as COMPARED
 from bireal_hw.flows.crosscheck import crosscheck, refuse_mismatches, tables
 from bireal_hw.flows.demo import demo
+from bireal_hw.flows.depth import ALLOWED as OF_DEPTH
 from bireal_hw.flows.depth import depth, depth_table
 from bireal_hw.flows.hardware import refuse_overflow, utilisation
-from bireal_hw.flows.network import called, resolve, run_dir, show
+from bireal_hw.flows.network import BUILD, NETWORK, Start, called, resolve, run_dir, show
 from bireal_hw.flows.report import judge, report
-from bireal_hw.flows.rundir import read_json
-from bireal_hw.flows.steps import Build, bring
-from bireal_hw.flows.study import study
+from bireal_hw.flows.rundir import read_json, sweep
+from bireal_hw.flows.steps import OF_BOARD, WANTED, Build, bring, refuse
+from bireal_hw.flows.study import NETWORK as OF_STUDY
+from bireal_hw.flows.study import OWN, TRAINING, study
 from bireal_hw.flows.study_table import HEADINGS, cells, conditions
 from bireal_hw.flows.verdicts import first_mismatch
 from bireal_hw.flows.zoo import pack_run
@@ -42,22 +45,61 @@ CONSOLE = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
 VALUES = "[KEY=VALUE]..."
 FILE_OR_VALUES = "[FILE.onnx] [KEY=VALUE]..."
 
-STARTS = ("train", "demo", "all")
-"""Commands that start a network; the others go on with one."""
+MAY_START = {
+    **dict.fromkeys(("train", "demo", "all"), Start.ALWAYS),
+    **dict.fromkeys(("report", "zoo"), Start.NEVER),
+}
+"""Whether a command may start a run; those that are not here go on with one (`Start.NAMED`)."""
+
+OF_NETWORK = (*NETWORK, "data", "run", "config")
+OF_FOLDING = (*OF_NETWORK, "board", *WANTED)
+TAKES = {
+    **dict.fromkeys(("train", "export", "lower"), OF_NETWORK),
+    **dict.fromkeys(("fold", "rtl", "report"), OF_FOLDING),
+    "sim": (*OF_FOLDING, "images", "stalls", "waves"),
+    "demo": (*OF_FOLDING, "images", "waves"),
+    "hls": (*OF_FOLDING, "images", "cosim"),
+    "synth": (*OF_FOLDING, "whole"),
+    "bitstream": (*OF_FOLDING, "images"),
+    "all": (*OF_FOLDING, "images", "waves", "cosim", "whole"),
+    "ablation": (*OF_STUDY, *TRAINING, *OWN, "config"),
+    "study": (*OF_STUDY, *TRAINING, *OWN, "config"),
+    "depth": (*OF_DEPTH, "config"),
+    "crosscheck": (*COMPARED, "config"),
+    "zoo": ("run",),
+    "info": (*SPEC, "config"),
+    "bench": ("section",),
+}
+"""Variables of each command: what it does itself, and what the commands do that it runs before."""
+
+SECTION = {"section": f"part of the page: {', '.join(SECTIONS)} (default: all)"}
 
 
 @dataclass(frozen=True)
 class Verb:
-    """A command: its name, one line of help, the form of its words, and what it does with them (exit status).
-
-    `takes` are the variables among them; those of a build if not given.
-    """
+    """A command: its name, one line of help, the form of its words, and what it does with them (exit status)."""
 
     name: str
     help: str
     words: str
     run: Callable[[list[str]], int]
-    takes: Sequence[str] = tuple(variables())
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that it takes, with a line of description each, in the order in which they are declared."""
+        takes = TAKES[self.name]
+        return {name: text for name, text in (variables() | SECTION).items() if name in takes}
+
+    def __call__(self, words: list[str]) -> int:
+        """Do it; raises UsageError for a variable that it does not take."""
+        for word in words:
+            key, equals, _ = word.partition("=")
+            if equals and key not in self.variables:
+                if key in variables():
+                    raise UsageError(f"{self.name} does not use {word}: it takes {', '.join(self.variables)}")
+                raise UsageError(unknown("variable", key, self.variables))
+        sweep(BUILD)
+        return self.run(words)
 
 
 def _started(verb: str, words: list[str], takes_file: bool = False) -> Build:
@@ -77,16 +119,31 @@ def _started(verb: str, words: list[str], takes_file: bool = False) -> Build:
 def _work(verb: str, words: list[str], takes_file: bool, task: Callable[[Build], int]) -> int:
     """Do a task on a run under its lock."""
     build = _started(verb, words, takes_file)
-    with build.run.locked():
-        build.values = resolve(build.config, build.run, build.file, starts=verb in STARTS)
-        return task(build)
+    may_start = MAY_START.get(verb, Start.NAMED)
+
+    def wait() -> None:
+        CONSOLE.print(f"waiting for the command that is at work on run '{build.path.name}'", soft_wrap=True)
+
+    with build.run.locked(wait if may_start is Start.NEVER else None):
+        build.values = resolve(build.config, build.run, build.file, may_start)
+        refuse(build, verb)
+        is_new = build.run.is_empty()
+        try:
+            return task(build)
+        except VerdictError:
+            raise
+        except BirealError:
+            if is_new and build.origin != "trained":
+                build.run.discard()  # so that another command may say what this network is to be
+            raise
 
 
 def summary(build: Build) -> None:
     """Print what a command made: files, headline figures, seconds; nothing if it made nothing."""
     if not build.made:
         return
-    title = f"run {build.path.name}" + (", untrained: random weights" if build.values["untrained"] else "")
+    board = f", {build.board.name}" if any(made.step in OF_BOARD for made in build.made) else ""
+    title = f"run {build.path.name}{board}" + (", untrained: random weights" if build.values["untrained"] else "")
     table = Table(title=title, title_justify="left", show_edge=False)
     for heading in ("step", "made", "result"):
         table.add_column(heading, overflow="fold")
@@ -117,7 +174,7 @@ def _simulation(name: str, help: str, epilogue: Callable[[dict[str, Any]], None]
         path = build.path / build.board.name / f"{name}.json"
         report = read_json(path, "mismatches", "outputs_compared", "first_mismatch")
         if report["mismatches"]:
-            raise BirealError(
+            raise VerdictError(
                 f"{report['mismatches']} of {report['outputs_compared']} outputs differ from the golden model; "
                 f"first: {first_mismatch(report['first_mismatch'])}"
             )
@@ -141,7 +198,6 @@ def _synth(words: list[str]) -> int:
 
 def _bitstream(words: list[str]) -> int:
     def task(build: Build) -> int:
-        planned(build)  # before anything is done
         bring(build, "bitstream")
         summary(build)
         refuse_slow(read_json(build.path / build.board.name / "bitstream.json", "bitstream_bytes", "critical_path"))
@@ -171,7 +227,7 @@ def _conclude(what: str, verdicts: list[tuple[str, str, State]]) -> None:
         table.add_row(escape(claim), escape(found), f"[{colours.get(state, 'yellow')}]{state}[/]")
     CONSOLE.print(table)
     if failed := [claim for claim, _, state in verdicts if state is not State.HOLDS]:
-        raise BirealError(f"{what} does not hold: {'; '.join(failed)}")
+        raise VerdictError(f"{what} does not hold: {'; '.join(failed)}")
 
 
 def _report(words: list[str]) -> int:
@@ -200,8 +256,6 @@ def _all(words: list[str]) -> int:
 
 def _bench(words: list[str]) -> int:
     names = [word.removeprefix("section=") for word in words]
-    if others := [name for name in names if "=" in name]:
-        raise UsageError(f"bench takes no variable {others[0].split('=')[0]}=, only sections: {', '.join(SECTIONS)}")
     figures, files = bench(names, CONSOLE.print)
     table = Table(show_edge=False, title_justify="left", title=str(files[0]))
     table.add_column("figure")
@@ -265,12 +319,12 @@ def _zoo(words: list[str]) -> int:
     if words:
         return _work("zoo", words, False, _pack)
     table = Table(title=f"trained networks: model={zoo.PREFIX}NAME", title_justify="left", show_edge=False)
-    for heading in ("name", "data set", "test images", DEPLOY.title, "made by"):
+    for heading in ("name", "data set", "test images", FLOAT.title, DEPLOY.title, "made by", "note"):
         table.add_column(heading, overflow="fold")
     for name in zoo.names():
         one = zoo.about(name)
-        made = "\n".join(filter(None, (one["command"], one["note"] and f"({one['note']})")))
-        table.add_row(name, one["dataset"], f"{one['test_images']:,}", DEPLOY.of(one), made)
+        found = (figure.of(one) for figure in (FLOAT, DEPLOY))
+        table.add_row(name, one["dataset"], f"{one['test_images']:,}", *found, one["command"], one["note"])
     CONSOLE.print(table)
     return 0
 
@@ -339,7 +393,7 @@ VERBS = {
         Verb("bitstream", "make a bitstream with open tools, and a host script for it", FILE_OR_VALUES, _bitstream),
         Verb("report", "write one page with graph, layers, resources, accuracy and verdicts", FILE_OR_VALUES, _report),
         Verb("all", "demo, hls, synth and report in one, then a verdict on every claim", VALUES, _all),
-        Verb("bench", f"measure a page of figures: {', '.join(SECTIONS)}", "[SECTION]...", _bench, takes=()),
+        Verb("bench", f"measure a page of figures: {', '.join(SECTIONS)}", "[SECTION]...", _bench),
         _study("ablation", "train what each technique adds, over several seeds: a table and a plot"),
         _study("study", "train with a shortcut stream of 16 to 8 bits, over several seeds: a table and a plot"),
         Verb("depth", "train a binary and a real-valued network to see depth, and compare them", VALUES, _depth),
@@ -349,14 +403,12 @@ VERBS = {
             "list the trained networks that come with the program, or with run= add one",
             VALUES,
             _zoo,
-            takes=("run",),
         ),
         Verb(
             "info",
             "print layers, parameters and operations of a network",
             "[MODEL] [KEY=VALUE]...",
             _info,
-            takes=SPEC,
         ),
         Verb("doctor", "list tools and packages: what is here, who needs it, what to install", "", _doctor, takes=()),
     )

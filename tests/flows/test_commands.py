@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bireal_hw import cli
-from bireal_hw.__main__ import main
+from bireal_hw import __version__, cli
 from bireal_hw.errors import BirealError
 from bireal_hw.flows import steps
 from bireal_hw.flows.steps import STEPS, Build, Figures
@@ -229,12 +228,12 @@ def test_a_folding_stays_as_it_was_asked_for(run: Bench) -> None:
     assert settings("fold")["target_fps"] == 3000
     run("sim target_fps=4000")
     assert settings("fold") == {"clock": 200, "target_fps": 4000, "folding": None, "content": None}
-    Path("mine.toml").write_text("one")
+    Path("mine.toml").write_text("# one")
     run("sim folding=mine.toml")
     assert (settings("fold")["target_fps"], settings("fold")["folding"]) == (None, "mine.toml")
     run("sim")
     assert run.worked == ["sim"]
-    Path("mine.toml").write_text("two")
+    Path("mine.toml").write_text("# two")
     run("sim")
     assert run.worked == ["fold", "sim"]  # what comes out of the replaced step is the same again
 
@@ -244,17 +243,54 @@ def settings(step: str) -> dict[str, object]:
     return ledger["steps"][f"pynq-z2/{step}"]["record"]["settings"]
 
 
-def test_a_slip_in_the_name_of_a_run_starts_nothing(run: Bench) -> None:
-    run("export")
-    assert run("sim run=bireal18-digts", status=1) == (
+@pytest.mark.parametrize("verb", ["export", "sim", "fold", "report", "zoo", "hls", "synth", "crosscheck"])
+def test_a_name_alone_is_that_of_a_run_that_exists(run: Bench, verb: str) -> None:
+    assert run(f"{verb} run=other", status=1) == ("error: run 'other' does not exist: make train run=other starts it")
+    run("train")
+    run.worked.clear()
+    assert run(f"{verb} run=bireal18-digts", status=1) == (
         "error: run 'bireal18-digts' does not exist: did you mean 'bireal18-digits'? "
-        "a new one starts with make train run=bireal18-digts"
+        "make train run=bireal18-digts starts it"
     )
-    assert not Path("build/bireal18-digts").exists()
-    run("sim run=other")
+    assert run(f"{verb} run=q", status=1) == (
+        "error: run 'q' does not exist: there are bireal18-digits; make train run=q starts it"
+    )
+    assert [path.name for path in Path("build").iterdir() if path.name != "crosscheck"] == ["bireal18-digits"]
+    assert run.worked == []
+
+
+@pytest.mark.parametrize("words", ["", "run=new untrained=1", "model=bireal34"])
+def test_a_report_starts_no_run(run: Bench, words: str) -> None:
+    assert "does not exist" in run(f"report {words}", status=1)
+    assert run.worked == []
+    assert not Path("build").exists() or not list(Path("build").iterdir())
+
+
+def test_what_says_more_than_a_name_starts_a_run(run: Bench) -> None:
     run("sim run=bireal18-digit5 seed=5")
+    assert run.worked[0] == "train"
     run("train run=bireal18-digits2")
     assert run.worked == ["train"]
+
+
+def test_the_board_stays_as_it_was(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def on(board: str, line: str) -> list[str]:
+        monkeypatch.setitem(MADE, "fold", (f"{board}/folding.toml",))
+        monkeypatch.setitem(MADE, "rtl", (f"{board}/rtl/top.sv",))
+        out = run(line)
+        assert f"run bireal18-digits, {board}" in out
+        return run.worked
+
+    on("kv260", "rtl board=kv260")
+    assert on("kv260", "fold clock=150") == ["fold"]  # not of the default board
+    assert not (RUN / "pynq-z2").exists()
+    on("pynq-z2", "rtl board=pynq-z2")
+    assert on("pynq-z2", "fold") == ["fold"]
+    on("kv260", "fold board=kv260")
+    assert on("kv260", "rtl") == ["rtl"]
+    ledger = json.loads((RUN / "steps.json").read_text())
+    assert ledger["steps"]["kv260/fold"]["record"]["settings"]["clock"] == 150
+    assert ledger["steps"]["pynq-z2/fold"]["record"]["settings"]["clock"] is None
 
 
 def test_random_weights_for_large_images_are_a_run_of_their_own(run: Bench) -> None:
@@ -288,7 +324,7 @@ def test_the_file_of_a_run_is_that_run(run: Bench) -> None:
 
 def test_files_that_do_not_fit(run: Bench) -> None:
     Path("net.onnx").write_text("one")
-    assert run("lower other.onnx", status=1) == "error: other.onnx does not exist: give a QONNX file"
+    assert run("lower other.onnx", status=1) == "error: other.onnx does not exist: did you mean 'net.onnx'?"
     assert run("lower net.onnx width=0.5", status=1) == (
         "error: width=0.5 does not go with net.onnx: the file brings its network"
     )
@@ -314,28 +350,15 @@ def test_files_that_do_not_fit(run: Bench) -> None:
 
 
 @pytest.mark.parametrize("verb", MADE)
-def test_ctrl_c_in_a_step_leaves_earlier_results(run: Bench, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_breaks_a_step_off_leaves_earlier_results(run: Bench, verb: str) -> None:
     run("sim")
     if verb == "train":
         (RUN / "checkpoint.ckpt").unlink()
     before = contents(RUN)
     run.problems[verb] = KeyboardInterrupt()
-    monkeypatch.setattr("sys.argv", ["bireal-hw", verb])
-    with pytest.raises(SystemExit, match=r"^130$"):
-        main()
-    assert run.capsys.readouterr().err == (
-        "interrupted: earlier results are as they were; the same command goes on from there\n"
-    )
-    assert contents(RUN) == before
-
-
-def test_ctrl_c_in_the_parser_counts(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def press(words: list[str]) -> list[str]:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "_joined", press)
     with pytest.raises(KeyboardInterrupt):
-        cli.run(["train"])
+        cli.run([verb])
+    assert contents(RUN) == before
 
 
 @pytest.mark.parametrize("verb", MADE)
@@ -392,15 +415,48 @@ def test_wrong_command_lines(run: Bench) -> None:
     )
     assert run("train dataset=cifra10", status=1) == (
         "error: unknown data set 'cifra10': did you mean 'cifar10'? "
-        "choose from digits, cifar10, mnist, folder, owner/name on the Hugging Face hub"
+        "choose from digits, cifar10, mnist, folder, rooms, nyu, owner/name on the Hugging Face hub"
+    )
+    assert run("train digit", status=2) == (
+        "error: 'digit' is not understood: write key=value, for example dataset=digits"
     )
     assert run("info bireal19", status=1) == (
         f"error: unknown model 'bireal19': did you mean 'bireal18'? choose from {', '.join(NETWORKS)}"
     )
     assert run("info epochs=3", status=2) == (
-        "error: info does not use epochs=3: it takes model, width, image, channels, classes, shortcut_bits"
+        "error: info does not use epochs=3: it takes model, width, image, classes, channels, shortcut_bits, config"
     )
+    assert run("train board=kv260", status=2).startswith("error: train does not use board=kv260: it takes model, ")
+    assert run("sim cosim=1", status=2).startswith("error: sim does not use cosim=1: it takes model, ")
+    assert run("--vrsion", status=2) == (
+        "error: No such option: --vrsion (Possible options: --version): bireal-hw --help lists commands and options"
+    )
+    assert run("--run=mine train", status=2) == (
+        "error: No such option: --run: bireal-hw --help lists commands and options"
+    )
+    assert run("train -x", status=2) == "error: '-x' is not understood: write key=value, for example model=bireal18"
     assert not Path("build").exists() or not list(Path("build").iterdir())
+
+
+def test_version_and_help_at_every_level(run: Bench) -> None:
+    assert run("--version") == run("-V") == f"bireal-hw {__version__}\n"
+    assert run("-h") == run("--help") == run("")
+    for verb in VERBS:
+        assert run(f"{verb} -h") == run(f"{verb} --help")
+        assert "Usage" in run(f"{verb} model=bireal18 -h")
+
+
+def test_completion(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    with pytest.raises(SystemExit):
+        cli.run(["--show-completion", "bash"])
+    assert "complete_bash" in run.capsys.readouterr().out
+    monkeypatch.setenv("_BIREAL_HW_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    monkeypatch.setenv("COMP_WORDS", "bireal-hw s")
+    with pytest.raises(SystemExit):
+        cli.run([])
+    assert run.capsys.readouterr().out.split() == ["sim", "synth", "study"]
 
 
 def test_options_may_be_written_with_dashes(run: Bench) -> None:
@@ -418,7 +474,9 @@ def test_info_prints_the_published_counts(run: Bench) -> None:
 def test_help_names_every_command_and_variable(run: Bench) -> None:
     assert all(f" {name} " in run("--help") for name in VERBS)
     text = run("train --help")
-    assert all(f"{name}=" in text for name in ("model", "target_fps", "shortcut_bits", "config"))
+    assert all(f"{name}=" in text for name in ("model", "epochs", "shortcut_bits", "config"))
+    assert not any(f"{name}=" in text for name in ("target_fps", "board", "waves", "seeds", "cosim"))
+    assert "target_fps=" in run("rtl --help")
     assert "run=" in run("zoo --help")
     assert "classes=" in run("info --help")
     assert not any("epochs=" in run(f"{verb} --help") for verb in ("zoo", "info", "bench"))
