@@ -69,6 +69,7 @@ TAKES = {
     "zoo": ("run",),
     "info": (*SPEC, "config"),
     "bench": ("section",),
+    "doctor": (),
 }
 """Variables of each command: what it does itself, and what the commands do that it runs before."""
 
@@ -410,7 +411,7 @@ VERBS = {
             "[MODEL] [KEY=VALUE]...",
             _info,
         ),
-        Verb("doctor", "list tools and packages: what is here, who needs it, what to install", "", _doctor, takes=()),
+        Verb("doctor", "list tools and packages: what is here, who needs it, what to install", "", _doctor),
     )
 }
 """All commands by name."""
