@@ -44,7 +44,7 @@ module br_frame_rx #(
   end
 
   localparam int unsigned AddrWidth = br_pkg::idx_width(2 * FrameBytes);
-  localparam int unsigned CountWidth = br_pkg::cnt_width(FrameBytes);
+  localparam int unsigned CountWidth = br_pkg::idx_width(br_pkg::max2(FrameBytes, 3));  // bytes of the longest field
   localparam int unsigned TimeWidth = br_pkg::cnt_width(TimeoutCycles);
   localparam logic [7:0] Sync = 8'hB1;
 

@@ -85,6 +85,22 @@ def test_every_image_comes_back_as_its_logits(scale: float, stall: int, seed: in
         assert refused.isdisjoint({tag for tag, _ in taken})
 
 
+@pytest.mark.rtl
+def test_images_of_a_few_bytes_come_back_and_wrong_frames_are_told() -> None:
+    """From one byte on; sizes around those at which a counter gets another bit."""
+    runs, wanted = [], []
+    for size in range(1, 7):
+        images = [RNG.bytes(size) for _ in range(4)]
+        answers = [(tag, struct.pack(f">{size}i", *struct.unpack(f"{size}b", one))) for tag, one in enumerate(images)]
+        whole = [frame(tag, one) for tag, one in enumerate(images)]
+        whole.insert(1, frame(7, bytes(size + 1)))
+        steps = [step for one in whole for step in ({"send": one.hex()}, {"wait": 500})]
+        runs.append({"steps": steps, "line": size - 1})
+        wanted.append([answers[0], (7, LENGTH), *answers[1:]])
+    for size, (answer, found) in enumerate(zip(wanted, play("sizes_bench", runs, 4), strict=True), 1):
+        assert frames(bytes.fromhex(found["bytes"])) == answer, f"images of {size} bytes"
+
+
 GOOD = frame(9, IMAGES[0])
 ANSWER = (9, result(IMAGES[0]))
 

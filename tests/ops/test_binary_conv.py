@@ -37,6 +37,7 @@ def random_weights(cout: int, kernel: int, cin: int, seed: int = 5) -> Array:
 
 CASES = {
     "smallest": ((1, 1, 1), 1, 1, 1, 0, Fold(1, 1)),
+    "3x3 over one pixel": ((1, 1, 1), 1, 3, 1, 1, Fold(1, 1)),
     "one channel, 3x3": ((4, 5, 1), 1, 3, 1, 1, Fold(1, 1)),
     "fully parallel": ((6, 6, 16), 8, 3, 1, 1, Fold(8, 16)),
     "not square, odd counts": ((5, 7, 6), 10, 3, 1, 1, Fold(5, 3)),

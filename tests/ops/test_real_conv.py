@@ -47,6 +47,7 @@ def layer(
 
 CASES = {
     "smallest": ((1, 1, 1), layer(1, 1, 1, 16, (0, 0)), Fold(1, 1)),
+    "3x3 over one pixel": ((1, 1, 1), layer(1, 3, 1, 16, (0, 0), pad=1), Fold(1, 1)),
     "stem 3x3, one channel": ((6, 8, 1), layer(4, 3, 1, 12, (2, 6), pad=1), Fold(2, 1, pack=2)),
     "stem 3x3, RGB, a row of taps a cycle": ((5, 6, 3), layer(6, 3, 3, 10, (4, 9), pad=1), Fold(3, 9, pack=2)),
     "stem 7x7 stride 2": ((12, 8, 3), layer(4, 7, 3, 16, (3, 8), stride=2, pad=3), Fold(2, 3)),

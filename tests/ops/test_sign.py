@@ -30,7 +30,9 @@ def thresholds(channels: int, width: int) -> Array:
 
 
 @pytest.mark.rtl
-@pytest.mark.parametrize(("shape", "width", "lanes"), [((3, 4, 6), 8, 3), ((2, 3, 8), 12, 8), ((2, 5, 5), 6, 1)])
+@pytest.mark.parametrize(
+    ("shape", "width", "lanes"), [((1, 1, 1), 2, 1), ((3, 4, 6), 8, 3), ((2, 3, 8), 12, 8), ((2, 5, 5), 6, 1)]
+)
 def test_thresholds_agree(shape: tuple[int, int, int], width: int, lanes: int) -> None:
     op = Sign(thresholds(shape[2], width))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,52 @@ def lint(path: Path, *options: str) -> str:
 @pytest.mark.parametrize("module", MODULES)
 def test_module_passes_lint_alone(module: str) -> None:
     assert lint(RTL / module) == ""
+
+
+ZERO = {
+    "Gain",
+    "Half",
+    "KWidth",
+    "LeftShift",
+    "Limit",
+    "MaskPad",
+    "Pad",
+    "PadH",
+    "PadW",
+    "SWidth",
+    "Shift",
+    "Tree",
+    "TWidth",
+}
+MORE = {
+    "br_binary_conv": {"AccWidth": 2},
+    "br_binary_mvu": {"AccWidth": 2},
+    "br_center": {"OutWidth": 8},
+    "br_dense": {"Width": 8, "Depth": 9},
+    "br_leaky_clip": {"Shift": 1},
+    "br_link": {"BitCycles": 4},
+    "br_max_pool": {"Height": 2, "Width": 2},
+    "br_real_conv": {"InWidth": 2},
+    "br_real_mvu": {"InWidth": 2},
+    "br_saturate": {"InWidth": 2},
+    "br_uart_rx": {"BitCycles": 4},
+    "br_uart_tx": {"BitCycles": 2},
+    "br_unfold": {"Kernel": 2, "Width": 2},
+}
+"""What the least value of a parameter is where it is not 1: 0 for these, or more in these modules."""
+
+
+def parameters(module: str) -> list[str]:
+    """Names of the parameters of a module, but for files."""
+    declared = re.findall(r"^  parameter +(?:\w+ )*?(\w+) += ", (RTL / module).read_text(), re.MULTILINE)
+    return [name for name in declared if not name.endswith("File")]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_passes_lint_at_its_smallest(module: str) -> None:
+    least = {name: int(name not in ZERO) for name in parameters(module)} | MORE.get(Path(module).stem, {})
+    assert set(least) == set(parameters(module))
+    assert lint(RTL / module, *(f"-G{name}={value}" for name, value in least.items())) == ""
 
 
 @pytest.mark.parametrize("module", MODULES)
