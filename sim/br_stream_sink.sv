@@ -1,36 +1,32 @@
-// br_stream_sink: takes a stream, writes it down and checks the stream rules (simulation only).
+// br_stream_sink: takes a stream and writes it down (simulation only).
 // Function       writes each beat as a hexadecimal line of <run_i>.<FileName>.hex, and for each tlast a line
 //                "<beats so far> <cycle>" of <run_i>.<FileName>.tlast, in the folder of +dir=<folder>
-// Stalls         ready is low with probability stall_i/65536 a cycle, 0 = never. With stalls and an odd seed_i ready also waits
-//                for valid, which shows a valid that waits for ready
-// Outputs        beats_o: beats taken so far; first_o: cycle of the first transfer, -1 before it;
-//                dropped_o: valid fell before its beat was taken; changed_o: tdata or tlast changed before that
+// Stalls         ready is low with probability stall_i/65536 a cycle, 0 = never. With stalls and an odd seed_i ready
+//                also waits for valid, which shows a valid that waits for ready
+// Outputs        beats_o: beats taken so far; first_o: cycle of the first transfer, -1 before it
 
 `default_nettype none
 
 module br_stream_sink #(
-  parameter int unsigned Width    = 8,
-  parameter              FileName = "m_axis"
+  parameter int unsigned Width    = 8,        // bits of tdata
+  parameter              FileName = "m_axis"  // what the files are called, between the run and .hex or .tlast
 ) (
-  input  wire                   clk_i,
-  input  wire                   rst_ni,
+  input  wire                     clk_i,
+  input  wire                     rst_ni,
   input  wire integer             cycle_i,
   input  wire integer             run_i,
   input  wire integer             stall_i,
   input  wire integer             seed_i,
-  input  wire       [Width-1:0] s_axis_tdata,
-  input  wire                   s_axis_tvalid,
-  output logic                  s_axis_tready,
-  input  wire                   s_axis_tlast,
-  output int                    beats_o,
-  output int                    first_o,
-  output logic                  dropped_o,
-  output logic                  changed_o
+  input  wire         [Width-1:0] s_axis_tdata,
+  input  wire                     s_axis_tvalid,
+  output logic                    s_axis_tready,
+  input  wire                     s_axis_tlast,
+  output int                      beats_o,
+  output int                      first_o
 );
 
   int data_file, last_file;
-  logic go, waiting_q;
-  logic [Width:0] beat_q;
+  logic go;
   string folder;
 
   br_stall u_stall (
@@ -54,9 +50,6 @@ module br_stream_sink #(
       data_file = 0;
       beats_o   <= 0;
       first_o   <= -1;
-      dropped_o <= 1'b0;
-      changed_o <= 1'b0;
-      waiting_q <= 1'b0;
     end else begin
       if (data_file == 0) begin
         data_file = $fopen($sformatf("%s/%0d.%s.hex", folder, run_i, FileName), "w");
@@ -68,10 +61,6 @@ module br_stream_sink #(
         if (first_o < 0) first_o <= cycle_i;
         beats_o <= beats_o + 1;
       end
-      waiting_q <= s_axis_tvalid && !s_axis_tready;
-      beat_q    <= {s_axis_tlast, s_axis_tdata};
-      if (waiting_q && !s_axis_tvalid) dropped_o <= 1'b1;
-      if (waiting_q && s_axis_tvalid && beat_q != {s_axis_tlast, s_axis_tdata}) changed_o <= 1'b1;
     end
   end
 

@@ -14,6 +14,7 @@ from bireal_hw import tools
 tools.settle()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, whose programs would not heed it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+os.environ["BIREAL_CHECKS"] = "1"  # assertions on every stream, in every simulation; see bireal_hw/sim/verilator.py
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; see bireal_hw/__main__.py
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)

@@ -16,7 +16,7 @@ from bireal_hw.ir.op import Array, Binding, Port
 from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.passes.folding import Folding
 from bireal_hw.passes.streams import FIFO
-from bireal_hw.rtl import FILE_LIST, MEMORIES
+from bireal_hw.rtl import CHECKS, FILE_LIST, MEMORIES
 from bireal_hw.sim.runner import DEFAULT_BUILDS, FREE, Dut, SimResult, StallMode, record, simulate
 
 MIN_FRAMES = 4
@@ -119,7 +119,7 @@ def network_dut(flow: Dataflow, rtl_dir: Path) -> Dut:
         (Port("s_axis", flow.input.lanes, flow.input.dtype),),
         Port("m_axis", flow.output.lanes, flow.output.dtype),
     )
-    sources = tuple(rtl_dir / name for name in names)
+    sources = tuple(rtl_dir / name for name in [*names, CHECKS])
     return Dut(Binding("br_top", {}, *ports), sources, {MEMORIES: rtl_dir / MEMORIES}, fifo_depths(flow))
 
 

