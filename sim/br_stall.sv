@@ -1,15 +1,15 @@
 // br_stall: decides cycle by cycle whether a stream model moves (simulation only).
-// Function       go_o is low with probability stall_i/65536, drawn anew every cycle from a xorshift generator; stall_i = 0
-//                keeps it high; seed_i (not 0) chooses the pattern, which starts again at reset
+// Function       go_o is low with probability stall_i/65536, drawn anew every cycle from a xorshift generator; stall_i
+//                = 0 keeps it high; seed_i (not 0) chooses the pattern, which starts again at reset
 
 `default_nettype none
 
 module br_stall (
-  input  wire       clk_i,
-  input  wire       rst_ni,
+  input  wire         clk_i,
+  input  wire         rst_ni,
   input  wire integer stall_i,
   input  wire integer seed_i,
-  output logic      go_o
+  output logic        go_o
 );
 
   logic [31:0] random_q;

@@ -1,18 +1,19 @@
 // br_stream_probe: writes down a stream inside the design (simulation only).
-// Function       each beat that moves becomes a hexadecimal line of <run_i>.<FileName>.hex in the folder of +dir=<folder>
+// Function       each beat that moves becomes a hexadecimal line of <run_i>.<FileName>.hex in the folder of
+//                +dir=<folder>
 
 `default_nettype none
 
 module br_stream_probe #(
-  parameter int unsigned Width    = 8,
-  parameter              FileName = "probe"
+  parameter int unsigned Width    = 8,       // bits of tdata
+  parameter              FileName = "probe"  // what the file is called, between the run and .hex
 ) (
-  input  wire             clk_i,
-  input  wire             rst_ni,
-  input  wire integer     run_i,
-  input  wire [Width-1:0] tdata_i,
-  input  wire             tvalid_i,
-  input  wire             tready_i
+  input wire                     clk_i,
+  input wire                     rst_ni,
+  input wire integer             run_i,
+  input wire         [Width-1:0] tdata_i,
+  input wire                     tvalid_i,
+  input wire                     tready_i
 );
 
   int file;

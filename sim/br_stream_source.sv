@@ -7,22 +7,22 @@
 `default_nettype none
 
 module br_stream_source #(
-  parameter int unsigned Width    = 8,
-  parameter              FileName = "s_axis.hex"
+  parameter int unsigned Width    = 8,            // bits of tdata
+  parameter              FileName = "s_axis.hex"  // file in the folder of +dir
 ) (
-  input  wire                   clk_i,
-  input  wire                   rst_ni,
+  input  wire                     clk_i,
+  input  wire                     rst_ni,
   input  wire integer             cycle_i,
   input  wire integer             total_i,
   input  wire integer             frame_i,
   input  wire integer             idle_i,
   input  wire integer             seed_i,
-  output logic      [Width-1:0] m_axis_tdata,
-  output logic                  m_axis_tvalid,
-  input  wire                   m_axis_tready,
-  output logic                  m_axis_tlast,
-  output int                    beats_o,
-  output int                    first_o
+  output logic        [Width-1:0] m_axis_tdata,
+  output logic                    m_axis_tvalid,
+  input  wire                     m_axis_tready,
+  output logic                    m_axis_tlast,
+  output int                      beats_o,
+  output int                      first_o
 );
 
   int file, found, sent, in_frame;
@@ -35,7 +35,7 @@ module br_stream_source #(
     .rst_ni,
     .stall_i(idle_i),
     .seed_i,
-    .go_o(go)
+    .go_o   (go)
   );
 
   initial if (!$value$plusargs("dir=%s", folder)) folder = ".";

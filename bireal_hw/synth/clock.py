@@ -61,8 +61,8 @@ class Alone:
 def _wire(cell: str) -> str:
     """Return the wire that a cell is named after, inside the module.
 
-    >>> _wire("u_unit.i_mvu.part_q_TRELLIS_FF_Q_3_DI_CCU2C_S0"), _wire("u_unit.i_weights.mem.0.5")
-    ('i_mvu.part_q', 'i_weights.mem')
+    >>> _wire("u_unit.u_mvu.part_q_TRELLIS_FF_Q_3_DI_CCU2C_S0"), _wire("u_unit.u_weights.mem.0.5")
+    ('u_mvu.part_q', 'u_weights.mem')
     """
     return re.sub(r"(?:\.\d+)+$", "", re.sub(CELLS, "", cell)).removeprefix("u_unit.")
 

@@ -79,7 +79,7 @@ def wrapper(name: str, one: Unit, files: dict[str, str]) -> str:
     stream(binding.output, "output", "input", one.outputs)
     return (
         f"module {name} (\n  {', '.join(ports)}\n);\n"
-        f"  {binding.module} #({', '.join(parameters)}) i_unit ({', '.join(links)});\nendmodule\n"
+        f"  {binding.module} #({', '.join(parameters)}) u_unit ({', '.join(links)});\nendmodule\n"
     )
 
 

@@ -11,14 +11,14 @@
 `default_nettype none
 
 module br_affine #(
-  parameter int unsigned Channels   = 1,
-  parameter int unsigned Lanes      = 1,   // channels in a beat
-  parameter int unsigned DotWidth   = 8,   // bits of dot
-  parameter int unsigned GWidth     = 16,  // bits of G_c
-  parameter int unsigned HWidth     = 24,  // bits of H_c
-  parameter int unsigned Shift      = 8,   // right shift after the affine
-  parameter int unsigned OutWidth   = 16,  // bits of r'
-  parameter              AffineFile = ""   // memory file of G_c and H_c
+  parameter int unsigned Channels   = 1,   // channels of a pixel
+  parameter int unsigned Lanes      = 1,   // channels in a beat; divides Channels
+  parameter int unsigned DotWidth   = 8,   // bits of dot, signed
+  parameter int unsigned GWidth     = 16,  // bits of G_c, signed
+  parameter int unsigned HWidth     = 24,  // bits of H_c, signed
+  parameter int unsigned Shift      = 8,   // bits by which the affine is shifted right
+  parameter int unsigned OutWidth   = 16,  // bits of r', signed
+  parameter              AffineFile = ""   // memory file of G_c and H_c, as that of br_merge
 ) (
   input  wire                       clk_i,
   input  wire                       rst_ni,
@@ -51,6 +51,7 @@ module br_affine #(
     .s_axis_tvalid,
     .s_axis_tready,
     .s_axis_tlast,
+    // fault: affine-adds
     .s_axis_shortcut_tdata ('0),
     .s_axis_shortcut_tvalid(1'b1),
     .s_axis_shortcut_tready(unused),

@@ -16,17 +16,17 @@
 `default_nettype none
 
 module br_binary_conv #(
-  parameter int unsigned Height      = 8,
-  parameter int unsigned Width       = 8,
-  parameter int unsigned InChannels  = 8,
-  parameter int unsigned OutChannels = 8,
-  parameter int unsigned Kernel      = 3,
-  parameter int unsigned Stride      = 1,
-  parameter int unsigned Pad         = 1,
-  parameter int unsigned Pe          = 2,
-  parameter int unsigned Simd        = 8,
-  parameter int unsigned AccWidth    = 8,
-  parameter              WeightFile  = ""
+  parameter int unsigned Height      = 8,  // rows of an image
+  parameter int unsigned Width       = 8,  // columns of an image
+  parameter int unsigned InChannels  = 8,  // channels of a pixel in
+  parameter int unsigned OutChannels = 8,  // channels of a pixel out
+  parameter int unsigned Kernel      = 3,  // taps along each side of a window
+  parameter int unsigned Stride      = 1,  // pixels between two windows, along both sides; 1 or more
+  parameter int unsigned Pad         = 1,  // pixels of padding on each side; 2*Pad < Kernel
+  parameter int unsigned Pe          = 2,  // output channels at a time; divides OutChannels
+  parameter int unsigned Simd        = 8,  // input channels at a time; divides InChannels
+  parameter int unsigned AccWidth    = 8,  // bits of a sum, signed; holds +- the taps inside the image
+  parameter              WeightFile  = ""  // memory file of the weights: docs/architecture.md, section 4
 ) (
   input  wire                    clk_i,
   input  wire                    rst_ni,
@@ -74,8 +74,8 @@ module br_binary_conv #(
     .PadH     (Pad),
     .PadW     (Pad),
     .Folds    (Folds),
-    .MaskPad  (1'b0)     // the matrix unit skips padded beats
-  ) i_window (
+    .MaskPad  (1'b0)         // the matrix unit skips padded beats
+  ) u_window (
     .clk_i,
     .rst_ni,
     .s_axis_tdata,
@@ -97,7 +97,7 @@ module br_binary_conv #(
     .Width(Pe * Simd),
     .Depth(Folds * Beats),
     .File (WeightFile)
-  ) i_weights (
+  ) u_weights (
     .clk_i,
     .rst_ni,
     .next_i (weights_next),
@@ -110,7 +110,7 @@ module br_binary_conv #(
     .Simd    (Simd),
     .AccWidth(AccWidth),
     .Beats   (Beats)
-  ) i_mvu (
+  ) u_mvu (
     .clk_i,
     .rst_ni,
     .weights_next_o (weights_next),

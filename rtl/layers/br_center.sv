@@ -12,24 +12,24 @@
 `default_nettype none
 
 module br_center #(
-  parameter int unsigned Channels   = 1,
+  parameter int unsigned Channels   = 1,  // channels of a pixel
   parameter int unsigned Lanes      = 1,  // channels in a beat
-  parameter int unsigned OutWidth   = 8,  // bits of x
-  parameter              OffsetFile = ""  // memory file of m_c
+  parameter int unsigned OutWidth   = 8,  // bits of x, signed: 8 or 9
+  parameter              OffsetFile = ""  // memory file of m_c, "" leaves it undefined
 ) (
-  input  wire                            clk_i,
-  input  wire                            rst_ni,
-  input  wire       [Lanes*8-1:0]        s_axis_tdata,
-  input  wire                            s_axis_tvalid,
-  output logic                           s_axis_tready,
-  input  wire                            s_axis_tlast,
-  output logic      [Lanes*OutWidth-1:0] m_axis_tdata,
-  output logic                           m_axis_tvalid,
-  input  wire                            m_axis_tready,
-  output logic                           m_axis_tlast
+  input  wire                       clk_i,
+  input  wire                       rst_ni,
+  input  wire  [       Lanes*8-1:0] s_axis_tdata,
+  input  wire                       s_axis_tvalid,
+  output logic                      s_axis_tready,
+  input  wire                       s_axis_tlast,
+  output logic [Lanes*OutWidth-1:0] m_axis_tdata,
+  output logic                      m_axis_tvalid,
+  input  wire                       m_axis_tready,
+  output logic                      m_axis_tlast
 );
 
-  localparam int unsigned OffsetW = 9;
+  localparam int unsigned OffsetWidth = 9;
   localparam int unsigned Groups = Channels / Lanes;
 
   if (Lanes < 1 || Channels % Lanes != 0) begin : gen_check_lanes
@@ -40,14 +40,14 @@ module br_center #(
   end
 
   logic take, ready;
-  logic [Lanes*OffsetW-1:0] offsets_q;
+  logic [Lanes*OffsetWidth-1:0] offsets_q;
   logic [Lanes*8-1:0] pixels_q;
 
   assign s_axis_tready = ready && (!m_axis_tvalid || m_axis_tready);
   assign take = s_axis_tvalid && s_axis_tready;
 
   br_constants #(
-    .Width(Lanes * OffsetW),
+    .Width(Lanes * OffsetWidth),
     .Depth(Groups),
     .File (OffsetFile)
   ) u_offsets (
@@ -63,13 +63,14 @@ module br_center #(
       pixels_q     <= s_axis_tdata;
       m_axis_tlast <= s_axis_tlast;
     end
+    if (s_axis_tready) m_axis_tvalid <= s_axis_tvalid;
     if (!rst_ni) m_axis_tvalid <= 1'b0;
-    else if (s_axis_tready) m_axis_tvalid <= s_axis_tvalid;
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+    // fault: other-offset
     assign m_axis_tdata[l*OutWidth+:OutWidth] =
-        OutWidth'({1'b0, pixels_q[l*8+:8]} - offsets_q[l*OffsetW+:OffsetW]);
+        OutWidth'({1'b0, pixels_q[l*8+:8]} - offsets_q[l*OffsetWidth+:OffsetWidth]);
   end
 
 endmodule

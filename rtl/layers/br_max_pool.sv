@@ -6,36 +6,36 @@
 // Latency        (Width + 1)*(Channels/Lanes) + 4
 // Throughput     cycles per frame = input beats = Height*Width*(Channels/Lanes)
 // Back-pressure  combinational path m_axis_tready -> s_axis_tready; holds 4 beats when stalled
-// Source         golden in bireal_hw/ops/max_pool.py. The maximum runs along the row, then down the column, and both are the
-//                same step: at an even position the running maximum takes the value in, at an odd one it takes it in,
-//                is complete, and the value starts the next maximum
+// Source         golden in bireal_hw/ops/max_pool.py. The maximum runs along the row, then down the column, and both
+//                are the same step: at an even position the running maximum takes the value in, at an odd one it takes
+//                it in, is complete, and the value starts the next maximum
 
 `default_nettype none
 
 module br_max_pool #(
-  parameter int unsigned Height   = 2,
-  parameter int unsigned Width    = 2,
-  parameter int unsigned Channels = 1,
+  parameter int unsigned Height   = 2,  // rows of an image, even
+  parameter int unsigned Width    = 2,  // columns of an image, even
+  parameter int unsigned Channels = 1,  // channels of a pixel
   parameter int unsigned Lanes    = 1,  // channels in a beat
-  parameter int unsigned InWidth  = 16  // bits of a number
+  parameter int unsigned InWidth  = 16  // bits of a number, signed
 ) (
-  input  wire                           clk_i,
-  input  wire                           rst_ni,
-  input  wire       [Lanes*InWidth-1:0] s_axis_tdata,
-  input  wire                           s_axis_tvalid,
-  output logic                          s_axis_tready,
-  input  wire                           s_axis_tlast,
-  output logic      [Lanes*InWidth-1:0] m_axis_tdata,
-  output logic                          m_axis_tvalid,
-  input  wire                           m_axis_tready,
-  output logic                          m_axis_tlast
+  input  wire                      clk_i,
+  input  wire                      rst_ni,
+  input  wire  [Lanes*InWidth-1:0] s_axis_tdata,
+  input  wire                      s_axis_tvalid,
+  output logic                     s_axis_tready,
+  input  wire                      s_axis_tlast,
+  output logic [Lanes*InWidth-1:0] m_axis_tdata,
+  output logic                     m_axis_tvalid,
+  input  wire                      m_axis_tready,
+  output logic                     m_axis_tlast
 );
 
   localparam int unsigned Groups = Channels / Lanes;
   localparam int unsigned Depth = Width / 2 * Groups;
-  localparam int unsigned GroupW = br_pkg::idx_width(Groups);
-  localparam int unsigned AddrW = br_pkg::idx_width(Depth);
-  localparam int unsigned RowW = br_pkg::idx_width(Height);
+  localparam int unsigned GroupWidth = br_pkg::idx_width(Groups);
+  localparam int unsigned AddrWidth = br_pkg::idx_width(Depth);
+  localparam int unsigned RowWidth = br_pkg::idx_width(Height);
 
   if (Lanes < 1 || Channels % Lanes != 0) begin : gen_check_lanes
     $error("br_max_pool: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
@@ -59,38 +59,39 @@ module br_max_pool #(
   assign take = advance && s_axis_tvalid;
 
   // Position of the next input beat; pair_q counts the beats at odd pixels of the row, it addresses the column maxima.
-  logic [GroupW-1:0] group_q;
+  logic [GroupWidth-1:0] group_q;
   logic odd_q, first_q;  // odd pixel, first pixel of the row
-  logic [RowW-1:0] row_q;
-  logic [AddrW-1:0] pair_q;
+  logic [RowWidth-1:0] row_q;
+  logic [AddrWidth-1:0] pair_q;
   logic group_end, line_end;
 
-  assign group_end = group_q == GroupW'(Groups - 1);
-  assign line_end  = odd_q && pair_q == AddrW'(Depth - 1);
+  assign group_end = group_q == GroupWidth'(Groups - 1);
+  assign line_end  = odd_q && pair_q == AddrWidth'(Depth - 1);
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      group_q <= '0;
-      odd_q   <= 1'b0;
-      first_q <= 1'b1;
-      row_q   <= '0;
-      pair_q  <= '0;
-    end else if (take) begin
+    if (take) begin
       group_q <= group_end ? '0 : group_q + 1'b1;
       if (group_end) begin
         odd_q   <= !odd_q;
         first_q <= line_end;
       end
       if (odd_q) pair_q <= line_end ? '0 : pair_q + 1'b1;
-      if (line_end) row_q <= row_q == RowW'(Height - 1) ? '0 : row_q + 1'b1;
+      if (line_end) row_q <= row_q == RowWidth'(Height - 1) ? '0 : row_q + 1'b1;
+    end
+    if (!rst_ni) begin
+      group_q <= '0;
+      odd_q   <= 1'b0;
+      first_q <= 1'b1;
+      row_q   <= '0;
+      pair_q  <= '0;
     end
   end
 
   // Stages 1 and 2: along the row, one running maximum per group of channels.
   logic valid1_q, odd1_q, first1_q, end1_q, row_odd1_q, row_first1_q;
   logic valid2_q, odd2_q, first2_q, end2_q, row_odd2_q, row_first2_q;
-  logic [GroupW-1:0] group1_q, group2_q;
-  logic [AddrW-1:0] pair1_q, pair2_q;
+  logic [GroupWidth-1:0] group1_q, group2_q;
+  logic [AddrWidth-1:0] pair1_q, pair2_q;
   beat_t data1_q, data2_q, row_stored, row_max;
 
   br_ram #(
@@ -110,7 +111,7 @@ module br_max_pool #(
 
   // Stages 2 and 3: down the column, one running maximum per pixel pair and group; stage 4 is the output register.
   logic valid3_q, end3_q, row_odd3_q, row_first3_q;
-  logic [AddrW-1:0] pair3_q;
+  logic [AddrWidth-1:0] pair3_q;
   beat_t row_max_q, col_stored, col_max;
 
   br_ram #(
@@ -156,17 +157,17 @@ module br_max_pool #(
 
       m_axis_tdata <= col_max;
       m_axis_tlast <= end3_q;
+
+      valid1_q      <= take;
+      valid2_q      <= valid1_q;
+      valid3_q      <= valid2_q && odd2_q;
+      m_axis_tvalid <= valid3_q && row_odd3_q;
     end
     if (!rst_ni) begin
       valid1_q      <= 1'b0;
       valid2_q      <= 1'b0;
       valid3_q      <= 1'b0;
       m_axis_tvalid <= 1'b0;
-    end else if (advance) begin
-      valid1_q      <= take;
-      valid2_q      <= valid1_q;
-      valid3_q      <= valid2_q && odd2_q;
-      m_axis_tvalid <= valid3_q && row_odd3_q;
     end
   end
 

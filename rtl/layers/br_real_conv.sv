@@ -26,26 +26,26 @@
 `default_nettype none
 
 module br_real_conv #(
-  parameter int unsigned Height      = 8,
-  parameter int unsigned Width       = 8,
-  parameter int unsigned InChannels  = 3,
-  parameter int unsigned OutChannels = 8,
-  parameter int unsigned Kernel      = 3,
-  parameter int unsigned Stride      = 1,
-  parameter int unsigned Pad         = 1,
-  parameter int unsigned Pe          = 2,
-  parameter int unsigned Simd        = 3,
-  parameter int unsigned OutLanes    = 1,
-  parameter int unsigned InWidth     = 8,
-  parameter int unsigned AccWidth    = 24,
-  parameter int unsigned HWidth      = 16,
-  parameter int unsigned SWidth      = 4,
-  parameter int unsigned LeftShift   = 0,
-  parameter int unsigned OutWidth    = 16,
-  parameter int unsigned Pack        = 1,
-  parameter              WeightFile  = "",
-  parameter              ScaleFile   = "",
-  localparam int unsigned InLanes = (Kernel > 1) ? InChannels : Simd
+  parameter  int unsigned Height      = 8,                                // rows of an image
+  parameter  int unsigned Width       = 8,                                // columns of an image
+  parameter  int unsigned InChannels  = 3,                                // channels of a pixel in
+  parameter  int unsigned OutChannels = 8,                                // channels of a pixel out
+  parameter  int unsigned Kernel      = 3,                                // taps along each side of a window
+  parameter  int unsigned Stride      = 1,                                // pixels between two windows; >= 1
+  parameter  int unsigned Pad         = 1,                                // pixels of padding; 2*Pad < Kernel
+  parameter  int unsigned Pe          = 2,                                // sums at a time; divides OutChannels
+  parameter  int unsigned Simd        = 3,                                // taps a beat; divides Kernel*InChannels
+  parameter  int unsigned OutLanes    = 1,                                // output channels in a beat; divides Pe
+  parameter  int unsigned InWidth     = 8,                                // bits of x, signed; 2 or more
+  parameter  int unsigned AccWidth    = 24,                               // bits of sums and sums + H; holds all
+  parameter  int unsigned HWidth      = 16,                               // bits of H, signed; 1 or more
+  parameter  int unsigned SWidth      = 4,                                // bits of a shift; 0 for no shifts
+  parameter  int unsigned LeftShift   = 0,                                // left shift before the right one
+  parameter  int unsigned OutWidth    = 16,                               // bits of y, signed
+  parameter  int unsigned Pack        = 1,                                // output channels to a multiplier: 1, 2
+  parameter               WeightFile  = "",                               // docs/architecture.md, section 4
+  parameter               ScaleFile   = "",                               // as that of br_requantize
+  localparam int unsigned InLanes     = (Kernel > 1) ? InChannels : Simd
 ) (
   input  wire                          clk_i,
   input  wire                          rst_ni,
@@ -90,7 +90,7 @@ module br_real_conv #(
       .Kernel   (Kernel),
       .Stride   (Stride),
       .Pad      (Pad)
-    ) i_unfold (
+    ) u_unfold (
       .clk_i,
       .rst_ni,
       .s_axis_tdata,
@@ -107,7 +107,7 @@ module br_real_conv #(
       .ElemWidth(InWidth),
       .InLanes  (RowChannels),
       .OutLanes (Simd)
-    ) i_converter (
+    ) u_converter (
       .clk_i,
       .rst_ni,
       .s_axis_tdata (wide_tdata),
@@ -144,7 +144,7 @@ module br_real_conv #(
     .PadW     (0),
     .Folds    (Folds),
     .MaskPad  (1'b1)
-  ) i_window (
+  ) u_window (
     .clk_i,
     .rst_ni,
     .s_axis_tdata (row_tdata),
@@ -171,7 +171,7 @@ module br_real_conv #(
     .Width(Pe * Simd * 8),
     .Depth(WeightDepth),
     .File (WeightFile)
-  ) i_weights (
+  ) u_weights (
     .clk_i,
     .rst_ni,
     .next_i (weights_next),
@@ -185,7 +185,7 @@ module br_real_conv #(
     .InWidth (InWidth),
     .AccWidth(AccWidth),
     .Pack    (Pack)
-  ) i_mvu (
+  ) u_mvu (
     .clk_i,
     .rst_ni,
     .weights_next_o (weights_next),
@@ -210,7 +210,7 @@ module br_real_conv #(
     .ElemWidth(AccWidth),
     .InLanes  (Pe),
     .OutLanes (OutLanes)
-  ) i_lanes (
+  ) u_lanes (
     .clk_i,
     .rst_ni,
     .s_axis_tdata (sums_tdata),
@@ -226,7 +226,7 @@ module br_real_conv #(
   // Here the way back of ready is cut: it ends at the enables of every register and multiplier in front.
   br_reg_slice #(
     .Width(OutLanes * AccWidth)
-  ) i_slice (
+  ) u_slice (
     .clk_i,
     .rst_ni,
     .s_axis_tdata (piece_tdata),
@@ -248,7 +248,7 @@ module br_real_conv #(
     .LeftShift(LeftShift),
     .OutWidth (OutWidth),
     .ScaleFile(ScaleFile)
-  ) i_requantize (
+  ) u_requantize (
     .clk_i,
     .rst_ni,
     .s_axis_tdata (lanes_tdata),

@@ -12,22 +12,22 @@
 `default_nettype none
 
 module br_sign #(
-  parameter int unsigned Lanes         = 1,   // channels in a beat
-  parameter int unsigned InWidth       = 16,  // bits of x
-  parameter int unsigned Channels      = Lanes,
-  parameter int unsigned TWidth        = 0,   // bits of t_c, 0 for no thresholds
-  parameter              ThresholdFile = ""   // memory file of t_c
+  parameter int unsigned Lanes         = 1,      // channels in a beat; divides Channels
+  parameter int unsigned InWidth       = 16,     // bits of x, signed
+  parameter int unsigned Channels      = Lanes,  // channels of a pixel; not used without thresholds
+  parameter int unsigned TWidth        = 0,      // bits of t_c, signed; 0 for no thresholds
+  parameter              ThresholdFile = ""      // memory file of t_c
 ) (
-  input  wire                           clk_i,
-  input  wire                           rst_ni,
-  input  wire       [Lanes*InWidth-1:0] s_axis_tdata,
-  input  wire                           s_axis_tvalid,
-  output logic                          s_axis_tready,
-  input  wire                           s_axis_tlast,
-  output logic      [Lanes-1:0]         m_axis_tdata,
-  output logic                          m_axis_tvalid,
-  input  wire                           m_axis_tready,
-  output logic                          m_axis_tlast
+  input  wire                      clk_i,
+  input  wire                      rst_ni,
+  input  wire  [Lanes*InWidth-1:0] s_axis_tdata,
+  input  wire                      s_axis_tvalid,
+  output logic                     s_axis_tready,
+  input  wire                      s_axis_tlast,
+  output logic [        Lanes-1:0] m_axis_tdata,
+  output logic                     m_axis_tvalid,
+  input  wire                      m_axis_tready,
+  output logic                     m_axis_tlast
 );
 
   if (TWidth == 0) begin : gen_msb
@@ -36,6 +36,7 @@ module br_sign #(
     assign m_axis_tlast  = s_axis_tlast;
 
     for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+      // fault: sign-of-zero
       assign m_axis_tdata[l] = !s_axis_tdata[(l+1)*InWidth-1];
     end
 
@@ -43,7 +44,7 @@ module br_sign #(
     assign unused = &{1'b0, clk_i, rst_ni, s_axis_tdata};
   end else begin : gen_thresholds
     localparam int unsigned Groups = Channels / Lanes;
-    localparam int unsigned CompareW = br_pkg::max2(InWidth, TWidth);
+    localparam int unsigned CompareWidth = br_pkg::max2(InWidth, TWidth);
 
     if (Lanes < 1 || Channels % Lanes != 0) begin : gen_check
       $error("br_sign: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
@@ -73,13 +74,14 @@ module br_sign #(
         x_q          <= s_axis_tdata;
         m_axis_tlast <= s_axis_tlast;
       end
+      if (s_axis_tready) m_axis_tvalid <= s_axis_tvalid;
       if (!rst_ni) m_axis_tvalid <= 1'b0;
-      else if (s_axis_tready) m_axis_tvalid <= s_axis_tvalid;
     end
 
     for (genvar l = 0; l < Lanes; l++) begin : gen_lane
-      assign m_axis_tdata[l] = CompareW'(signed'(x_q[l*InWidth+:InWidth])) >=
-                               CompareW'(signed'(thresholds_q[l*TWidth+:TWidth]));
+      // fault: threshold-itself
+      assign m_axis_tdata[l] = CompareWidth'(signed'(x_q[l*InWidth+:InWidth])) >=
+                               CompareWidth'(signed'(thresholds_q[l*TWidth+:TWidth]));
     end
   end
 

@@ -3,8 +3,8 @@
 //                w[p][j]*x[j]), w, x in {-1, +1} stored as {0, 1}: sum_j w*x = 2*popcount(xnor(w, x)) - Simd
 // Stream in      beat = Simd bits of one tap; tpad = the tap lies outside the image, tend = last beat of a pass, tlast
 //                = last beat of the frame (stands with tend)
-// Weights        word = Pe*Simd bits, lane p at [p*Simd +: Simd], one a beat: that of br_constants after weights_next_o, which is
-//                high only while weights_ready_i is
+// Weights        word = Pe*Simd bits, lane p at [p*Simd +: Simd], one a beat: that of br_constants after
+//                weights_next_o, which is high only while weights_ready_i is
 // Stream out     beat = Pe signed sums of AccWidth bits, lane 0 in the low bits
 // Parameters     Beats in a pass; AccWidth holds every sum (checked by br_binary_conv)
 // Latency        3 cycles from the last beat of a pass to its sums
@@ -14,10 +14,10 @@
 `default_nettype none
 
 module br_binary_mvu #(
-  parameter int unsigned Pe       = 2,
-  parameter int unsigned Simd     = 8,
-  parameter int unsigned AccWidth = 8,
-  parameter int unsigned Beats    = 2
+  parameter int unsigned Pe       = 2,  // sums at a time
+  parameter int unsigned Simd     = 8,  // bits of a beat
+  parameter int unsigned AccWidth = 8,  // bits of a sum, signed; holds every one
+  parameter int unsigned Beats    = 2   // beats of a pass
 ) (
   input  wire                    clk_i,
   input  wire                    rst_ni,
@@ -92,9 +92,10 @@ module br_binary_mvu #(
 
     br_popcount #(
       .Width(Simd)
-    ) i_popcount (
+    ) u_popcount (
       .clk_i,
       .en_i   (advance),
+      // fault: padding-counts
       .half_i (pad1_q),
       .a_i    (weights_data_i[p*Simd+:Simd]),
       .b_i    (x_q),
@@ -105,6 +106,7 @@ module br_binary_mvu #(
     // Where nothing is halved, the low bit of the addend is the carry as well, which makes two; it is also the half of a
     // padded beat that was rounded away. The sum of addend, accumulator and carry is a difference as in br_count7.
     assign addend = (Halved != 0) ? SumWidth'(count) : SumWidth'({count, carry || pad2_q});
+    // fault: sum-not-cleared
     assign {sum, unused_low} = {addend, carry} - {first_q ? ~Start : ~sum_q, 1'b1};
 
     always_ff @(posedge clk_i) begin

@@ -2,8 +2,8 @@
 // Function       data_o <= the next word at a clock edge with next_i high, word 0 first; data_o holds otherwise
 // Stream in      none: next_i, which may be high only while ready_o is
 // Stream out     none: data_o; ready_o is low in a reset and for 1 to 3 cycles after it, and high from then on
-// Parameters     Width bits a word, Depth words; File is a $readmemh file of the memory's lines (br_fetch, or br_dense where
-//                br_pkg::is_dense), "" leaves the words undefined
+// Parameters     Width bits a word, Depth words; File is a $readmemh file of the memory's lines (br_fetch, or br_dense
+//                where br_pkg::is_dense), "" leaves the words undefined
 // Latency        1 cycle from next_i to its word, which has been fetched before
 // Throughput     one word a cycle
 // Back-pressure  next_i low holds the word
@@ -11,9 +11,9 @@
 `default_nettype none
 
 module br_constants #(
-  parameter int unsigned Width = 8,
-  parameter int unsigned Depth = 16,
-  parameter              File  = ""
+  parameter int unsigned Width = 8,   // bits of a word
+  parameter int unsigned Depth = 16,  // words
+  parameter              File  = ""   // $readmemh file of the memory's lines, "" leaves the words undefined
 ) (
   input  wire              clk_i,
   input  wire              rst_ni,
@@ -27,7 +27,7 @@ module br_constants #(
       .Width(Width),
       .Depth(Depth),
       .File (File)
-    ) i_words (
+    ) u_words (
       .clk_i,
       .rst_ni,
       .next_i,
@@ -39,7 +39,7 @@ module br_constants #(
       .Width(Width),
       .Depth(Depth),
       .File (File)
-    ) i_words (
+    ) u_words (
       .clk_i,
       .rst_ni,
       .next_i,

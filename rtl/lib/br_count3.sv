@@ -4,7 +4,9 @@
 
 `default_nettype none
 
+// verilog_format: off
 (* keep_hierarchy = "yes" *)  // the mapping of many of them at once finds fewer and wider functions
+// verilog_format: on
 module br_count3 (
   input  wire  [2:0] a_i,
   input  wire  [2:0] b_i,

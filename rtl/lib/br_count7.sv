@@ -7,7 +7,9 @@
 
 `default_nettype none
 
+// verilog_format: off
 (* keep_hierarchy = "yes" *)
+// verilog_format: on
 module br_count7 (
   input  wire  [2:0] ones_i,
   input  wire  [1:0] a_i,

@@ -1,6 +1,6 @@
 // br_crc16: one byte's step of the frames' checksum (combinational).
-// Function       crc_o = CRC of the bytes so far and data_i, where crc_i is that of the bytes so far; x^16 + x^12 + x^5 + 1,
-//                most significant bit first. A frame that ends with its own CRC, high byte first, has the CRC 0
+// Function       crc_o = CRC of the bytes so far and data_i, where crc_i is that of the bytes so far; x^16 + x^12 + x^5
+//                + 1, most significant bit first. A frame that ends with its own CRC, high byte first, has the CRC 0
 // Source         CRC-16/CCITT (ITU-T V.41); binascii.crc_hqx of Python computes the same
 `default_nettype none
 

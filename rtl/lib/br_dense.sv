@@ -1,5 +1,6 @@
 // br_dense: constants of which every ninth word lies in the ninth bits of the eight before it.
-// Function       data_o <= the next word at a clock edge with next_i high, word 0 first and after the last; holds otherwise
+// Function       data_o <= the next word at a clock edge with next_i high, word 0 first and after the last; holds
+//                otherwise
 // Stream in      none: next_i, which may be high only while ready_o is
 // Stream out     none: data_o; ready_o is low in a reset and for a few cycles after it, and high from then on
 // Parameters     Width bits a word, a multiple of 8; Depth words, a multiple of 9 (both checked); File is that of a
@@ -8,14 +9,14 @@
 // Latency        1 cycle from next_i to its word, whose line has been fetched before
 // Throughput     one word a cycle
 // Back-pressure  next_i low holds the word
-// Source         block RAM has nine bits to a byte and a power of two of lines; the words of a 3x3 convolution are nine times
-//                a power of two. Memory formats: docs/architecture.md, section 4
+// Source         block RAM has nine bits to a byte and a power of two of lines; the words of a 3x3 convolution are nine
+//                times a power of two. Memory formats: docs/architecture.md, section 4
 `default_nettype none
 
 module br_dense #(
-  parameter int unsigned Width = 8,
-  parameter int unsigned Depth = 18,
-  parameter              File  = ""
+  parameter int unsigned Width = 8,   // bits of a word; a multiple of 8
+  parameter int unsigned Depth = 18,  // words; a multiple of 9
+  parameter              File  = ""   // $readmemh file of the lines, "" leaves the words undefined
 ) (
   input  wire              clk_i,
   input  wire              rst_ni,
@@ -45,7 +46,7 @@ module br_dense #(
     .Width(Width + Extra),
     .Depth(Depth / 9 * 8),
     .File (File)
-  ) i_lines (
+  ) u_lines (
     .clk_i,
     .rst_ni,
     .next_i (fetch),
@@ -58,7 +59,7 @@ module br_dense #(
     if (next_i) begin
       data_o  <= ninth ? ninth_q : line[Width-1:0];
       place_q <= ninth ? '0 : place_q + 4'd1;
-      if (!ninth) ninth_q <= (8*Extra)'({line[Width+:Extra], ninth_q} >> Extra);
+      if (!ninth) ninth_q <= (8 * Extra)'({line[Width+:Extra], ninth_q} >> Extra);
     end
     if (!rst_ni) begin
       ready_o <= 1'b0;

@@ -6,17 +6,17 @@
 // Parameters     Width bits a word, Depth words; File is a $readmemh file, "" leaves the words undefined. It has
 //                Lines = br_pkg::rom_lines(Width, Depth) lines, as the memory has; line j holds the words j, j + Lines,
 //                j + 2*Lines, .. from the low bits up
-// Latency        1 cycle from next_i to its word, which has been fetched before: a block RAM is slow, and several of them are
-//                no multiplexer but registers, all but one of them 0, and an OR
+// Latency        1 cycle from next_i to its word, which has been fetched before: block RAM is slow. Words of several
+//                block RAMs need no multiplexer: each has a register, those not asked for are 0, and all are ORed
 // Throughput     one word a cycle
 // Back-pressure  next_i low holds the word
 // Source         memory formats: docs/architecture.md, section 4
 `default_nettype none
 
 module br_fetch #(
-  parameter int unsigned Width = 8,
-  parameter int unsigned Depth = 16,
-  parameter              File  = ""
+  parameter int unsigned Width = 8,   // bits of a word
+  parameter int unsigned Depth = 16,  // words
+  parameter              File  = ""   // $readmemh file of the lines, "" leaves the words undefined
 ) (
   input  wire              clk_i,
   input  wire              rst_ni,
@@ -47,6 +47,7 @@ module br_fetch #(
   assign ready_o      = fetched_q[Ahead-1];
   assign step         = next_i || !ready_o;
   assign line_end     = line_q == LineWidth'(Lines - 1);
+  // fault: other-channel
   assign end_of_words = line_q == LineWidth'((Depth - 1) % Lines) && row_q == RowWidth'(Rows - 1);
 
   always_ff @(posedge clk_i) begin
@@ -67,7 +68,7 @@ module br_fetch #(
     .Width(Rows * Width),
     .Depth(Lines),
     .File (File)
-  ) i_rom (
+  ) u_rom (
     .clk_i,
     .en_i  (step),
     .addr_i(line_q),

@@ -5,26 +5,27 @@
 // Parameters     Width >= 1, Outputs >= 1
 // Latency        0
 // Throughput     one beat a cycle
-// Back-pressure  a beat leaves the input when its last output takes it; combinational path m_axis_tready -> s_axis_tready;
-//                holds no beat: it remembers which outputs have taken the present one, so no output waits for another
+// Back-pressure  a beat leaves the input when its last output takes it; combinational path m_axis_tready ->
+//                s_axis_tready; holds no beat: it remembers which outputs have taken the present one, so no output
+//                waits for another
 // Source         eager fork
 
 `default_nettype none
 
 module br_fork #(
   parameter int unsigned Width   = 8,  // bits of tdata
-  parameter int unsigned Outputs = 2
+  parameter int unsigned Outputs = 2   // streams out, 1 or more
 ) (
-  input  wire                     clk_i,
-  input  wire                     rst_ni,
-  input  wire       [Width-1:0]   s_axis_tdata,
-  input  wire                     s_axis_tvalid,
-  output logic                    s_axis_tready,
-  input  wire                     s_axis_tlast,
-  output logic      [Width-1:0]   m_axis_tdata,
-  output logic      [Outputs-1:0] m_axis_tvalid,
-  input  wire       [Outputs-1:0] m_axis_tready,
-  output logic                    m_axis_tlast
+  input  wire                clk_i,
+  input  wire                rst_ni,
+  input  wire  [  Width-1:0] s_axis_tdata,
+  input  wire                s_axis_tvalid,
+  output logic               s_axis_tready,
+  input  wire                s_axis_tlast,
+  output logic [  Width-1:0] m_axis_tdata,
+  output logic [Outputs-1:0] m_axis_tvalid,
+  input  wire  [Outputs-1:0] m_axis_tready,
+  output logic               m_axis_tlast
 );
 
   if (Outputs < 1) begin : gen_check
@@ -39,8 +40,8 @@ module br_fork #(
   assign s_axis_tready = &(taken_q | m_axis_tready);
 
   always_ff @(posedge clk_i) begin
+    if (s_axis_tvalid) taken_q <= s_axis_tready ? '0 : taken_q | m_axis_tready;
     if (!rst_ni) taken_q <= '0;
-    else if (s_axis_tvalid) taken_q <= s_axis_tready ? '0 : taken_q | m_axis_tready;
   end
 
 endmodule

@@ -1,23 +1,24 @@
 // br_frame_rx: takes frames apart that arrive byte by byte; only whole and correct ones are passed on.
-// Function       the payload of every correct frame goes out on m_axis, its tag on tag_o; for every other frame one pulse of
-//                error_valid_o with the frame's tag and what was wrong. Bytes outside of frames are passed over
-// Frame          8'hB1, tag, length (3 bytes), payload, CRC-16 from the tag on (2 bytes, starting from 16'hFFFF, br_crc16);
-//                numbers with the high byte first
-// Errors         1 length is not FrameBytes; 2 checksum; 3 no byte for TimeoutCycles inside a frame; 4 busy: no room, the
-//                frame is ignored; 5 a byte without stop bit. After an error the next 8'hB1 begins a frame
+// Function       the payload of every correct frame goes out on m_axis, its tag on tag_o; for every other frame one
+//                pulse of error_valid_o with the frame's tag and what was wrong. Bytes outside of frames are passed
+//                over
+// Frame          8'hB1, tag, length (3 bytes), payload, CRC-16 from the tag on (2 bytes, starting from 16'hFFFF,
+//                br_crc16); numbers with the high byte first
+// Errors         1 length is not FrameBytes; 2 checksum; 3 no byte for TimeoutCycles inside a frame; 4 busy: no room,
+//                the frame is ignored; 5 a byte without stop bit. After an error the next 8'hB1 begins a frame
 // Bytes in       data_i with valid_i; broken_i for a byte that could not be read (br_uart_rx)
 // Stream out     beat = one byte of the payload; tlast on the last one of a frame
 // Parameters     FrameBytes: length of every payload, at most 2^24 - 1 (checked); TimeoutCycles >= 1
 // Latency        2 cycles from the last byte of a frame to the first beat of its payload
 // Throughput     one beat a cycle
-// Back-pressure  none for bytes, a line cannot wait: there is room for two frames or more, and a frame is taken only if it has
-//                room and tag_ready_i is high at its beginning. No combinational path m_axis_tready -> m_axis_*
+// Back-pressure  none for bytes, a line cannot wait: there is room for two frames or more, and a frame is taken only if
+//                it has room and tag_ready_i is high at its beginning. No combinational path m_axis_tready -> m_axis_*
 // Source         payloads go into a ring behind those that are complete, and count only once the checksum is right
 `default_nettype none
 
 module br_frame_rx #(
-  parameter int unsigned FrameBytes    = 4,
-  parameter int unsigned TimeoutCycles = 1000
+  parameter int unsigned FrameBytes    = 4,    // bytes of every payload, 1 to 2^24 - 1
+  parameter int unsigned TimeoutCycles = 1000  // clock cycles without a byte that end a frame, 1 or more
 ) (
   input  wire        clk_i,
   input  wire        rst_ni,
@@ -30,7 +31,7 @@ module br_frame_rx #(
   output logic       m_axis_tlast,
   output logic [7:0] tag_o,
   output logic       tag_valid_o,
-  input  wire        tag_ready_i,  // there is room for a tag, until it is used
+  input  wire        tag_ready_i,    // there is room for a tag, until it is used
   output logic [7:0] error_o,
   output logic [7:0] error_tag_o,
   output logic       error_valid_o
@@ -122,9 +123,7 @@ module br_frame_rx #(
       if (state_q == Payload && keep_q) ring[write_addr] <= data_i;
     end
     quiet_q <= valid_i ? '0 : quiet_q + 1'b1;
-    if (!rst_ni || error != None) begin
-      state_q <= Hunt;
-    end else if (valid_i && field_ends) begin
+    if (valid_i && field_ends) begin
       unique case (state_q)
         Hunt:    state_q <= data_i == Sync ? Tag : Hunt;
         Tag:     state_q <= Length;
@@ -133,11 +132,17 @@ module br_frame_rx #(
         default: state_q <= Hunt;
       endcase
     end
-    if (!rst_ni) write_q <= '0;
-    else if (complete) write_q <= write_q + (AddrWidth + 1)'(FrameBytes);
-    tag_valid_o   <= complete && rst_ni;
-    error_valid_o <= error != None && rst_ni;
+    if (error != None) state_q <= Hunt;
+    if (complete) write_q <= write_q + (AddrWidth + 1)'(FrameBytes);
+    tag_valid_o   <= complete;
+    error_valid_o <= error != None;
     error_o       <= error;
+    if (!rst_ni) begin
+      state_q       <= Hunt;
+      write_q       <= '0;
+      tag_valid_o   <= 1'b0;
+      error_valid_o <= 1'b0;
+    end
   end
 
   assign tag_o = tag_q;
@@ -153,16 +158,15 @@ module br_frame_rx #(
   always_ff @(posedge clk_i) begin
     if (fetch) m_axis_tdata <= ring[read_q[AddrWidth-1:0]];
     if (fetch) m_axis_tlast <= sent_q == CountWidth'(FrameBytes - 1);
+    if (out_free) m_axis_tvalid <= fetch;
+    if (fetch) begin
+      read_q <= read_q + 1'b1;
+      sent_q <= sent_q == CountWidth'(FrameBytes - 1) ? '0 : sent_q + 1'b1;
+    end
     if (!rst_ni) begin
       m_axis_tvalid <= 1'b0;
       read_q        <= '0;
       sent_q        <= '0;
-    end else begin
-      if (out_free) m_axis_tvalid <= fetch;
-      if (fetch) begin
-        read_q <= read_q + 1'b1;
-        sent_q <= sent_q == CountWidth'(FrameBytes - 1) ? '0 : sent_q + 1'b1;
-      end
     end
   end
 

@@ -1,6 +1,7 @@
 // br_frame_tx: puts results and errors into frames, byte by byte.
-// Function       for every packet of s_axis a frame with the next tag and the packet's words; for every error a frame with its
-//                tag and the error as the only byte. Frames as in br_frame_rx. An error goes before a result that waits
+// Function       for every packet of s_axis a frame with the next tag and the packet's words; for every error a frame
+//                with its tag and the error as the only byte. Frames as in br_frame_rx. An error goes before a result
+//                that waits
 // Stream in      beat = one word of 32 bits; tlast on the last of a packet of Words words
 // Stream out     beat = one byte; no tlast. A word's high byte first
 // Parameters     Words >= 1, fewer than 2^22 (checked)
@@ -11,7 +12,7 @@
 `default_nettype none
 
 module br_frame_tx #(
-  parameter int unsigned Words = 1
+  parameter int unsigned Words = 1  // words of every packet, 1 to 2^22 - 1
 ) (
   input  wire         clk_i,
   input  wire         rst_ni,
@@ -51,9 +52,9 @@ module br_frame_tx #(
   logic [23:0] length;
 
   br_crc16 u_crc (
-    .crc_i(crc_q),
+    .crc_i (crc_q),
     .data_i(m_axis_tdata),
-    .crc_o(crc)
+    .crc_o (crc)
   );
 
   assign length = is_error_q ? 24'd1 : 24'(4 * Words);
@@ -88,10 +89,7 @@ module br_frame_tx #(
   end
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      state_q <= Sync;
-      count_q <= '0;
-    end else if (move) begin
+    if (move) begin
       count_q <= field_ends ? '0 : count_q + 2'd1;
       if (field_ends) begin
         unique case (state_q)
@@ -108,6 +106,10 @@ module br_frame_tx #(
       is_error_q <= error_valid_i;
       error_q    <= error_i;
       tag_q      <= error_valid_i ? error_tag_i : tag_i;
+    end
+    if (!rst_ni) begin
+      state_q <= Sync;
+      count_q <= '0;
     end
   end
 

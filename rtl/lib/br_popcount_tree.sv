@@ -4,15 +4,16 @@
 // Latency        1 cycle with en_i; the result holds while en_i is low
 // Throughput     one pair of words a cycle with en_i
 // Back-pressure  en_i low holds the result
-// Source         br_count3 takes positions to bits of weight 1 and 2, br_count7 these to a number of up to 15 positions,
-//                which goes into registers; more are two halves and one position on its own, which is the carry of the
-//                adder that joins them. Widths of 2^n - 1 waste nothing. docs/datapath.md: drawing, figures
+// Source         br_count3 takes positions to bits of weight 1 and 2, br_count7 these to a number of up to 15
+//                positions, which goes into registers; more are two halves and one position on its own, which is the
+//                carry of the adder that joins them. Widths of 2^n - 1 waste nothing. docs/datapath.md: drawing,
+//                figures
 
 `default_nettype none
 
 module br_popcount_tree #(
-  parameter int unsigned Width = 15,
-  parameter int unsigned Half  = Width / 2,
+  parameter  int unsigned Width      = 15,                       // positions, 1 or more
+  parameter  int unsigned Half       = Width / 2,                // count_o where half_i is set; Width at most
   localparam int unsigned CountWidth = br_pkg::cnt_width(Width)
 ) (
   input  wire                   clk_i,
@@ -36,11 +37,27 @@ module br_popcount_tree #(
     logic [br_pkg::cnt_width(Second)-1:0] second;
     logic carry_q, unused_low;
 
-    br_popcount_tree #(.Width(First), .Half(FirstHalf)) i_first (
-      .clk_i, .en_i, .half_i, .a_i(a_i[1+:First]), .b_i(b_i[1+:First]), .count_o(first)
+    br_popcount_tree #(
+      .Width(First),
+      .Half (FirstHalf)
+    ) u_first (
+      .clk_i,
+      .en_i,
+      .half_i,
+      .a_i    (a_i[1+:First]),
+      .b_i    (b_i[1+:First]),
+      .count_o(first)
     );
-    br_popcount_tree #(.Width(Second), .Half(SecondHalf)) i_second (
-      .clk_i, .en_i, .half_i, .a_i(a_i[Width-1-:Second]), .b_i(b_i[Width-1-:Second]), .count_o(second)
+    br_popcount_tree #(
+      .Width(Second),
+      .Half (SecondHalf)
+    ) u_second (
+      .clk_i,
+      .en_i,
+      .half_i,
+      .a_i    (a_i[Width-1-:Second]),
+      .b_i    (b_i[Width-1-:Second]),
+      .count_o(second)
     );
 
     always_ff @(posedge clk_i) begin
@@ -64,28 +81,52 @@ module br_popcount_tree #(
     if (Leaf == 1) begin : gen_one
       assign count = a == b;
     end else if (Leaf == 3) begin : gen_three
-      br_count3 i_count3 (.a_i(a), .b_i(b), .count_o(count));
+      br_count3 u_count3 (
+        .a_i    (a),
+        .b_i    (b),
+        .count_o(count)
+      );
     end else if (Leaf == 7) begin : gen_seven
       logic [1:0] triple;
-      br_count3 i_count3 (.a_i(a[2:0]), .b_i(b[2:0]), .count_o(triple));
-      br_count7 i_count7 (
-        .ones_i({~(a[6:5] ^ b[6:5]), triple[0]}), .a_i(a[4:3]), .b_i(b[4:3]), .two_i(triple[1]), .count_o(count)
+      br_count3 u_count3 (
+        .a_i    (a[2:0]),
+        .b_i    (b[2:0]),
+        .count_o(triple)
+      );
+      br_count7 u_count7 (
+        .ones_i ({~(a[6:5] ^ b[6:5]), triple[0]}),
+        .a_i    (a[4:3]),
+        .b_i    (b[4:3]),
+        .two_i  (triple[1]),
+        .count_o(count)
       );
     end else begin : gen_fifteen
       logic [4:0] ones, twos;
       logic two, four;
       for (genvar i = 0; i < 5; i++) begin : gen_triple
         if (i < Triples) begin : gen_used
-          br_count3 i_count3 (.a_i(a[3*i+:3]), .b_i(b[3*i+:3]), .count_o({twos[i], ones[i]}));
+          br_count3 u_count3 (
+            .a_i    (a[3*i+:3]),
+            .b_i    (b[3*i+:3]),
+            .count_o({twos[i], ones[i]})
+          );
         end else begin : gen_unused
           assign {twos[i], ones[i]} = 2'b00;
         end
       end
-      br_count7 i_ones (
-        .ones_i(ones[2:0]), .a_i(ones[4:3]), .b_i(2'b11), .two_i(twos[0]), .count_o({four, two, count[0]})
+      br_count7 u_ones (
+        .ones_i (ones[2:0]),
+        .a_i    (ones[4:3]),
+        .b_i    (2'b11),
+        .two_i  (twos[0]),
+        .count_o({four, two, count[0]})
       );
-      br_count7 i_twos (
-        .ones_i({twos[2:1], two}), .a_i(twos[4:3]), .b_i(2'b11), .two_i(four), .count_o(count[3:1])
+      br_count7 u_twos (
+        .ones_i ({twos[2:1], two}),
+        .a_i    (twos[4:3]),
+        .b_i    (2'b11),
+        .two_i  (four),
+        .count_o(count[3:1])
       );
     end
 

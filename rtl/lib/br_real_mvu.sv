@@ -15,11 +15,11 @@
 `default_nettype none
 
 module br_real_mvu #(
-  parameter int unsigned Pe       = 2,
-  parameter int unsigned Simd     = 3,
-  parameter int unsigned InWidth  = 8,
-  parameter int unsigned AccWidth = 24,
-  parameter int unsigned Pack     = 1,
+  parameter  int unsigned Pe          = 2,   // sums at a time
+  parameter  int unsigned Simd        = 3,   // elements of a beat
+  parameter  int unsigned InWidth     = 8,   // bits of an element, signed; 2 or more
+  parameter  int unsigned AccWidth    = 24,  // bits of a sum, signed; holds every one
+  parameter  int unsigned Pack        = 1,   // lanes that share a multiplier: 1, or 2 with weights of -127..127
   localparam int unsigned WeightWidth = 8
 ) (
   input  wire                            clk_i,
@@ -103,7 +103,7 @@ module br_real_mvu #(
     for (genvar p = 0; p < Paired; p += 2) begin : gen_pair
       br_product_pair #(
         .InWidth(InWidth)
-      ) i_pair (
+      ) u_pair (
         .clk_i,
         .en_i     (advance),
         .weights_i({w[p+1][j], w[p][j]}),

@@ -12,14 +12,14 @@
 `default_nettype none
 
 module br_requantize #(
-  parameter int unsigned Channels  = 8,
-  parameter int unsigned Lanes     = 2,
-  parameter int unsigned AccWidth  = 24,
-  parameter int unsigned HWidth    = 16,
-  parameter int unsigned SWidth    = 4,
-  parameter int unsigned LeftShift = 0,
-  parameter int unsigned OutWidth  = 16,
-  parameter              ScaleFile = ""
+  parameter int unsigned Channels  = 8,   // channels of a pixel
+  parameter int unsigned Lanes     = 2,   // channels in a beat; divides Channels
+  parameter int unsigned AccWidth  = 24,  // bits of x and of x + H, signed; holds every one
+  parameter int unsigned HWidth    = 16,  // bits of H, signed; 1 or more
+  parameter int unsigned SWidth    = 4,   // bits of a shift, unsigned; 0 for no shifts
+  parameter int unsigned LeftShift = 0,   // bits by which x + H is shifted left before the shift to the right
+  parameter int unsigned OutWidth  = 16,  // bits of y, signed
+  parameter              ScaleFile = ""   // memory file of shifts and H
 ) (
   input  wire                       clk_i,
   input  wire                       rst_ni,
@@ -61,7 +61,7 @@ module br_requantize #(
     .Width(Lanes * ScaleWidth),
     .Depth(Depth),
     .File (ScaleFile)
-  ) i_scales (
+  ) u_scales (
     .clk_i,
     .rst_ni,
     .next_i (take),
@@ -96,6 +96,7 @@ module br_requantize #(
 
     always_ff @(posedge clk_i) begin
       if (advance) begin
+        // fault: offset-dropped
         sum_q   <= x + AccWidth'(h);
         shift_q <= shift;
       end
@@ -110,7 +111,7 @@ module br_requantize #(
       br_saturate #(
         .InWidth (FullWidth),
         .OutWidth(OutWidth)
-      ) i_saturate (
+      ) u_saturate (
         .in_i (full),
         .out_o(clipped)
       );

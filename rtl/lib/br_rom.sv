@@ -10,9 +10,9 @@
 `default_nettype none
 
 module br_rom #(
-  parameter int unsigned Width = 8,
-  parameter int unsigned Depth = 16,
-  parameter              File  = "",
+  parameter  int unsigned Width     = 8,                        // bits of a word
+  parameter  int unsigned Depth     = 16,                       // words, 1 or more
+  parameter               File      = "",                       // $readmemh file of Depth lines; "": undefined
   localparam int unsigned AddrWidth = br_pkg::idx_width(Depth)
 ) (
   input  wire                  clk_i,
@@ -29,7 +29,7 @@ module br_rom #(
   end
 
   /* verilator lint_off UNDRIVEN */  // without a file
-  logic [Width-1:0] mem [Depth];
+  logic [Width-1:0] mem[Depth];
   /* verilator lint_on UNDRIVEN */
 
   if (File != "") begin : gen_file

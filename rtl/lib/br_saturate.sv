@@ -6,11 +6,11 @@
 `default_nettype none
 
 module br_saturate #(
-  parameter int unsigned InWidth  = 9,
-  parameter int unsigned OutWidth = 8
+  parameter int unsigned InWidth  = 9,  // bits of in_i, signed
+  parameter int unsigned OutWidth = 8   // bits of out_o, signed; 1 or more and less than InWidth
 ) (
-  input  wire       signed [InWidth-1:0]  in_i,
-  output logic signed      [OutWidth-1:0] out_o
+  input  wire signed  [ InWidth-1:0] in_i,
+  output logic signed [OutWidth-1:0] out_o
 );
 
   if (OutWidth < 1 || OutWidth >= InWidth) begin : gen_check
@@ -24,6 +24,7 @@ module br_saturate #(
 
   always_comb begin
     out_o = in_i[OutWidth-1:0];
+    // fault: wraps
     if (!fits) begin
       out_o = {OutWidth{!negative}};
       out_o[OutWidth-1] = negative;

@@ -1,6 +1,6 @@
 // br_uart_rx: serial receiver; 8 data bits, no parity, 1 stop bit.
-// Function       a byte that arrives on rx_i stands on data_o in the one cycle in which valid_o is high; if its stop bit is
-//                low, broken_o is high instead, and the next byte is looked for once the line is high again
+// Function       a byte that arrives on rx_i stands on data_o in the one cycle in which valid_o is high; if its stop
+//                bit is low, broken_o is high instead, and the next byte is looked for once the line is high again
 // Line           least significant bit first, idle high; rx_i may change at any time, it is synchronised here
 // Parameters     BitCycles >= 4 clock cycles a bit (checked); a sender that is up to 2 % faster or slower is understood
 // Latency        valid_o rises in the middle of the stop bit
@@ -8,7 +8,7 @@
 `default_nettype none
 
 module br_uart_rx #(
-  parameter int unsigned BitCycles = 50
+  parameter int unsigned BitCycles = 50  // clock cycles a bit of the line, 4 or more
 ) (
   input  wire        clk_i,
   input  wire        rst_ni,
@@ -36,10 +36,7 @@ module br_uart_rx #(
     sync_q   <= {rx_i, sync_q[1]};
     valid_o  <= 1'b0;
     broken_o <= 1'b0;
-    if (!rst_ni) begin
-      armed_q <= 1'b0;
-      left_q  <= '0;
-    end else if (left_q == '0) begin
+    if (left_q == '0) begin
       armed_q <= line;
       wait_q  <= WaitWidth'(BitCycles / 2 - 1);
       if (armed_q && !line) left_q <= Bits;
@@ -56,6 +53,12 @@ module br_uart_rx #(
       end else begin
         data_o <= {line, data_o[7:1]};
       end
+    end
+    if (!rst_ni) begin
+      armed_q  <= 1'b0;
+      left_q   <= '0;
+      valid_o  <= 1'b0;
+      broken_o <= 1'b0;
     end
   end
 

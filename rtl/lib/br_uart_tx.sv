@@ -10,7 +10,7 @@
 `default_nettype none
 
 module br_uart_tx #(
-  parameter int unsigned BitCycles = 50
+  parameter int unsigned BitCycles = 50  // clock cycles a bit of the line, 2 or more
 ) (
   input  wire        clk_i,
   input  wire        rst_ni,
@@ -35,10 +35,7 @@ module br_uart_tx #(
   assign s_axis_tready = left_q == '0;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      shift_q <= '1;
-      left_q  <= '0;
-    end else if (left_q == '0) begin
+    if (left_q == '0) begin
       wait_q <= WaitWidth'(BitCycles - 1);
       if (s_axis_tvalid) begin
         shift_q <= {s_axis_tdata, 1'b0};
@@ -50,6 +47,10 @@ module br_uart_tx #(
       wait_q  <= WaitWidth'(BitCycles - 1);
       shift_q <= {1'b1, shift_q[8:1]};
       left_q  <= left_q - 4'd1;
+    end
+    if (!rst_ni) begin
+      shift_q <= '1;
+      left_q  <= '0;
     end
   end
 

@@ -14,13 +14,13 @@
 `default_nettype none
 
 module br_unfold #(
-  parameter int unsigned Height    = 4,
-  parameter int unsigned Width     = 8,
-  parameter int unsigned Channels  = 3,
-  parameter int unsigned ElemWidth = 8,
-  parameter int unsigned Kernel    = 3,
-  parameter int unsigned Stride    = 1,
-  parameter int unsigned Pad       = 1
+  parameter int unsigned Height    = 4,  // rows of an image
+  parameter int unsigned Width     = 8,  // columns of an image; Width + 2*Pad is Kernel or more
+  parameter int unsigned Channels  = 3,  // channels of a pixel, all in a beat
+  parameter int unsigned ElemWidth = 8,  // bits of an element
+  parameter int unsigned Kernel    = 3,  // taps side by side, 2 or more
+  parameter int unsigned Stride    = 1,  // pixels between two beats out, 1 or more
+  parameter int unsigned Pad       = 1   // pixels of padding on each side of a row; 2*Pad < Kernel
 ) (
   input  wire                                  clk_i,
   input  wire                                  rst_ni,
@@ -96,9 +96,12 @@ module br_unfold #(
           if (Right == 0) skip_q <= SkipWidth'(Lead);
         end
       end
+      // fault: right-edge-as-row
       if (consume && row_in) end_col_q <= (Right != 0) ? EndWidth'(Width) : '0;
       else if (flush && flush_q != RightWidth'(1)) end_col_q <= end_col_q + EndWidth'(1);
-      else end_col_q <= EndWidth'(col_q) + EndWidth'(consume);
+      // fault: pixel-of-next-row
+      else
+        end_col_q <= EndWidth'(col_q) + EndWidth'(consume);
       if (send) begin
         out_col_q <= out_row_end ? '0 : out_col_q + OutColWidth'(1);
         if (out_row_end) row_q <= m_axis_tlast ? '0 : row_q + RowWidth'(1);

@@ -13,9 +13,9 @@
 `default_nettype none
 
 module br_width_converter #(
-  parameter int unsigned ElemWidth = 8,
-  parameter int unsigned InLanes   = 4,
-  parameter int unsigned OutLanes  = 2
+  parameter int unsigned ElemWidth = 8,  // bits of an element
+  parameter int unsigned InLanes   = 4,  // elements in a beat in; a multiple of OutLanes or a divisor
+  parameter int unsigned OutLanes  = 2   // elements in a beat out
 ) (
   input  wire                           clk_i,
   input  wire                           rst_ni,

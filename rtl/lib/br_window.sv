@@ -14,19 +14,19 @@
 `default_nettype none
 
 module br_window #(
-  parameter int unsigned Height    = 8,
-  parameter int unsigned Width     = 8,
-  parameter int unsigned Channels  = 4,
-  parameter int unsigned ElemWidth = 1,
-  parameter int unsigned Lanes     = 4,
-  parameter int unsigned KernelH   = 3,
-  parameter int unsigned KernelW   = 3,
-  parameter int unsigned StrideH   = 1,
-  parameter int unsigned StrideW   = 1,
-  parameter int unsigned PadH      = 1,
-  parameter int unsigned PadW      = 1,
-  parameter int unsigned Folds     = 1,
-  parameter bit          MaskPad   = 1'b1
+  parameter int unsigned Height    = 8,    // rows of an image; Height + 2*PadH is KernelH or more
+  parameter int unsigned Width     = 8,    // columns of an image; Width + 2*PadW is KernelW or more
+  parameter int unsigned Channels  = 4,    // channels of a pixel
+  parameter int unsigned ElemWidth = 1,    // bits of an element
+  parameter int unsigned Lanes     = 4,    // elements in a beat; divides Channels
+  parameter int unsigned KernelH   = 3,    // rows of a window
+  parameter int unsigned KernelW   = 3,    // columns of a window
+  parameter int unsigned StrideH   = 1,    // rows between two windows, 1 or more
+  parameter int unsigned StrideW   = 1,    // columns between two windows, 1 or more
+  parameter int unsigned PadH      = 1,    // rows of padding at each end; 2*PadH < KernelH
+  parameter int unsigned PadW      = 1,    // columns of padding on each side; 2*PadW < KernelW
+  parameter int unsigned Folds     = 1,    // times that each window is read out, 1 or more
+  parameter bit          MaskPad   = 1'b1  // 1: the data of padding is 0, 0: it is undefined
 ) (
   input  wire                        clk_i,
   input  wire                        rst_ni,
@@ -75,9 +75,11 @@ module br_window #(
   localparam int unsigned StepRow = StrideH * Width - (OutWidth - 1) * StrideW;
   localparam int unsigned StepFrame = Height * Width - (OutHeight - 1) * StrideH * Width - (OutWidth - 1) * StrideW;
   localparam int unsigned MaxStep = br_pkg::max2(
-      OutWidth > 1 ? StepCol : 0, br_pkg::max2(OutHeight > 1 ? StepRow : 0, StepFrame));
+      OutWidth > 1 ? StepCol : 0, br_pkg::max2(OutHeight > 1 ? StepRow : 0, StepFrame)
+  );
 
   // While a window is read, all pixels of the next one can arrive: Span + MaxStep. One more absorbs a late start.
+  // fault: window-overwrites
   localparam int unsigned Capacity = Span + MaxStep + 1;
 
   // The memory is rounded up to a power of two words: addresses wrap by themselves.
@@ -103,6 +105,7 @@ module br_window #(
     surplus_q <= surplus_q + (write_pixel ? SurplusWidth'(1) : '0) - (read_window ? step : '0);
     frames_q  <= frames_q + (write_frame ? FramesWidth'(1) : '0) - (read_frame ? FramesWidth'(1) : '0);
     if (!rst_ni) begin
+      // fault: window-early
       surplus_q <= SurplusWidth'(int'(PadH * Width + PadW) - int'(Span));
       frames_q  <= '1;
     end
@@ -135,7 +138,7 @@ module br_window #(
   localparam int unsigned ColWidth = br_pkg::idx_width(Width + 2 * PadW);  // two's complement for -PadW..-1
   localparam int unsigned RowWidth = br_pkg::idx_width(Height + 2 * PadH);
 
-  logic [ AddrWidth-1:0] read_addr_q, addr_step;
+  logic [AddrWidth-1:0] read_addr_q, addr_step;
   logic [ChunkWidth-1:0] chunk_q;
   logic [   KxWidth-1:0] kx_q;
   logic [   KyWidth-1:0] ky_q;
@@ -214,6 +217,7 @@ module br_window #(
     end
   end
 
+  // fault: window-column
   assign pad = (PadW != 0 && 32'(col_q) >= Width) || (PadH != 0 && 32'(row_q) >= Height);
 
   // ---- Memory -----------------------------------------------------------------------------------------------------
@@ -242,6 +246,7 @@ module br_window #(
     if (!rst_ni) valid_q <= 1'b0;
   end
 
+  // fault: padding-not-zero
   assign m_axis_tdata  = (MaskPad && pad_q) ? '0 : data_q;
   assign m_axis_tpad   = pad_q;
   assign m_axis_tend   = end_q;

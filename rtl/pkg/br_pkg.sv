@@ -33,7 +33,8 @@ package br_pkg;
   // Whether constants are a br_dense (dense in bireal_hw/ir/encoding.py): where its words are nine times a power
   // of two they leave nearly half of their last block RAM empty, and this is the one that they can spare.
   function automatic bit is_dense(input int unsigned width, input int unsigned depth);
-    return depth == 9 << $clog2(depth / 9) && depth > 512 && depth <= 4608 && width % 8 == 0 && width * depth > (1 << 14);
+    return depth == 9 << $clog2(depth / 9) && depth > 512 && depth <= 4608 && width % 8 == 0 &&
+        width * depth > (1 << 14);
   endfunction
 
   // Lines of a ROM of `depth` words in block RAM of 18 Kb (16K x 1, 8K x 2, .. 512 x 36): of the shapes that take fewest

@@ -5,8 +5,8 @@
 `default_nettype none
 
 module br_short_fifo #(
-  parameter int unsigned Width = 8,
-  parameter int unsigned Depth = 16
+  parameter int unsigned Width = 8,  // bits of tdata
+  parameter int unsigned Depth = 16  // beats that it holds at most, 1 or more
 ) (
   input  wire              clk_i,
   input  wire              rst_ni,
@@ -20,10 +20,10 @@ module br_short_fifo #(
   output logic             m_axis_tlast
 );
 
-  localparam int unsigned FillW = br_pkg::cnt_width(Depth);
+  localparam int unsigned FillWidth = br_pkg::cnt_width(Depth);
 
   int depth;  // beats
-  logic [FillW-1:0] usage, max_fill_o;
+  logic [FillWidth-1:0] usage, max_fill_o;
   logic room, ready;
 
   assign room = 32'(usage) < depth;
@@ -43,7 +43,7 @@ module br_short_fifo #(
     .m_axis_tvalid,
     .m_axis_tready,
     .m_axis_tlast,
-    .usage_o(usage),
+    .usage_o      (usage),
     .max_fill_o
   );
 

@@ -144,7 +144,7 @@ def test_a_path_is_told_by_its_layers() -> None:
     flow = elaborate(graph, fold(graph, 2_000))
     around = next(one for one in flow.instances if one.name != one.layer and one.layer == "conv2")
     cells = [
-        "u_system.u_network.u_conv2.i_weights.mem.0.0",
+        "u_system.u_network.u_conv2.u_weights.mem.0.0",
         f"u_system.u_network.u_{around.name}.out_q_TRELLIS_FF_Q",
         "u_system.u_network.u_merge2.sum_q_TRELLIS_FF_Q",
         "u_system.u_link.u_logits.data_q_TRELLIS_FF_Q",

@@ -52,14 +52,14 @@ module constants_bench #(
   logic [31:0] data6;
   logic [15:0] data7;
 
-  br_constants #(.Width(5), .Depth(1), .File(File0)) i_0 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[0]), .data_o(data0));
-  br_constants #(.Width(7), .Depth(33), .File(File1)) i_1 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[1]), .data_o(data1));
-  br_constants #(.Width(4), .Depth(4608), .File(File2)) i_2 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[2]), .data_o(data2));
-  br_constants #(.Width(18), .Depth(2500), .File(File3)) i_3 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[3]), .data_o(data3));
-  br_constants #(.Width(40), .Depth(1100), .File(File4)) i_4 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[4]), .data_o(data4));
-  br_constants #(.Width(16), .Depth(9216), .File(File5)) i_5 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[5]), .data_o(data5));
-  br_constants #(.Width(32), .Depth(576), .File(File6)) i_6 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[6]), .data_o(data6));
-  br_constants #(.Width(16), .Depth(4608), .File(File7)) i_7 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[7]), .data_o(data7));
+  br_constants #(.Width(5), .Depth(1), .File(File0)) u_0 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[0]), .data_o(data0));
+  br_constants #(.Width(7), .Depth(33), .File(File1)) u_1 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[1]), .data_o(data1));
+  br_constants #(.Width(4), .Depth(4608), .File(File2)) u_2 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[2]), .data_o(data2));
+  br_constants #(.Width(18), .Depth(2500), .File(File3)) u_3 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[3]), .data_o(data3));
+  br_constants #(.Width(40), .Depth(1100), .File(File4)) u_4 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[4]), .data_o(data4));
+  br_constants #(.Width(16), .Depth(9216), .File(File5)) u_5 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[5]), .data_o(data5));
+  br_constants #(.Width(32), .Depth(576), .File(File6)) u_6 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[6]), .data_o(data6));
+  br_constants #(.Width(16), .Depth(4608), .File(File7)) u_7 (.clk_i, .rst_ni, .next_i(take), .ready_o(ready[7]), .data_o(data7));
 
   assign m_axis_tdata = {40'(data7), 40'(data6), 40'(data5), data4, 40'(data3), 40'(data2), 40'(data1), 40'(data0)};
 

@@ -55,10 +55,10 @@ module popcount_bench #(
     logic [br_pkg::cnt_width(Width-1)-1:0] count, plain_count;
     logic carry, plain_carry;
 
-    br_popcount #(.Width(Width), .Tree(1'b1)) i_tree (
+    br_popcount #(.Width(Width), .Tree(1'b1)) u_tree (
       .clk_i, .en_i(en), .half_i(half), .a_i(a[Width-1:0]), .b_i(b[Width-1:0]), .count_o(count), .carry_o(carry)
     );
-    br_popcount #(.Width(Width), .Tree(1'b0)) i_plain (
+    br_popcount #(.Width(Width), .Tree(1'b0)) u_plain (
       .clk_i, .en_i(en), .half_i(half), .a_i(a[Width-1:0]), .b_i(b[Width-1:0]), .count_o(plain_count),
       .carry_o(plain_carry)
     );

@@ -40,7 +40,7 @@ module product_pair_bench (
     logic signed [15:0] y0, y1;
     logic borrow;
 
-    br_product_pair i_pair (
+    br_product_pair u_pair (
       .clk_i, .en_i(en), .weights_i(s_axis_tdata[15:0]), .x_i(X), .y0_o(y0), .y1_o(y1), .borrow_o(borrow)
     );
     assign wrong[i] = y0 != w0_q * 16'(X) || y1 + 16'(borrow) != w1_q * 16'(X);

@@ -79,6 +79,12 @@ def test_module_passes_lint_at_its_smallest(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
+def test_every_parameter_has_a_comment(module: str) -> None:
+    lines = [line for line in (RTL / module).read_text().splitlines() if re.match("  parameter ", line)]
+    assert [line for line in lines if not re.search("  // ..", line)] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_header_answers_every_question(module: str) -> None:
     lines = (RTL / module).read_text().splitlines()
     stem = Path(module).stem

@@ -48,7 +48,7 @@ def test_a_board_is_exceeded_by_the_scarcest_first() -> None:
 def test_a_wrapper_shows_what_a_network_connects() -> None:
     text = wrapper("unit", reg_slice(5), {})
     assert "input wire [4:0] s_axis_tdata" in text
-    assert "br_reg_slice #(.Width(5)) i_unit (.clk_i, .rst_ni, .s_axis_tdata," in text
+    assert "br_reg_slice #(.Width(5)) u_unit (.clk_i, .rst_ni, .s_axis_tdata," in text
 
 
 def test_contents_count_only_in_logic() -> None:
