@@ -1,13 +1,14 @@
 """Calibrates the cost model: synthesises a grid of instances with Yosys and fits the coefficients of LUT and FF.
 
-`python -m bireal_hw.analysis.calibrate [CACHE]` writes `coefficients.toml` beside this file and prints the error of
-every module type. Synthesised instances are remembered in the folder CACHE (default `build/synth-cache`).
+`python -m bireal_hw.analysis.calibrate [CACHE [MODULE...]]` writes `coefficients.toml` beside this file and prints the
+error of every module type, or of those that are named; the coefficients of the others stay. Synthesised instances are
+remembered in the folder CACHE (default `build/synth-cache`).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bireal_hw.analysis.cost import COEFFICIENTS, MODULES, anatomy_of, complete_features, lut_ram_luts
+from bireal_hw.analysis.cost import COEFFICIENTS, MODULES, anatomy_of, coefficients, complete_features, lut_ram_luts
+from bireal_hw.errors import unknown
 from bireal_hw.ops import Array, Binding, Op
 from bireal_hw.passes import streams
 from bireal_hw.synth.resources import Resources, count
@@ -57,41 +59,41 @@ Errors = dict[str, NDArray[np.float64]]
 
 
 def calibrate(
-    cache: Path, progress: Callable[[int, int], None]
+    cache: Path, progress: Callable[[int, int], None], modules: Collection[str] = MODULES
 ) -> tuple[dict[str, dict[str, dict[str, float]]], dict[str, Errors]]:
     """Return the coefficients and the errors on the grid, both by module and kind."""
-    samples = list(instances())
+    samples = [sample for sample in instances() if sample[0].module in modules]
     units: list[Unit] = [unit(binding, outputs) for binding, outputs in samples]
     found = [count(cells, FAMILY) for cells in synthesise(units, FAMILY, cache, progress)]
-    coefficients, errors = {}, {}
-    for module in MODULES:
+    fitted, errors = {}, {}
+    for module in modules:
         rows = [(binding, used) for (binding, _), used in zip(samples, found, strict=True) if binding.module == module]
-        coefficients[module], errors[module] = _fit_module(rows)
-    return coefficients, errors
+        fitted[module], errors[module] = _fit_module(rows)
+    return fitted, errors
 
 
 def _fit_module(rows: list[tuple[Binding, Resources]]) -> tuple[dict[str, dict[str, float]], Errors]:
     anatomies = [anatomy_of(binding.module, binding.parameters) for binding, _ in rows]
     features = [complete_features(anatomy) for anatomy in anatomies]
     memory = np.array([lut_ram_luts(anatomy) for anatomy in anatomies])
-    coefficients, errors = {}, {}
+    fitted, errors = {}, {}
     for kind, known in (("lut", memory), ("ff", 0 * memory)):
         target = np.array([getattr(used, kind) for _, used in rows])
         chosen = fit(features, target - known)
         predicted = known + np.array(
             [sum(chosen.get(name, 0) * size for name, size in one.items()) for one in features]
         )
-        coefficients[kind], errors[kind] = chosen, (predicted - target) / np.maximum(target, 20)
-    return coefficients, errors
+        fitted[kind], errors[kind] = chosen, (predicted - target) / np.maximum(target, 20)
+    return fitted, errors
 
 
-def text(coefficients: dict[str, dict[str, dict[str, float]]]) -> str:
+def text(fitted: dict[str, dict[str, dict[str, float]]]) -> str:
     """Return the coefficients as TOML."""
     lines = [
         "# LUT and FF per feature of a module (bireal_hw/analysis/cost.py),",
         "# made by python -m bireal_hw.analysis.calibrate",
     ]
-    for module, kinds in coefficients.items():
+    for module, kinds in fitted.items():
         for kind, values in kinds.items():
             lines += ["", f"[{module}.{kind}]", *(f"{name} = {value}" for name, value in values.items())]
     return "\n".join(lines) + "\n"
@@ -100,9 +102,14 @@ def text(coefficients: dict[str, dict[str, dict[str, float]]]) -> str:
 def main() -> None:
     """Calibrate, write the file, print the errors."""
     console = Console()
-    cache = Path(sys.argv[1] if len(sys.argv) > 1 else "build/synth-cache")
-    coefficients, errors = calibrate(cache, lambda done, total: console.print(f"{done} of {total}"))
-    COEFFICIENTS.write_text(text(coefficients))
+    cache, *modules = sys.argv[1:] or ["build/synth-cache"]
+    for name in modules:
+        if name not in MODULES:
+            sys.exit(f"error: {unknown('module', name, MODULES)}")
+    found, errors = calibrate(
+        Path(cache), lambda done, total: console.print(f"{done} of {total}"), tuple(modules) or MODULES
+    )
+    COEFFICIENTS.write_text(text((coefficients() if modules else {}) | found))
     table = Table("module", "instances", "LUT error", "at most", "FF error", "at most")
     for module, by_kind in errors.items():
         sizes = [np.abs(error) for error in by_kind.values()]

@@ -36,9 +36,9 @@ def mapping(memory: Rom | Ram, family: str = "7series") -> Mapping:
 
 def predict(module: str, parameters: Parameters) -> Resources:
     """Return what an instance needs, LUT and FF as fractions since they are estimates."""
-    coefficients, anatomy = _coefficients()[module], anatomy_of(module, parameters)
+    factors, anatomy = coefficients()[module], anatomy_of(module, parameters)
     features = complete_features(anatomy)
-    lut, ff = (sum(coefficients[kind].get(name, 0) * size for name, size in features.items()) for kind in ("lut", "ff"))
+    lut, ff = (sum(factors[kind].get(name, 0) * size for name, size in features.items()) for kind in ("lut", "ff"))
     lut += lut_ram_luts(anatomy)
     return Resources(lut=lut, ff=ff, bram36=block_ram(anatomy), dsp=anatomy.dsp)
 
@@ -104,7 +104,8 @@ def block_ram(anatomy: Anatomy) -> float:
 
 
 @cache
-def _coefficients() -> dict[str, dict[str, dict[str, float]]]:
+def coefficients() -> dict[str, dict[str, dict[str, float]]]:
+    """Return the coefficients of LUT and FF by module and feature."""
     return read_toml(COEFFICIENTS, str(COEFFICIENTS))
 
 

@@ -23,7 +23,6 @@ from bireal_hw.flows.report_board import board_results, board_section, missing_o
 from bireal_hw.flows.results import Result, demo_result, on_board, outdated, result
 from bireal_hw.flows.steps import Build, Figures, bring, marks
 from bireal_hw.ir.graph import Graph, load
-from bireal_hw.ops import BinaryConv, RealConv
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.report.drawing import Drawing
 from bireal_hw.report.page import Command, Facts, Page, Verdict
@@ -120,8 +119,7 @@ def _about(build: Build, graph: Graph) -> str:
 
 def _network_facts(graph: Graph) -> Facts:
     ops = [node.op for node in graph]
-    binary = [op.weights.size for op in ops if isinstance(op, BinaryConv)]
-    real = [op.weights.size for op in ops if isinstance(op, RealConv)]
+    binary, real = ([op.weight_count for op in ops if op.weight_width == width] for width in (1, 8))
     return {
         "input": str(graph.input),
         "output": str(graph.output),

@@ -69,6 +69,7 @@ class Sum(Op):
         p = parameters
         wide = max(p["InWidth"], p["AddendWidth"])
         sizes = {"in": p["InWidth"] + p["AddendWidth"], "sum": wide + 1, "out": p["OutWidth"]}
+        sizes["saturate"] = p["OutWidth"] if p["OutWidth"] <= wide else 0
         return Anatomy({name: p["Lanes"] * size for name, size in sizes.items()})
 
     @classmethod

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bireal_hw.ir.graph import Graph, Node
-from bireal_hw.ir.op import Fold
-from bireal_hw.ops import BinaryConv, RealConv
+from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.dataflow import Dataflow
 from bireal_hw.passes.folding import Folding
 from bireal_hw.synth.network import layer_of
@@ -64,7 +62,7 @@ def layers(graph: Graph, folding: Folding, flow: Dataflow, used: Mapping[str, Re
                 node.name,
                 node.op.kind,
                 str(graph.types[node.name]),
-                fold_text(node, folding[node.name]),
+                node.op.fold_text(folding[node.name]),
                 most,
                 most / flow.cycles,
                 slowest if most == flow.cycles else "",
@@ -72,10 +70,3 @@ def layers(graph: Graph, folding: Folding, flow: Dataflow, used: Mapping[str, Re
             )
         )
     return rows
-
-
-def fold_text(node: Node, fold: Fold) -> str:
-    """Write a fold: what a convolution computes in a cycle, or the channels that any other layer takes."""
-    if isinstance(node.op, BinaryConv | RealConv):
-        return f"Pe {fold.pe} · Simd {fold.simd}"
-    return f"{fold.lanes} lane{'s' if fold.lanes > 1 else ''}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -50,3 +52,34 @@ def test_a_legend_has_one_place_for_each_layer_type() -> None:
     looks: list[Look] = [op.look for op in Op.registry.values()]
     assert sorted(look.rank for look in looks) == list(range(len(looks)))
     assert max(len(look.meaning) for look in looks) <= 60
+
+
+TRANSLATORS = {"crosscheck", "lowering", "ops"}
+"""Parts that turn a layer into that of another tool, or make it: they have to know what it is."""
+
+
+def asked(source: str) -> set[str]:
+    """Return the layer types for which a module asks, by isinstance or by a case."""
+    kinds = {op.__name__ for op in Op.registry.values()}
+    found = set[str]()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
+            found |= {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)} & kinds
+        elif isinstance(node, ast.MatchClass) and isinstance(node.cls, ast.Name):
+            found |= {node.cls.id} & kinds
+    return found
+
+
+def test_nobody_asks_for_the_type_of_a_layer() -> None:
+    package = Path(__file__).parents[2] / "bireal_hw"
+    asking = {
+        str(path.relative_to(package)): kinds
+        for path in package.rglob("*.py")
+        if path.relative_to(package).parts[0] not in TRANSLATORS and (kinds := asked(path.read_text()))
+    }
+    assert asking == {}
+
+
+def test_a_question_is_found() -> None:
+    assert asked("isinstance(op, Merge | AvgPool)") == {"Merge", "AvgPool"}
+    assert asked("match op:\n    case Sign():\n        pass") == {"Sign"}

@@ -43,7 +43,7 @@ def test_every_layer_is_a_row_with_its_figures(whole: Run) -> None:
             one["cycles"] for name, one in flow["layers"].items() if re.fullmatch(f"{node.name}(_in._width.)?", name)
         ]
         cycles, fold = max(parts), flow["layers"][node.name]["fold"]
-        folding = f"Pe {fold['pe']} · Simd {fold['simd']}" if "conv" in node.op.kind else f"{fold['lanes']} lane"
+        folding = f"Pe {fold['pe']}, Simd {fold['simd']}" if "conv" in node.op.kind else f"{fold['lanes']} lane"
         assert row[1:3] == [node.op.kind, str(graph.types[node.name])]
         assert row[3].removesuffix("s") == folding
         assert row[4] == number(cycles)

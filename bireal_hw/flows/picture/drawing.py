@@ -22,7 +22,6 @@ from bireal_hw.flows.picture.style import (
 )
 from bireal_hw.flows.picture.text import fit, width, wrap
 from bireal_hw.ir.graph import INPUT, Graph
-from bireal_hw.ops import BinaryConv
 from bireal_hw.passes.dataflow import Dataflow
 from bireal_hw.passes.describe import SLOWEST, facts, folds, shape
 from bireal_hw.report.drawing import Drawing
@@ -153,7 +152,7 @@ class _Artist:
         if self.graph.types[tensor].dtype.bipolar:
             return BIT
         nodes = self.layout.nodes
-        sums = tensor in nodes and isinstance(nodes[tensor].op, BinaryConv)
+        sums = tensor in nodes and nodes[tensor].op.gives_sums
         return PLAIN if sums or tensor == INPUT else REAL
 
     def _legend(self, top: float) -> tuple[list[str], float]:
