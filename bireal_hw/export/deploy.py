@@ -388,8 +388,10 @@ def to_deploy(model: BiReal, spec: ModelSpec) -> DeployNet:
     """Snap a trained network to the integer grid; the result is in eval mode on the CPU, `model` stays as it is.
 
     It runs on the CPU only: GPU libraries may pick convolutions (TF32, Winograd, FFT) that are not exact on integers.
-    Raises BirealError naming the layer whose integers can reach 2^24, or the tensor that holds NaN or infinity.
+    Raises BirealError for an image that is too large, naming the layer whose integers can reach 2^24, or
+    the tensor that holds NaN or infinity.
     """
+    spec.check_sums()
     if not is_binary(model):
         raise BirealError("the network is real-valued, so it has no deploy model: choose a recipe that ends binary")
     for name, tensor in model.state_dict().items():

@@ -11,16 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bireal_hw import ending, golden
+from bireal_hw import ending, golden, preprocess
 from bireal_hw.errors import VerdictError
 from bireal_hw.flows.hardware import CACHE, folded
 from bireal_hw.flows.images import images_for
+from bireal_hw.flows.network import from_zoo
 from bireal_hw.flows.rundir import write_json
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.synth import host, nextpnr, yosys
 from bireal_hw.synth.bitstream import BITSTREAM, PINS, Plan, build, layers_on, plan
 from bireal_hw.synth.board import BOARD, SYSTEM
+from bireal_hw.training.defaults import dataset_defaults
 
 if TYPE_CHECKING:
     from bireal_hw.flows.steps import Build
@@ -53,7 +55,7 @@ def write_bitstream(run: Build, folder: Path) -> dict[str, str]:
         for name in KEPT:
             if (work / name).exists():
                 shutil.copyfile(work / name, target / name)
-    write_host(graph, images, made.line.baud, target)
+    write_host(graph, images, made.line.baud, target, _view(run))
     slowest, file = routed.slowest, target / BITSTREAM
     layers = layers_on(slowest.path.cells, flow.instances)
     content: dict[str, Any] = {
@@ -93,15 +95,26 @@ def frame_bytes(graph: Graph) -> int:
     return host.HEADER + max(image, 4 * graph.output.size) + host.CHECK
 
 
-def write_host(graph: Graph, images: NDArray[np.uint8], baud: int, folder: Path) -> None:
-    """Leave the host's script, what it has to know of the network, and test images with the golden model's logits."""
-    shutil.copyfile(Path(host.__file__), folder / "host.py")
+def _view(run: Build) -> float:
+    """Return the part of a picture that the evaluation of the network looks at."""
+    dataset = (from_zoo(run.values) or run.values)["dataset"]
+    return dataset_defaults(dataset).view if dataset else 1.0
+
+
+def write_host(graph: Graph, images: NDArray[np.uint8], baud: int, folder: Path, view: float = 1.0) -> None:
+    """Leave the host's script, what it has to know of the network, and test images with the golden model's logits.
+
+    `view` is the part of a picture's middle that the network is shown.
+    """
+    for module in (host, preprocess):
+        shutil.copy(Path(str(module.__file__)), folder)
     classes = graph.output.size
     about = {
         "image": list(graph.input.shape),
         "class_names": graph.info.get("class_names") or [str(index) for index in range(classes)],
         "frac": graph.output.dtype.frac,
         "baud": baud,
+        "view": view,
     }
     write_json(folder / "network.json", about)
     vectors = folder / "vectors"

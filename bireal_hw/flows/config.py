@@ -166,6 +166,12 @@ class BuildConfig:
         _integer("shortcut_bits", 8, 16), "bits of the shortcut stream, 8 to 16 (default 16)"
     )
     epochs: int | None = _variable(_integer("epochs", 1, 100_000), "passes over the training images")
+    batch: int | None = _variable(
+        _integer("batch", 2, 100_000), "images per step of the training (default: by the number of images)"
+    )
+    learning_rate: float | None = _variable(
+        _number("learning_rate", 1e-7, 10, ""), "highest learning rate of the training (default: the recipe's)"
+    )
     train_images: int | None = _variable(
         _integer("train_images", 2, 10**9), "train on that many images, as many of each class (default: all)"
     )
@@ -176,6 +182,8 @@ class BuildConfig:
         _text, f"techniques of the recipe to leave out: {', '.join(TECHNIQUES)}, or a stage"
     )
     init: str | None = _variable(_file("init"), "checkpoint to begin with: ours, Bi-Real Net's or ReActNet's")
+    label: str | None = _variable(_text, "column of parquet files or hub data with the labels (default: the only one)")
+    image_column: str | None = _variable(_text, "column of them with the pictures (default: the only one)")
     skip_broken: bool | None = _variable(_flag("skip_broken"), "1: leave out images that cannot be decoded")
     seed: int | None = _variable(_integer("seed", 0, 2**31 - 1), "seed of every random choice (default 0)")
     seeds: int | None = _variable(

@@ -76,8 +76,10 @@ def dataset_of(values: Values, graph: Graph, limit: int | None = None, local: bo
 
     height, width, channels = graph.input.shape
     folder = Path(values["data"]) if values["data"] else None
-    skip = bool(values["skip_broken"])
-    return load_data(values["dataset"], folder, (height, width), channels, limit=limit, skip_broken=skip, local=local)
+    return load_data(
+        values["dataset"], folder, (height, width), channels, limit=limit, skip_broken=bool(values["skip_broken"]),
+        local=local, label=values.get("label"), image_column=values.get("image_column"),
+    )  # fmt: skip
 
 
 def to_pixels(images: Any) -> NDArray[np.uint8]:

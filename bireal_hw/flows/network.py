@@ -17,13 +17,15 @@ from bireal_hw.training.recipe import DEFAULT as DEFAULT_RECIPE
 BUILD = Path("build")
 #: Variables that make a run's network; once it exists they are fixed.
 NETWORK = (
-    *SPEC, "dataset", "skip_broken", "train_images", "recipe", "without", "init", "epochs", "seed", "untrained"
+    *SPEC, "dataset", "label", "image_column", "skip_broken", "train_images", "recipe", "without", "init", "epochs",
+    "batch", "learning_rate", "seed", "untrained",
 )  # fmt: skip
 #: Those that say how it is trained.
-TRAINING = ("recipe", "without", "init", "epochs", "train_images")
+TRAINING = ("recipe", "without", "init", "epochs", "batch", "learning_rate", "train_images")
 #: Those that runs of earlier versions lack, as they had no choice.
 LATER: dict[str, Any] = {
-    "skip_broken": False, "train_images": None, "recipe": DEFAULT_RECIPE, "without": None, "init": None
+    "skip_broken": False, "train_images": None, "recipe": DEFAULT_RECIPE, "without": None, "init": None,
+    "label": None, "image_column": None, "batch": None, "learning_rate": None,
 }  # fmt: skip
 #: State of a training after its last finished epoch.
 PARTIAL = "partial.ckpt"
@@ -34,7 +36,7 @@ IMAGENET_CLASSES = 1000
 #: Runs that are listed where one does not exist.
 SHOWN = 8
 #: Variables that choose the images for a network that was brought as a file.
-IMAGES_OF_FILE = ("dataset", "data", "skip_broken", "seed")
+IMAGES_OF_FILE = ("dataset", "data", "label", "image_column", "skip_broken", "seed")
 
 OTHER = "choose another run=NAME"
 
@@ -190,7 +192,7 @@ def _fresh(config: BuildConfig, given: Values) -> Values:
     name = dataset_name(config)
     if name == "folder" and not config.data and not config.untrained:
         raise BirealError("data set 'folder' needs data=DIR, a folder with parquet files or one subfolder per class")
-    from bireal_hw.training.data import dataset_defaults
+    from bireal_hw.training.defaults import dataset_defaults
 
     default = dataset_defaults(name)
     values: Values = dict.fromkeys(NETWORK) | {

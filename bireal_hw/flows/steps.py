@@ -276,6 +276,7 @@ def _described(values: Values) -> str:
 
 def _train(build: Build, folder: Path) -> Figures:
     from bireal_hw.training.fit import train
+    from bireal_hw.training.overview import overview
 
     values = build.values
     config, data = planned(values)
@@ -283,7 +284,7 @@ def _train(build: Build, folder: Path) -> Figures:
     build.record_values()
     passes = f"{config.epochs} epoch{'s'[: config.epochs != 1]}"
     about = f"training {_described(values)}, {passes}, into {build.path}"
-    Console(highlight=False, soft_wrap=True).print(about)
+    Console(highlight=False, soft_wrap=True).print("\n".join([about, *overview(config, data)]), markup=False)
     result = train(config, data, folder, partial=build.path / PARTIAL)
     write_json(folder / "train.json", result | build.marks)
     return accuracies(result) | {"test images": f"{result['test_images']:,}"}
@@ -299,8 +300,9 @@ def _export(build: Build, folder: Path) -> Figures:
         model, described, info = _checkpoint(build)
         names = info.get("class_names") or [str(index) for index in range(described.classes)]
     else:
-        build.record_values()
         described = spec(build.values)
+        described.check_sums()  # before the minutes that follow at large sizes
+        build.record_values()
         model = randomise(build_model(described), described, build.values["seed"])
         names = [str(index) for index in range(described.classes)]
     path = folder / "model.onnx"

@@ -22,8 +22,11 @@ from bireal_hw.toml import read_toml
 
 FOLDER = Path(__file__).parent.parent / "studies"
 SEEDS = 3
-NETWORK = ("model", "dataset", "data", "width", "image", "channels", "classes", "shortcut_bits", "skip_broken")
-TRAINING = ("train_images", "recipe", "epochs")
+NETWORK = (
+    "model", "dataset", "data", "label", "image_column", "width", "image", "channels", "classes", "shortcut_bits",
+    "skip_broken",
+)  # fmt: skip
+TRAINING = ("train_images", "recipe", "epochs", "batch")
 OWN = ("seeds", "run")
 """Variables that a study takes: of the network, of its training, and of the study itself."""
 KEYS = tuple(one.key for one in ACCURACIES)

@@ -30,11 +30,19 @@ def planned(values: Values) -> tuple[TrainConfig, Data]:
         recipe = recipe.without(technique)
     folder = Path(values["data"]) if values["data"] else None
     shape = values["image"], values["channels"], values["classes"]
-    skip, count = bool(values["skip_broken"]), values["train_images"]
-    data = load_data(values["dataset"], folder, *shape, skip_broken=skip, train_images=count)
+    if recipe.binary:
+        spec(values | {"classes": values["classes"] or 2}).check_sums()  # whatever the data has
+    data = load_data(
+        values["dataset"], folder, *shape, skip_broken=bool(values["skip_broken"]),
+        train_images=values["train_images"], label=values["label"], image_column=values["image_column"],
+    )  # fmt: skip
     found = spec(values | {"classes": data.classes})
     init = Path(values["init"]) if values["init"] else None
-    return default_config(found, values["dataset"], values["epochs"], values["seed"], recipe, init), data
+    config = default_config(
+        found, values["dataset"], values["epochs"], values["seed"], recipe, init, values["batch"],
+        values["learning_rate"], len(data.train_images),
+    )  # fmt: skip
+    return config, data
 
 
 def joins() -> bool:

@@ -11,7 +11,10 @@ from bireal_hw.flows.network import OTHER, show, spec
 from bireal_hw.flows.rundir import read_json
 from bireal_hw.flows.steps import Build, bring
 
-MADE_BY = ("model", "dataset", "width", "image", "shortcut_bits", "train_images", "recipe", "without", "epochs", "seed")
+MADE_BY = (
+    "model", "dataset", "label", "image_column", "width", "image", "shortcut_bits", "train_images", "recipe", "without",
+    "epochs", "batch", "learning_rate", "seed",
+)  # fmt: skip
 FIGURES = ("dataset", "train_images", "test_images", *(one.key for one in ACCURACIES), "epochs", "seed")
 
 

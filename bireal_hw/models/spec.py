@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bireal_hw.errors import BirealError, out_of_range, unknown
+from bireal_hw.ir.encoding import FLOAT32_EXACT
 from bireal_hw.models.networks import NETWORKS, Network, Unit, stages
 
 SMALL_IMAGE = 64
 """Images with both sides up to this many pixels get the 3x3 stem without a pool."""
+
+POOL_HALF = 2**17
+"""Most that rounding adds to a sum of the global pool: half of the 18 bits that a shift to 8 bits may drop."""
 
 LARGEST_IMAGE = 2048
 """No side has more pixels; at this size a layer's activations take a few hundred megabytes an image."""
@@ -94,6 +99,23 @@ class ModelSpec:
         """Pixels the global pool sums over."""
         shrink = 8 if self.small else 32
         return (self.image[0] // shrink) * (self.image[1] // shrink)
+
+    def check_sums(self) -> None:
+        """Raise BirealError if the sums of the global pool are too large for float32, whatever the weights are.
+
+        >>> ModelSpec(image=(704, 704)).check_sums()
+        """
+        limit = FLOAT32_EXACT - POOL_HALF
+        if self.pixels << (self.shortcut_bits - 1) < limit:
+            return
+        bits = next(bits for bits in range(16, 7, -1) if self.pixels << (bits - 1) < limit)
+        side = 32 * math.isqrt((limit - 1) >> (self.shortcut_bits - 1))
+        raise out_of_range(
+            "image",
+            self.image_text,
+            f"the global pool sums {self.pixels:,} pixels of {self.shortcut_bits} bits, which float32 does not hold "
+            f"exactly: choose shortcut_bits={bits} or less, or an image of {side}x{side} or less",
+        )
 
     @property
     def features(self) -> int:

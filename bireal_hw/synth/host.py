@@ -1,10 +1,10 @@
 """Sends images to a network on a board over a serial line and reads its class and logits.
 
-It stands alone, beside `network.json` and `vectors/`: copy the folder to where the board is plugged in. Needs pyserial,
-and Pillow for pictures.
+It stands alone, beside `network.json`, `preprocess.py` and `vectors/`: copy the folder to where the board is plugged
+in. Needs pyserial, and Pillow and numpy for pictures.
 
     python host.py --port /dev/ttyUSB0             # the test images: every logit against the golden model's
-    python host.py --port /dev/ttyUSB0 seven.png   # a picture, scaled to the network's size; a .bin file: raw bytes
+    python host.py --port /dev/ttyUSB0 seven.png   # a picture, cut and scaled to its size; a .bin file: raw bytes
 """
 
 # ruff: noqa: T201 - what it finds goes to the terminal, without the packages of bireal_hw
@@ -135,16 +135,18 @@ def best(logits: list[int]) -> int:
     return logits.index(max(logits))
 
 
-def read_image(path: Path, shape: tuple[int, int, int]) -> bytes:
-    """Read raw bytes (.bin) or a picture, scaled to (height, width, channels)."""
+def read_image(path: Path, shape: tuple[int, int, int], view: float) -> bytes:
+    """Read raw bytes (.bin), or a picture as evaluation does: `view` of its middle at (height, width, channels)."""
     height, width, channels = shape
     if path.suffix == ".bin":
         data = path.read_bytes()
     else:
-        from PIL import Image
+        from preprocess import PictureError, read_picture  # type: ignore[import-not-found]  # lies beside this file
 
-        with Image.open(path) as picture:
-            data = picture.convert("L" if channels == 1 else "RGB").resize((width, height)).tobytes()
+        try:
+            data = read_picture(path, (height, width), channels, view).tobytes()
+        except PictureError as error:
+            raise LinkError(f"{path} cannot be read: {error}") from None
     if len(data) != height * width * channels:
         raise LinkError(f"{path} has {len(data)} bytes, an image of this network {height * width * channels}")
     return data
@@ -166,7 +168,7 @@ def check_vectors(link: Link, folder: Path) -> int:
 def classify(link: Link, about: dict[str, Any], path: Path) -> None:
     """Print the class and the logits of one image."""
     start = time.perf_counter()
-    logits = link.logits(read_image(path, tuple(about["image"])))
+    logits = link.logits(read_image(path, tuple(about["image"]), about["view"]))
     seconds = time.perf_counter() - start
     values = " ".join(f"{logit * 2.0 ** -about['frac']:.3f}" for logit in logits)
     print(f"{path}: {about['class_names'][best(logits)]} ({1e3 * seconds:.1f} ms; logits {values})")

@@ -1,15 +1,19 @@
-"""Random geometry on batches of pixels; the results stay integers 0..255, as the hardware reads them."""
+"""Random geometry on batches of pixels; the results stay integers 0..255, as the hardware reads them.
+
+torch is imported where it computes, so that what a data set brings can be read without it.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 AREA = (0.08, 1.0)
 ASPECT = (3 / 4, 4 / 3)
@@ -68,6 +72,9 @@ class Augment:
         Returns:
             float32 (N, C, H, W), integers 0..255.
         """
+        import torch
+        import torch.nn.functional as F
+
         pixels = images.float()
         if self == Augment():
             return pixels
@@ -100,5 +107,8 @@ class Augment:
 
 def draw_crops(count: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)) -> np.ndarray:
     """Draw what `crop_box` needs for `count` images, (4, count) uniform in 0..1; `part` as in `Augment`."""
+    import torch
+
     index, parts = part
-    return torch.rand(count * parts, 4, generator=generator)[index::parts].double().numpy().T
+    draws: np.ndarray = torch.rand(count * parts, 4, generator=generator)[index::parts].double().numpy().T
+    return draws

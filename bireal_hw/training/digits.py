@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 SIDE, LEVELS = 8, 16
 """Of the digits as scikit-learn has them: pixels of a side, and the value of white."""
 
+SEED = 0
+"""Of every choice of images: a data set is split in the same way in every run, whatever the run's own seed."""
+
 Positions = NDArray[np.int64]
 
 
@@ -73,11 +76,11 @@ def choice(count: int, limit: int | None) -> Positions:
 
 
 class Shuffle:
-    """The permutations of `torch.randperm` with a generator of seed 0, one after the other."""
+    """The permutations of `torch.randperm` with a generator of seed SEED, one after the other."""
 
     def __init__(self) -> None:
         self.random: Any = np.random.MT19937()
-        self.random._legacy_seeding(0)
+        self.random._legacy_seeding(SEED)
 
     def __call__(self, count: int) -> Positions:
         """Return a permutation of 0 to count - 1."""

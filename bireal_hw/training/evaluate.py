@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bireal_hw.training.data import LazyImages
+from bireal_hw.training.images import LazyImages
 from bireal_hw.training.parallel import total
 
 BATCH = 256

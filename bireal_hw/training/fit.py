@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import signal
 import time
 import warnings
@@ -29,7 +30,8 @@ from bireal_hw.export.deploy import snap_to_grid, to_deploy
 from bireal_hw.models.bireal import BiReal, build_model
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training.checkpoint import load_checkpoint, read, replacing, save_checkpoint
-from bireal_hw.training.data import Data, dataset_defaults
+from bireal_hw.training.data import Data
+from bireal_hw.training.defaults import dataset_defaults
 from bireal_hw.training.depth.data import DepthData
 from bireal_hw.training.evaluate import accuracy
 from bireal_hw.training.importers import REMEDY, check_classes, load_weights
@@ -38,6 +40,9 @@ from bireal_hw.training.recipe import PREVIOUS, SCRATCH, Recipe, Stage, is_file,
 from bireal_hw.training.stage import SaveEveryEpoch, Setting, StageTraining, begin, prepare
 
 PARTIAL = "partial.ckpt"
+STATES, OTHER_FILES = 7, 10**7
+"""Most copies of the parameters on the disk: a state holds three (Adam), an old and a new one and the checkpoint; bytes
+of what else is left."""
 STAGES = "stages"
 """Folder beside the partial file with the network at the end of every stage, for recipes of several."""
 
@@ -70,7 +75,12 @@ class TrainConfig:
         ):
             if not good:
                 raise out_of_range(name, getattr(self, name), allowed)
-        self.recipe.epochs_of(self.epochs)  # too few for the stages is an error
+        for stage, epochs in zip(self.recipe.stages, self.recipe.epochs_of(self.epochs), strict=True):
+            if stage.schedule == "linear_epochs" and epochs == 1:
+                raise BirealError(
+                    f"stage '{stage.name}': schedule=linear_epochs has learning rate 0 in its last epoch: "
+                    "give it more than one"
+                )
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain values under one name each, the stages' fields under `stage.field`."""
@@ -95,16 +105,27 @@ def default_config(
     seed: int = 0,
     recipe: Recipe | None = None,
     init: Path | None = None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
+    images: int | None = None,
 ) -> TrainConfig:
     """Return how a network is trained on a data set.
 
-    Epochs and batch are those given, the data set's, or the recipe's; a recipe that trains no weights keeps its epochs.
+    Epochs and batch are those given, the data set's, or what the recipe has for the number of training images (None:
+    many); a recipe that trains no weights keeps its epochs. A learning rate takes the place of the recipe's highest.
+
+    Raises BirealError for a batch of more than all images, and a learning rate where nothing is trained.
     """
     recipe = recipe or load_recipe()
+    if learning_rate is not None:
+        recipe = recipe.with_learning_rate(learning_rate)
+    if batch and images is not None and batch > images:
+        raise out_of_range("batch", batch, f"there are {images:,} training images")
     defaults = dataset_defaults(dataset)
     trains = any(stage.train == "all" for stage in recipe.stages)
-    epochs = epochs or max((trains and defaults.epochs) or recipe.epochs, len(recipe.stages))
-    return TrainConfig(spec, dataset, epochs, seed, defaults.batch or recipe.batch, recipe, init)
+    sized = recipe.for_size(images) if trains and images is not None else (recipe.epochs, recipe.batch)
+    epochs = epochs or max((trains and defaults.epochs) or sized[0], len(recipe.stages))
+    return TrainConfig(spec, dataset, epochs, seed, batch or defaults.batch or sized[1], recipe, init)
 
 
 def train(
@@ -192,6 +213,26 @@ class Run:
                 )
         if self.config.batch % count:
             raise out_of_range("batch", self.config.batch, f"a multiple of the {count} processes that share it")
+        self.checked_hardware()
+        self._checked_disk()
+
+    def checked_hardware(self) -> None:
+        """Raise BirealError if the trained network could not become hardware, for what its size alone decides."""
+        if self.config.recipe.binary:
+            self.config.spec.check_sums()
+
+    def _checked_disk(self) -> None:
+        """Raise BirealError if the files of the training will not fit on the disk."""
+        if not self.processes.first:
+            return
+        states = STATES + len(self.config.recipe.stages) * (len(self.config.recipe.stages) > 1)
+        needed = 4 * sum(self.config.spec.parameters()) * states + OTHER_FILES
+        for folder in (self.out, self.state.parent):
+            if folder.is_dir() and (free := shutil.disk_usage(folder).free) < needed:
+                raise BirealError(
+                    f"the files of this training take up to {needed / 1e6:,.0f} MB, and the disk of {folder} has "
+                    f"{free / 1e6:,.0f} MB free: make room there"
+                )
 
     def built(self) -> nn.Module:
         """Build the network with fresh weights from torch's random generator."""
@@ -241,11 +282,11 @@ class Run:
         begin(self.model, stage, fresh)
 
     def _look_for_files(self) -> None:
-        """Raise BirealError for a file that some stage needs and that is not there, before any is trained."""
+        """Raise BirealError for a file that a stage needs and that is missing or does not fit, before the work."""
         for stage in self.config.recipe.stages:
             for role in ("start", "teacher"):
                 if is_file(getattr(stage, role)):
-                    self._source(stage, role)
+                    self._network(stage, role)
 
     def _source(self, stage: Stage, role: str) -> Path:
         """Return the checkpoint that a stage names as its `start` or `teacher`: of an earlier stage, or any file."""

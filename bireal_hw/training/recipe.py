@@ -35,6 +35,11 @@ CHOICES = {
 
 PREVIOUS, SCRATCH = "previous", "scratch"
 
+EPOCH_STEPS, SMALLEST_BATCH = 16, 16
+"""Where a recipe's batch leaves fewer steps an epoch, it is halved, but not below the smallest."""
+LEAST_STEPS = 2000
+"""Steps of a training: with fewer, no stage gets anywhere, however small the data."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -179,6 +184,29 @@ class Recipe:
             counts[max(free, key=lambda index: step * (exact[index] - counts[index]))] += step
         return counts
 
+    def for_size(self, images: int) -> tuple[int, int]:
+        """Return (epochs, batch) for a number of training images: the recipe's own, or what few images want.
+
+        >>> recipe = Recipe("r", (Stage("a"),))
+        >>> recipe.for_size(100_000), recipe.for_size(1000), recipe.for_size(150)
+        ((90, 128), (90, 32), (223, 16))
+        """
+        batch = self.batch
+        while batch >= 2 * SMALLEST_BATCH and images < EPOCH_STEPS * batch:
+            batch //= 2
+        return max(self.epochs, -(-LEAST_STEPS // steps_of(images, batch))), batch
+
+    def with_learning_rate(self, value: float) -> Recipe:
+        """Return the recipe with another highest learning rate; those of the other stages follow in proportion.
+
+        Raises BirealError if no stage has one.
+        """
+        highest = max((stage.learning_rate for stage in self.stages if stage.train != "grids"), default=0.0)
+        if not highest:
+            raise BirealError(f"learning_rate={value:g} does not go with recipe '{self.name}': it trains no weight")
+        factor = value / highest
+        return _each(lambda stage: replace(stage, learning_rate=stage.learning_rate * factor))(self)
+
     def without(self, technique: str) -> Recipe:
         """Return the recipe with one technique switched off; raises BirealError if it does not use it.
 
@@ -201,6 +229,11 @@ class Recipe:
         for stage in plain["stages"]:
             stage["milestones"] = list(stage["milestones"])
         return plain | {"stages": list(plain["stages"]), "left_out": list(self.left_out)}
+
+
+def steps_of(images: int, batch: int) -> int:
+    """Return the steps of an epoch: whole batches, or a single one of all images."""
+    return max(1, images // batch)
 
 
 def is_file(value: str) -> bool:

@@ -25,11 +25,13 @@ from bireal_hw.models.modes import binary_convs, set_modes
 from bireal_hw.training.augment import Augment, draw_crops
 from bireal_hw.training.checkpoint import replacing
 from bireal_hw.training.curves import save_curves
-from bireal_hw.training.data import Data, LazyImages, dataset_defaults
+from bireal_hw.training.data import Data
+from bireal_hw.training.defaults import dataset_defaults
 from bireal_hw.training.depth.data import DepthData
 from bireal_hw.training.evaluate import accuracy
+from bireal_hw.training.images import LazyImages
 from bireal_hw.training.parallel import Processes, total
-from bireal_hw.training.recipe import Stage
+from bireal_hw.training.recipe import Stage, steps_of
 
 WORKERS = 8
 """Processes per training process that decode images which do not fit in memory."""
@@ -72,7 +74,7 @@ class _Order(Sampler[tuple[Tensor, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return max(1, self.count // self.batch)
+        return steps_of(self.count, self.batch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         # A generator, as Lightning makes the iterator before it sets the epoch: what counts is the first batch.
@@ -133,7 +135,7 @@ class StageTraining(pl.LightningModule):
         self._augment = self._augmentation()
         data, part = setting.data, setting.processes.part
         self._order = _Order(len(data.train_images), setting.batch, setting.seed, setting.first_epoch, part)
-        self._steps = min(stage.steps or len(self._order), len(self._order))
+        self._steps = steps_an_epoch(stage, len(data.train_images), setting.batch)
         self._started = 0.0
         self._sums = torch.zeros(3, dtype=torch.float64)  # loss, hits, images
 
@@ -315,13 +317,15 @@ def augmentation(name: str, dataset: str) -> Augment:
     return replace(own, crop="place") if name == "crop" and own.crop else own
 
 
+def steps_an_epoch(stage: Stage, images: int, batch: int) -> int:
+    """Return how many steps a stage takes in an epoch."""
+    whole = steps_of(images, batch)
+    return min(stage.steps or whole, whole)
+
+
 def schedule(stage: Stage, steps: int, epochs: int) -> Callable[[int], float]:
     """Return the learning rate's factor at a step (from 0) of a stage of `epochs` with `steps` each."""
     length = steps * epochs
-    if stage.schedule == "linear_epochs" and epochs == 1:
-        raise BirealError(
-            f"stage '{stage.name}': schedule=linear_epochs has learning rate 0 in its last epoch: give it more than one"
-        )
     factors: dict[str, Callable[[int], float]] = {
         "linear": lambda step: max(0.0, 1 - step / length),
         "linear_epochs": lambda step: max(0.0, 1 - (step // steps + 1) / epochs),

@@ -200,6 +200,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     PlayedBoard.graph, PlayedBoard.opened, PlayedBoard.altered = tiny(channels=3), [], 0
     write_host(PlayedBoard.graph, random_images(PlayedBoard.graph, 3).astype(np.uint8), 1_000_000, tmp_path)
     monkeypatch.setitem(sys.modules, "serial", SimpleNamespace(Serial=PlayedBoard))
+    monkeypatch.syspath_prepend(tmp_path)  # as for a script that is run there
     spec = importlib.util.spec_from_file_location("host_of_a_network", tmp_path / "host.py")
     assert spec is not None
     assert spec.loader is not None
@@ -240,7 +241,7 @@ def test_the_host_script_says_what_is_wrong_in_one_line(
     (tmp_path / "short.bin").write_bytes(b"12")
     assert host.main([str(tmp_path / "short.bin")]) == 1
     assert capsys.readouterr().err == f"error: {tmp_path / 'short.bin'} has 2 bytes, an image of this network 192\n"
-    monkeypatch.setattr(host, "read_image", lambda path, shape: b"12")
+    monkeypatch.setattr(host, "read_image", lambda *_: b"12")
     assert host.main(["x.bin"]) == 1
     assert capsys.readouterr().err == f"error: {ERRORS[1]}\n"
     monkeypatch.setitem(sys.modules, "serial", None)

@@ -177,12 +177,28 @@ def test_a_contradiction_stops(run: Bench, verb: str, given: str, text: str) -> 
     assert contents(RUN) == before
 
 
-def test_the_length_of_the_training_is_fixed_too(run: Bench) -> None:
-    run("train epochs=7")
-    assert run("train epochs=3", status=1) == (
-        "error: run 'bireal18-digits' has epochs=7, not epochs=3: choose another run=NAME, "
-        "for example run=bireal18-digits-epochs3"
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("epochs=7", "epochs=3"), ("batch=16", "batch=32"), ("learning_rate=0.01", "learning_rate=0.02"),
+     ("label=a", "label=b"), ("image_column=a", "image_column=b")],
+)  # fmt: skip
+def test_how_it_is_trained_is_fixed_too(run: Bench, first: str, second: str) -> None:
+    run(f"train {first}")
+    run(f"sim {first}")
+    assert run(f"train {second}", status=1) == (
+        f"error: run 'bireal18-digits' has {first}, not {second}: choose another run=NAME, "
+        f"for example run=bireal18-digits-{second.replace('=', '')}"
     )
+
+
+def test_an_image_that_cannot_become_hardware_leaves_nothing(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ("train run=big image=1024", "export run=big untrained=1 classes=10 image=544x960"):
+        assert cli.run(words.split()) == 1
+        assert capsys.readouterr().err.startswith("error: image=")
+        assert not Path("build/big").exists()
+    for words in ("batch=1", "batch=x", "learning_rate=0", "learning_rate=nan", "learning_rate=11"):
+        assert cli.run(["train", words]) == 1
+        assert capsys.readouterr().err.startswith(f"error: {words} is out of range: ")
 
 
 def test_the_same_values_again_are_no_contradiction(run: Bench) -> None:

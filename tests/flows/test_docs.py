@@ -11,7 +11,7 @@ from bireal_hw import boards
 from bireal_hw.flows.config import variables
 from bireal_hw.flows.verbs import VERBS
 from bireal_hw.models.networks import NETWORKS
-from bireal_hw.training.data import DATASETS
+from bireal_hw.training.defaults import DATASETS
 
 pytestmark = pytest.mark.torch
 

@@ -214,8 +214,8 @@ def test_rows_that_another_version_had_stop(run: Bench, monkeypatch: pytest.Monk
 
 def test_variables_that_the_rows_set(run: Bench) -> None:
     taken = (
-        "it takes model, dataset, data, width, image, channels, classes, skip_broken, train_images, recipe, epochs, "
-        "seeds, run"
+        "it takes model, dataset, data, label, image_column, width, image, channels, classes, skip_broken, "
+        "train_images, recipe, epochs, batch, seeds, run"
     )
     assert run("study shortcut_bits=8", 2) == f"error: shortcut_bits=8: every row of study sets it; {taken}"
     assert run("study clock=100", 2) == f"error: clock=100.0: study does not use it; {taken}"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bireal_hw.training.augment import Augment, crop_box, draw_crops
-from bireal_hw.training.data import DATASETS
+from bireal_hw.training.defaults import DATASETS
 
 pytestmark = pytest.mark.torch
 

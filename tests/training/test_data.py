@@ -19,7 +19,10 @@ from PIL import Image
 from bireal_hw.errors import BirealError
 from bireal_hw.training import data as data_module
 from bireal_hw.training.augment import crop_box
-from bireal_hw.training.data import DATASETS, LazyImages, dataset_defaults, load_data, split_indices
+from bireal_hw.training.data import load_data
+from bireal_hw.training.defaults import DATASETS, dataset_defaults
+from bireal_hw.training.images import LazyImages
+from bireal_hw.training.splits import split_indices
 
 pytestmark = pytest.mark.torch
 
@@ -113,7 +116,7 @@ def test_only_the_training_images_that_are_wanted_are_decoded(tmp_path: Path) ->
     broken = [{"bytes": b"no picture", "path": None}] * 12
     write_parquet(tmp_path / "train.parquet", [0, 1, 2] * 4, images=broken)
     write_parquet(tmp_path / "test.parquet", [0, 1])
-    with pytest.raises(BirealError, match=r"in all 6 of 6 train images"):
+    with pytest.raises(BirealError, match=r"; 6 of 8 images are broken: skip_broken=1 leaves"):
         load_data("folder", tmp_path, (8, 8), train_images=6)
 
 
@@ -299,7 +302,7 @@ def test_folder_without_images(tmp_path: Path) -> None:
     assert failure("folder", tmp_path) == text
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "notes.txt").write_text("no image")
-    assert failure("folder", tmp_path) == text
+    assert failure("folder", tmp_path) == text.replace("images;", "images (it has 1 .txt);")
 
 
 def test_digits_read_no_folder(tmp_path: Path) -> None:
@@ -314,10 +317,9 @@ def test_only_a_test_split(tmp_path: Path) -> None:
 
 
 def test_no_label_column(tmp_path: Path) -> None:
-    write_parquet(tmp_path / "train.parquet", ["a", "b"], datasets.Value("string"))
+    write_parquet(tmp_path / "train.parquet", [0.5, 1.5], datasets.Value("float32"))
     assert failure("folder", tmp_path) == (
-        "'DIR' has no label column; expected one Image and one ClassLabel or integer column in "
-        "picture (Image), kind (Value)"
+        "'DIR' has no label column (ClassLabel, integers or text); it has picture (Image), kind (float32)"
     )
 
 
@@ -328,15 +330,14 @@ def test_two_label_columns(tmp_path: Path) -> None:
     rows = {"img": [png(np.zeros((8, 8), np.uint8))], "fine": [0], "coarse": [0]}
     datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "train.parquet")
     assert failure("folder", tmp_path) == (
-        "'DIR' has several label columns (fine, coarse); expected one Image and one ClassLabel or integer column in "
-        "img (Image), fine (Value), coarse (Value)"
+        "'DIR' has several label columns (fine, coarse): choose one, for example label=fine"
     )
 
 
 def test_no_image_column(tmp_path: Path) -> None:
     datasets.Dataset.from_dict({"label": [0, 1]}).to_parquet(tmp_path / "train.parquet")
     assert failure("folder", tmp_path) == (
-        "'DIR' has no image column; expected one Image and one ClassLabel or integer column in label (Value)"
+        "'DIR' has no image column (pictures, or their files as bytes); it has label (int64)"
     )
 
 
@@ -353,12 +354,12 @@ def test_one_class_is_not_enough(tmp_path: Path) -> None:
     )
     (tmp_path / "only").rename(tmp_path / "test")
     write_parquet(tmp_path / "train.parquet", [0, 0], datasets.ClassLabel(names=["cat"]))
-    assert failure("folder", tmp_path) == "'DIR' has 1 class; a classifier needs at least 2"
+    assert failure("folder", tmp_path) == "column 'kind' of 'DIR' has 1 class; a classifier needs at least 2"
 
 
 def test_label_out_of_range(tmp_path: Path) -> None:
     write_parquet(tmp_path / "train.parquet", [0, -1], datasets.Value("int64"))
-    assert failure("folder", tmp_path) == "label -1 in column 'kind' of 'DIR' is out of range: 0..0"
+    assert failure("folder", tmp_path) == "label -1 in column 'kind' of 'DIR' is out of range: at least 0"
 
 
 def test_broken_parquet(tmp_path: Path) -> None:
@@ -374,8 +375,8 @@ def test_broken_image_is_named(tmp_path: Path, damage: str) -> None:
     content = broken.read_bytes()
     broken.write_bytes({"truncated": content[: len(content) // 2], "text": b"not a picture", "empty": b""}[damage])
     text = failure("folder", tmp_path, image=(8, 8))
-    assert text.startswith("image DIR/b/2.png (row ")
-    assert "cannot be decoded: " in text
+    assert text.startswith("image DIR/b/2.png cannot be decoded: ")
+    assert text.endswith("; 1 of 8 images is broken: skip_broken=1 leaves such images out")
 
 
 def test_broken_image_in_parquet_is_named_by_its_row(tmp_path: Path) -> None:
@@ -460,8 +461,8 @@ def damaged(tmp_path: Path) -> Path:
 
 def test_broken_images_are_counted(damaged: Path) -> None:
     text = failure("folder", damaged, image=(8, 8))
-    assert text.startswith("image DIR/train/b/1.png (row 7) cannot be decoded: ")
-    assert text.endswith("; in all 2 of 12 train images; skip_broken=1 leaves such images out")
+    assert text.startswith("image DIR/train/b/1.png cannot be decoded: ")
+    assert text.endswith("; 3 of 24 images are broken: skip_broken=1 leaves such images out")
 
 
 @pytest.mark.parametrize("lazy", [False, True])
@@ -485,4 +486,7 @@ def test_a_split_of_broken_images_only(tmp_path: Path) -> None:
         write_images(tmp_path / "train" / name, 2)
         write_images(tmp_path / "test" / name, 1)
         (tmp_path / "test" / name / "0.png").write_bytes(b"")
-    assert failure("folder", tmp_path, image=(8, 8), skip_broken=True) == "the test split of 'DIR' holds no images"
+    assert failure("folder", tmp_path, image=(8, 8), skip_broken=True) == (
+        "the 2 test images of 'DIR' are all broken; the first: image DIR/test/a/0.png cannot be decoded: "
+        "it is no picture of a kind that Pillow knows"
+    )

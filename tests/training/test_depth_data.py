@@ -114,7 +114,7 @@ def test_pictures_of_nyu_lose_their_border(tmp_path: Path) -> None:
 def test_grey_pictures_and_transparent_ones_become_rgb(tmp_path: Path) -> None:
     grey = photograph()[:, :, 0]
     assert np.array_equal(read_image(write(tmp_path / "g.png", grey), (16, 24)), np.stack([grey] * 3))
-    four = np.concatenate([photograph(), np.full((16, 24, 1), 9, np.uint8)], axis=2)
+    four = np.concatenate([photograph(), np.full((16, 24, 1), 255, np.uint8)], axis=2)
     assert np.array_equal(read_image(write(tmp_path / "a.png", four), (16, 24)), photograph().transpose(2, 0, 1))
 
 

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,9 +26,11 @@ from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training import fit
 from bireal_hw.training.checkpoint import load_checkpoint, save_checkpoint
 from bireal_hw.training.data import Data, load_data
+from bireal_hw.training.defaults import DATASETS, dataset_defaults
 from bireal_hw.training.evaluate import predict, top1
 from bireal_hw.training.fit import TrainConfig, default_config, train
-from bireal_hw.training.recipe import Recipe, Stage
+from bireal_hw.training.overview import overview
+from bireal_hw.training.recipe import Recipe, Stage, load_recipe, shipped, steps_of
 from bireal_hw.training.stage import StageTraining
 
 pytestmark = pytest.mark.torch
@@ -419,3 +422,124 @@ def test_evaluation_does_not_depend_on_the_batch_and_keeps_the_mode(finished: Pa
     assert model.training
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
+
+
+# ---- checked before the work ----
+
+
+def nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def training_step(*_: Any) -> None:
+        raise AssertionError("a step was made")
+
+    monkeypatch.setattr(StageTraining, "training_step", training_step)
+
+
+@pytest.mark.parametrize("image", [(544, 960), (1024, 1024)])
+def test_an_image_that_cannot_become_hardware(
+    image: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing_is_trained(monkeypatch)
+    spec = dataclasses.replace(SPEC, image=image, classes=2)
+    pixels, labels = torch.zeros(4, 1, *image, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
+    data = Data("own", pixels, labels, pixels, labels, ("a", "b"), image, 1)
+    with pytest.raises(
+        BirealError, match=r"^image=\d+x\d+ is out of range: the global pool sums \S+ pixels of 16 bits"
+    ):
+        train(dataclasses.replace(CONFIG, spec=spec), data, tmp_path, progress=False)
+    assert list(tmp_path.iterdir()) == []
+    real = Recipe("real", (dataclasses.replace(STAGE, activation="relu", weights="real"),))
+    with pytest.raises(AssertionError, match="a step was made"):  # no hardware, no limit
+        train(dataclasses.replace(CONFIG, spec=spec, recipe=real, batch=2), data, tmp_path, progress=False)
+
+
+def test_a_full_disk(tmp_path: Path, digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing_is_trained(monkeypatch)
+    binary, real = SPEC.parameters()
+    needed = 4 * 7 * (binary + real) + 10**7
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed - 1))
+    with pytest.raises(
+        BirealError, match=rf"^the files of this training take up to 15 MB, and the disk of {tmp_path} has 15 MB free"
+    ):
+        train(CONFIG, digits, tmp_path, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("role", ["start", "teacher"])
+def test_a_later_stage_s_file_that_does_not_fit(
+    role: str, tmp_path: Path, digits: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing_is_trained(monkeypatch)
+    other = dataclasses.replace(SPEC, image=(16, 16), width=0.25)
+    save_checkpoint(tmp_path / "other.ckpt", build_model(other), other, {})
+    named: dict[str, Any] = {role: str(tmp_path / "other.ckpt")}
+    stages = (STAGE, Stage("second", **named))
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(BirealError, match=r"other.ckpt"):
+        train(dataclasses.replace(CONFIG, recipe=Recipe("test", stages)), digits, out, progress=False)
+    assert list(out.iterdir()) == []
+
+
+# ---- what follows the size of the data ----
+
+
+@pytest.mark.parametrize("recipe", shipped())
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_large_data_and_named_data_sets_keep_what_the_recipe_says(dataset: str, recipe: str) -> None:
+    chosen, defaults = load_recipe(recipe), dataset_defaults(dataset)
+    for images in (100_000, None, *([60, 1433] if defaults.batch else [])):
+        config = default_config(SPEC, dataset, recipe=chosen, images=images)
+        assert config.batch == (defaults.batch or chosen.batch)
+        assert config.epochs == ((recipe != "calibrate" and defaults.epochs) or chosen.epochs)
+        assert config.recipe == chosen
+
+
+@pytest.mark.parametrize("images", [4, 10, 31, 153, 300, 2047, 2048, 5000])
+@pytest.mark.parametrize("recipe", [name for name in shipped() if name != "calibrate"])
+def test_few_images_of_one_s_own_get_steps_enough(recipe: str, images: int) -> None:
+    chosen = load_recipe(recipe)
+    config = default_config(SPEC, "folder", recipe=chosen, images=images)
+    steps = steps_of(images, config.batch)
+    assert config.epochs >= chosen.epochs
+    assert 16 <= config.batch <= chosen.batch
+    assert steps >= 16 or config.batch == 16
+    assert config.epochs * steps >= 2000
+    assert config.epochs == chosen.epochs or (config.epochs - 1) * steps < 2000
+
+
+def test_batch_and_learning_rate_are_the_user_s() -> None:
+    config = default_config(SPEC, "folder", epochs=5, batch=50, learning_rate=0.03, images=153)
+    assert (config.epochs, config.batch, config.recipe.stages[0].learning_rate) == (5, 50, 0.03)
+    assert config.to_json()["binary.learning_rate"] == 0.03
+    with pytest.raises(BirealError, match=r"^batch=154 is out of range: there are 153 training images$"):
+        default_config(SPEC, "folder", batch=154, images=153)
+    with pytest.raises(
+        BirealError, match=r"^learning_rate=0.1 does not go with recipe 'calibrate': it trains no weight$"
+    ):
+        default_config(SPEC, "folder", recipe=load_recipe("calibrate"), learning_rate=0.1)
+
+
+def test_the_learning_rates_of_stages_follow_the_highest() -> None:
+    rates = [stage.learning_rate for stage in load_recipe("paper").with_learning_rate(0.05).stages]
+    assert rates == pytest.approx([0.05, 0.005, 0.005, 0.005, 0.0005])
+
+
+def test_what_is_said_before_the_first_epoch(digits: Data) -> None:
+    text = overview(default_config(SPEC, "digits", images=160), digits)
+    assert text[0].startswith("classes: 10 (0 ")
+    how = "a fifth of each class, chosen with seed 0 in every run"
+    assert text[1] == f"split: 160 training and 160 test images, no validation ({how})"
+    assert text[2] == ("steps: 60, 2 an epoch; batch 64, learning rate 0.002 linear, recipe scratch, seed 0")
+    assert text[3:] == [
+        "hint: 60 steps are few; 2,000 and more are usual: more epochs=, or a smaller batch=",
+        "hint: 160 test images tell the accuracy to within 8 points or so",
+    ]
+    names = tuple(f"class [{number}]" for number in range(100))
+    labels = torch.arange(100).repeat(40)[: 40 * 100 - 30]
+    pixels = torch.zeros(len(labels), 1, 8, 8, dtype=torch.uint8)
+    data = Data("own", pixels, labels, pixels, labels, names, (8, 8), 1, ("image x.png",), "folders", ("a note",))
+    text = overview(default_config(SPEC, "folder", recipe=load_recipe("short"), images=len(labels)), data)
+    assert text[0] == "classes: 100 (class [70] 39+39, ..., class [69] 40+40; training+test images)"
+    assert text[2].startswith("steps: 2,015, 31 an epoch; batch 128, learning rate 0.1 cosine, 0.05 cosine, ")
+    assert text[3:5] == ["a note", "left out: 1 broken images, the first: image x.png"]

@@ -23,9 +23,11 @@ from bireal_hw.models.quantizers import ApproxSignQuant, RangeQuant
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training.augment import Augment
 from bireal_hw.training.checkpoint import load_checkpoint, save_checkpoint
-from bireal_hw.training.data import Data, LazyImages, dataset_defaults, load_data
+from bireal_hw.training.data import Data, load_data
+from bireal_hw.training.defaults import dataset_defaults
 from bireal_hw.training.evaluate import predict
 from bireal_hw.training.fit import TrainConfig, default_config, train
+from bireal_hw.training.images import LazyImages
 from bireal_hw.training.parallel import Processes
 from bireal_hw.training.recipe import Recipe, Stage, load_recipe, shipped
 from bireal_hw.training.stage import Setting, StageTraining, augmentation, begin, prepare, schedule
@@ -85,8 +87,9 @@ def test_schedules(name: str, want: list[float]) -> None:
 
 
 def test_a_schedule_by_epochs_needs_two() -> None:
+    stages = (Stage("b", share=3), Stage("a", schedule="linear_epochs"))
     with pytest.raises(BirealError, match=r"^stage 'a': schedule=linear_epochs has learning rate 0 in its last epoch"):
-        schedule(Stage("a", schedule="linear_epochs"), steps=2, epochs=1)
+        TrainConfig(SPEC, "digits", epochs=4, recipe=Recipe("test", stages))
 
 
 @pytest.mark.parametrize("weights", ["binary", "real"])

@@ -21,17 +21,12 @@ from torch import Tensor
 
 from bireal_hw.errors import BirealError, unknown
 from bireal_hw.models.depth import FAR, NEAR
-from bireal_hw.training.data import (
-    IMAGE_SUFFIXES,
-    IN_MEMORY_BYTES,
-    TEST_NAMES,
-    load_hub,
-    load_local,
-    middle,
-    reason,
-    subset,
-)
+from bireal_hw.preprocess import middle, reason, to_channels
+from bireal_hw.training.data import IN_MEMORY_BYTES
 from bireal_hw.training.depth.rooms import rooms
+from bireal_hw.training.folders import IMAGE_SUFFIXES, TEST_NAMES
+from bireal_hw.training.splits import subset
+from bireal_hw.training.tables import load_hub, load_parquet
 
 TEST_ROOMS = 200
 NYU_SIZE, NYU_PART = (640, 480), (41, 45, 601, 471)
@@ -219,7 +214,7 @@ def read_image(path: Path, image: tuple[int, int], cut: bool = False) -> NDArray
     height, width = image
 
     def decode(picture: Image.Image) -> NDArray[np.uint8]:
-        inner = picture.convert("RGB").crop(_part(picture.size, cut))
+        inner = to_channels(picture, 3).crop(_part(picture.size, cut))
         box = middle(*inner.size, image, 1.0)
         scaled = inner.resize((width, height), Image.Resampling.BILINEAR, box)
         return np.ascontiguousarray(np.asarray(scaled, np.uint8).transpose(2, 0, 1))
@@ -275,12 +270,13 @@ def _with_depth(depth: NDArray[np.float32], where: str) -> NDArray[np.float32]:
 def _tables(data: Path | None, image: tuple[int, int], count: int | None, cache: Path | None) -> tuple[Pair, Pair]:
     """Read parquet files, or the hub: `count` rows of the train split, and the test split."""
     where = str(data or DATASETS["nyu"].hub)
-    splits = load_local(data, cache) if data else load_hub(where, "nyu", cache)
-    if "test" not in splits:
+    splits = load_parquet(data, cache) if data else load_hub(where, "nyu", cache)
+    test = next((name for name in TEST_NAMES if name in splits), None)
+    if test is None:
         raise BirealError(f"data={data} has no parquet files of a test split, test-* or val-*")
     train = splits["train"]
     chosen = train.select(subset(torch.zeros(len(train)), count, where).tolist())
-    return _from_rows(chosen, image, where), _from_rows(splits["test"], image, where)
+    return _from_rows(chosen, image, where), _from_rows(splits[test], image, where)
 
 
 def _from_rows(split: Any, image: tuple[int, int], where: str) -> Pair:

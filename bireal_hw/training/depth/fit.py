@@ -66,6 +66,9 @@ class DepthRun(Run):
         """Build the network with fresh weights from torch's random generator."""
         return DepthNet(self.config.spec)
 
+    def checked_hardware(self) -> None:
+        """Let everything pass: it runs in float."""
+
     def fitting(self, stage: Stage, setting: Setting, teacher: nn.Module | None) -> StageTraining:
         """Return how it is trained."""
         return DepthTraining(stage, setting, self.model, teacher)
