@@ -2,7 +2,8 @@
 
 Only convolutions choose (Pe, Simd). Every other layer follows one of them, its owner: a merge the convolution whose
 sums it takes, the rest the layer in front. What stands between two layers (width converters, the shortcut's FIFO)
-depends on the lanes on both sides, the FIFO on the fold of the merge's convolution too; so on two owners at most.
+depends on the lanes on both sides; so on two owners at most. What a FIFO holds while layers compute depends on the
+whole network and is left out, a few beats of many; `elaborate` adds it.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from bireal_hw.analysis.cost import total
 from bireal_hw.ir.anatomy import Parameters
 from bireal_hw.ir.graph import INPUT, Graph, Node
 from bireal_hw.ir.op import Binding, Fold, Port
-from bireal_hw.ops import Merge
+from bireal_hw.passes.buffers import Buffers
 from bireal_hw.passes.dataflow import Part, joint, tail
 from bireal_hw.passes.streams import CONVERTER, converter_cycles, fork
 from bireal_hw.synth.resources import Resources
@@ -33,14 +33,13 @@ class Choice:
         fold: of the convolution.
         cycles: of the slowest of these layers.
         resources: of all of them, with what stands behind each.
-        lanes: of every stream they give, by tensor; and what stands in front of their ports depends on, by (node, input
-            index): (lanes, fold), where fold is that of a merge's convolution, or the same for all.
+        lanes: of every stream they give, by tensor, and of every port, by (node, input index).
     """
 
     fold: Fold
     cycles: int
     resources: Resources
-    lanes: dict[str | tuple[str, int], Any]
+    lanes: dict[str | tuple[str, int], int]
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Choices:
     """The choices in a graph."""
 
     graph: Graph
-    _joints: dict[tuple[str, int, int, tuple[int, Fold]], tuple[int, Resources]] = field(default_factory=dict)
+    _joints: dict[tuple[str, int, int, int], tuple[int, Resources]] = field(default_factory=dict)
 
     @cached_property
     def owners(self) -> dict[str, str]:
@@ -83,6 +82,11 @@ class Choices:
             for index, source in enumerate(node.inputs)
         ]
         return [link for link in found if link.source != link.sink]
+
+    @cached_property
+    def _buffers(self) -> Buffers:
+        """What has to wait however fast the layers are."""
+        return Buffers(self.graph)
 
     @cached_property
     def _readers(self) -> Counter[str]:
@@ -114,7 +118,7 @@ class Choices:
         }
 
     def _choice(self, owner: str, fold: Fold) -> Choice:
-        lanes: dict[str | tuple[str, int], Any] = {INPUT: self.graph.input.channels} if owner == FIXED else {}
+        lanes: dict[str | tuple[str, int], int] = {INPUT: self.graph.input.channels} if owner == FIXED else {}
         cycles, parts, paces = 0, [], {INPUT: self.graph.input.channels}
         if owner == FIXED:
             parts += self._fork(INPUT, Port("", self.graph.input.channels, self.graph.input.dtype))
@@ -128,15 +132,16 @@ class Choices:
             cycles = max(cycles, node.op.cost(own, *types).cycles)
             lanes[node.name] = output.lanes
             for index, (source, port) in enumerate(zip(node.inputs, inputs, strict=True)):
-                lanes[node.name, index] = port.lanes, fold if isinstance(node.op, Merge) and index == 0 else Fold()
+                lanes[node.name, index] = port.lanes
                 if source in lanes:
-                    slowest, between = self._joint(node, index, lanes[source], *lanes[node.name, index])
+                    slowest, between = self._joint(node, index, lanes[source], port.lanes)
                     cycles, parts = max(cycles, slowest), parts + between
             binding = self._bindings[node.name]
             parameters = _refolded(binding.parameters, own, output.lanes)
             parts.append((binding.module, parameters))
             refolded = Binding(binding.module, parameters, inputs, output)
-            parts += [(part.module, part.parameters) for _, part in tail(self.graph, node, refolded)]
+            depth = self._buffers.burst_beats(node, output.lanes)
+            parts += [(part.module, part.parameters) for _, part in tail(node, refolded, depth)]
             parts += self._fork(node.name, output)
         return Choice(fold, cycles, total(parts), lanes)
 
@@ -144,20 +149,19 @@ class Choices:
         readers = self._readers[tensor]
         return [("br_fork", fork(stream, readers).parameters)] if readers > 1 else []
 
-    def _joint(
-        self, node: Node, index: int, source: int, sink: int, fold: Fold
-    ) -> tuple[int, list[tuple[str, Parameters]]]:
+    def _joint(self, node: Node, index: int, source: int, sink: int) -> tuple[int, list[tuple[str, Parameters]]]:
         """Cycles and instances between a stream of so many lanes and an input."""
         tensor = self.graph.types[node.inputs[index]]
-        parts: list[Part] = joint(self.graph, node, index, Port("", source, tensor.dtype), sink, fold)
+        depth = self._buffers.waiting_beats(node, index, source)
+        parts: list[Part] = joint(node, index, Port("", source, tensor.dtype), sink, depth)
         slowest = max((converter_cycles(part, tensor) for _, part in parts if part.module == CONVERTER), default=0)
         return slowest, [(part.module, part.parameters) for _, part in parts]
 
-    def between(self, link: Link, source: int, sink: tuple[int, Fold]) -> tuple[int, Resources]:
+    def between(self, link: Link, source: int, sink: int) -> tuple[int, Resources]:
         """Cycles and resources of a link between a stream of `source` lanes and a port: its `Choice.lanes`."""
         key = link.node.name, link.index, source, sink
         if key not in self._joints:
-            slowest, parts = self._joint(link.node, link.index, source, *sink)
+            slowest, parts = self._joint(link.node, link.index, source, sink)
             self._joints[key] = slowest, total(parts)
         return self._joints[key]
 
@@ -173,8 +177,8 @@ class Choices:
             cycles, used = max(cycles, slowest), used + more
         return cycles, used
 
-    def sides(self, link: Link, chosen: dict[str, Choice]) -> tuple[int, tuple[int, Fold]]:
-        """Both sides of a link, as `between` takes them."""
+    def sides(self, link: Link, chosen: dict[str, Choice]) -> tuple[int, int]:
+        """Lanes on both sides of a link, as `between` takes them."""
         return (
             chosen[link.source].lanes[link.node.inputs[link.index]],
             chosen[link.sink].lanes[link.node.name, link.index],

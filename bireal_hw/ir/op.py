@@ -247,6 +247,23 @@ class Op(ABC):
         """The C++ kernel under a folding: `rtl` under the layer's own name, which is also the header's stem."""
         return replace(self.rtl(fold, *inputs), module=self.kind)
 
+    def needs(self, *inputs: TensorType) -> NDArray[np.int64]:
+        """The last input pixel that each output pixel waits for, both counted in raster order: (output pixels,).
+
+        It may lie beyond the frame, where padding is; then the frame's last pixel is waited for. Not overridden, an
+        output pixel waits for the input pixel in the same place.
+        """
+        out = self.infer(*inputs)
+        require(out.pixels == inputs[0].pixels, f"{self.kind}: changes the image's size and does not say what it needs")
+        return np.arange(out.pixels)
+
+    def takes(self, *inputs: TensorType) -> NDArray[np.int64] | None:
+        """The last input pixel that it has room for while an output pixel is under way, as `needs`; None for no buffer.
+
+        A layer with a buffer waits for the whole of the pixel in `needs`; one without passes beat after beat.
+        """
+        return None
+
     @classmethod
     @abstractmethod
     def anatomy(cls, parameters: Parameters) -> Anatomy:
@@ -345,3 +362,28 @@ def conv_lead(height: int, width: int, kernel: int, pad: int) -> int:
     10
     """
     return min(height * width, (kernel - 1 - pad) * width + kernel - pad)
+
+
+def window_needs(x: TensorType, kernel: int, stride: int, pad: int) -> NDArray[np.int64]:
+    """The last tap of every window, as `Op.needs` counts; beyond the right edge it counts on in the next row.
+
+    >>> window_needs(TensorType(4, 4, 1, DataType(8), 0, 0), kernel=3, stride=2, pad=1)
+    array([ 5,  7, 13, 15])
+    """
+    rows, columns = (np.arange(conv_output(size, kernel, stride, pad)) for size in (x.height, x.width))
+    last = kernel - 1 - pad
+    return ((rows * stride + last)[:, None] * x.width + columns * stride + last).reshape(-1)
+
+
+def window_ahead(
+    height: int, width: int, kernel: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int]
+) -> int:
+    """Pixels that the window buffer (rtl/lib/br_window.sv) holds beyond the last tap of the window that is read.
+
+    All that are new in the next window, wherever it lies, and one more.
+    """
+    rows, columns = (conv_output(*one) for one in zip((height, width), kernel, stride, pad, strict=True))
+    row_end = (columns - 1) * stride[1]
+    step_row = stride[0] * width - row_end
+    step_frame = height * width - (rows - 1) * stride[0] * width - row_end
+    return max(stride[1] if columns > 1 else 0, step_row if rows > 1 else 0, step_frame) + 1

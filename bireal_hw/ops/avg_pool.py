@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Ram, index_bits
 from bireal_hw.ir.encoding import half, saturate, shift_right, signed_width
@@ -88,6 +89,10 @@ class AvgPool(Op):
         (x,) = inputs
         before = (self.kernel[0] - 1) * x.width + self.kernel[1] - 1  # pixels before the first window is full
         return Cost(x.beats(fold.lanes), latency=before * (x.channels // fold.lanes) + 4)
+
+    def needs(self, *inputs: TensorType) -> NDArray[np.int64]:
+        (x,), (kh, kw) = inputs, self.kernel
+        return np.arange(x.pixels).reshape(x.height, x.width)[kh - 1 :: kh, kw - 1 :: kw].reshape(-1)
 
     def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
         return (Port("s_axis", fold.lanes, inputs[0].dtype),), Port("m_axis", fold.lanes, self.dtype)

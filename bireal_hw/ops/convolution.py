@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bireal_hw.ir.anatomy import Features, Ram, index_bits
-from bireal_hw.ir.op import Array, Fold, Op, QonnxWriter, conv_output, divisors, require
+from bireal_hw.ir.op import Array, Fold, Op, QonnxWriter, conv_output, divisors, require, window_ahead, window_needs
 from bireal_hw.ir.types import TensorType
 
 
@@ -45,6 +46,14 @@ class Convolution(Op):
         rows, columns = (conv_output(size, kernel, self.stride, self.pad) for size in (height, width))
         require(rows > 0 and columns > 0, f"{self.kind}: a {kernel}x{kernel} window does not fit {height}x{width}")
         return rows, columns
+
+    def needs(self, *inputs: TensorType) -> NDArray[np.int64]:
+        return window_needs(inputs[0], self.weights.shape[1], self.stride, self.pad)
+
+    def takes(self, *inputs: TensorType) -> NDArray[np.int64]:
+        (x,), kernel = inputs, self.weights.shape[1]
+        sides = (kernel, kernel), (self.stride, self.stride), (self.pad, self.pad)
+        return self.needs(x) + window_ahead(x.height, x.width, *sides)
 
     def summary(self) -> str:
         cout, kernel, _, cin = self.weights.shape

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Ram, index_bits
 from bireal_hw.ir.op import Array, Binding, Cost, Draw, Fold, Look, Op, Port, QonnxWriter, require
@@ -44,6 +45,10 @@ class MaxPool(Op):
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
         return Cost(x.beats(fold.lanes), latency=(x.width + 1) * (x.channels // fold.lanes) + 4)
+
+    def needs(self, *inputs: TensorType) -> NDArray[np.int64]:
+        (x,) = inputs
+        return np.arange(x.pixels).reshape(x.height, x.width)[1::2, 1::2].reshape(-1)
 
     def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
         dtype = inputs[0].dtype

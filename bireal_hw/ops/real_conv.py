@@ -30,6 +30,7 @@ from bireal_hw.ir.op import (
     require,
     require_divides,
     shared_lanes,
+    window_ahead,
 )
 from bireal_hw.ir.types import DataType, TensorType
 from bireal_hw.ops.convolution import Convolution, window
@@ -192,6 +193,14 @@ class RealConv(Convolution):
         row = (out.width - 1) * pixel + max(x.width - (out.width - 1) * self.stride, chunks)
         stored = lead + last_row * row + last_column * pixel + (chunks if chunks > 1 else 0)
         return x.height * row, stored + 1 + kernel * chunks
+
+    def takes(self, *inputs: TensorType) -> NDArray[np.int64]:
+        (x,), kernel = inputs, self.weights.shape[1]
+        if kernel == 1:
+            return super().takes(x)
+        row = conv_output(x.width, kernel, self.stride, self.pad)  # unfolded pixels, one for every `stride` pixels
+        ahead = window_ahead(x.height, row, (kernel, 1), (self.stride, 1), (self.pad, 0))
+        return self.needs(x) + self.stride * ahead
 
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
         cout, kernel, _, _ = self.weights.shape

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bireal_hw.ir.anatomy import Anatomy, Parameters, Ram, index_bits
 from bireal_hw.ir.op import Array, Binding, Cost, Draw, Fold, Look, Op, Port, QonnxWriter, require
 from bireal_hw.ir.types import DataType, TensorType
@@ -45,6 +48,18 @@ class Upsample(Op):
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         return Cost(self.infer(*inputs).beats(fold.lanes), LATENCY)
+
+    def needs(self, *inputs: TensorType) -> NDArray[np.int64]:
+        (x,) = inputs
+        pixels = np.arange(x.pixels).reshape(x.height, x.width)
+        return pixels.repeat(self.factor, axis=0).repeat(self.factor, axis=1).reshape(-1)
+
+    def takes(self, *inputs: TensorType) -> NDArray[np.int64]:
+        """A row beyond the oldest pixel that is still to be copied: the row's first one up to its last copies."""
+        (x,) = inputs
+        oldest = self.needs(x).reshape(x.height, self.factor, -1).copy()
+        oldest[:, :-1] = oldest[:, :1, :1]
+        return oldest.reshape(-1) + x.width
 
     def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
         dtype = inputs[0].dtype

@@ -6,11 +6,8 @@ import math
 
 import pytest
 
-from bireal_hw.ir.graph import Graph
-from bireal_hw.ir.op import Fold
-from bireal_hw.ops import Merge
-from bireal_hw.passes.dataflow import detour, elaborate
-from bireal_hw.passes.folding import Folding, complete, convolutions, fold
+from bireal_hw.passes.dataflow import elaborate, interval
+from bireal_hw.passes.folding import fold
 from tests.networks import tiny, two_streams
 
 
@@ -37,33 +34,11 @@ def test_streams_join_ports_of_equal_lanes_and_format(base: int, max_pool: bool,
     assert flow.cycles >= max(layers.values())
 
 
-def depths(graph: Graph, folding: Folding) -> dict[str, int]:
-    parameters = {one.name: one.binding.parameters for one in elaborate(graph, folding).instances}
-    return {name: values["Depth"] for name, values in parameters.items() if "Depth" in values}
-
-
-def test_the_shortcut_holds_a_window_s_pixels_and_what_arrives_until_its_sums() -> None:
-    graph = tiny(16, 16, base=16)
-    chosen = {node.name: Fold(1, 1) for node in convolutions(graph)} | {"conv1": Fold(4, 16), "stem": Fold(4, 1)}
-    # 18 pixels of 16 beats; 9 cycles for the sums, 5 for the pipeline, 1 each for two converters; a pixel in 36 cycles.
-    # The merge of the downsample block has none; its pool: 8 / 2 + 1 - 3 pixels of 16 beats, and 4.
-    assert depths(graph, complete(graph, chosen)) == {"merge1_fifo": 18 * 16 + 17 * 16 // 36 - 1, "down_fifo": 36}
-    chosen["conv1"] = Fold(1, 1)
-    assert depths(graph, complete(graph, chosen))["merge1_fifo"] == 18 * 16
-
-
-def test_a_shortcut_goes_around_all_convolutions_between_it_and_its_merge() -> None:
-    graph = two_streams()
-    around = {
-        node.name: [(conv.weights.shape[1], conv.stride) for conv, _ in detour(graph, node)]
-        for node in graph
-        if isinstance(node.op, Merge)
-    }
-    assert around["merge1"] == [(3, 1)]
-    assert around["merge5"] == [(1, 1), (3, 2), (1, 1)]
-    assert around["merge8"] == [(1, 1), (3, 1), (1, 1)]
-    assert around["merge10"] == [(3, 1), (3, 1)]
-    assert depths(graph, fold(graph, 1_000))["merge10_fifo"] >= 2 * (4 + 2) * 8
+@pytest.mark.parametrize("target", [1, 500, 2_000, 100_000])
+def test_the_interval_is_that_of_the_slowest_layer_or_converter(target: int) -> None:
+    for graph in (tiny(), tiny(8, 8, 3, 6), two_streams()):
+        folding = fold(graph, target)
+        assert interval(graph, folding) == elaborate(graph, folding).cycles
 
 
 def test_converters_go_through_the_common_divisor() -> None:
