@@ -28,6 +28,7 @@ _COMPARISON = {
     "first_mismatch": ({"layer": str, "index": [int], "want": int, "got": int}, NoneType),
     "cycles_per_frame": _NUMBER,
     "cycles_predicted": int,
+    "bottleneck?": str,
     "seconds_build": float,
     "seconds_run": float,
 }

@@ -32,7 +32,7 @@ from bireal_hw.flows.steps import OF_BOARD, WANTED, Build, bring, refuse
 from bireal_hw.flows.study import NETWORK as OF_STUDY
 from bireal_hw.flows.study import OWN, TRAINING, study
 from bireal_hw.flows.study_table import HEADINGS, cells, conditions
-from bireal_hw.flows.verdicts import first_mismatch
+from bireal_hw.flows.verdicts import CYCLES, first_mismatch, refuse_other_cycles
 from bireal_hw.flows.zoo import pack_run
 from bireal_hw.models.info import info
 from bireal_hw.models.spec import ModelSpec
@@ -167,18 +167,22 @@ def _step(name: str, help: str, takes_file: bool) -> Verb:
 
 
 def _simulation(name: str, help: str, epilogue: Callable[[dict[str, Any]], None] = lambda report: None) -> Verb:
-    """A step that leaves a comparison with the golden model in <board>/<name>.json, and fails if it does not hold."""
+    """A step that leaves a comparison in <board>/<name>.json, and fails if it does not hold.
+
+    It compares the outputs with the golden model and the cycles per frame with the prediction.
+    """
 
     def task(build: Build) -> int:
         bring(build, name)
         summary(build)
         path = build.path / build.board.name / f"{name}.json"
-        report = read_json(path, "mismatches", "outputs_compared", "first_mismatch")
+        report = read_json(path, "mismatches", "outputs_compared", "first_mismatch", *CYCLES)
         if report["mismatches"]:
             raise VerdictError(
                 f"{report['mismatches']} of {report['outputs_compared']} outputs differ from the golden model; "
                 f"first: {first_mismatch(report['first_mismatch'])}"
             )
+        refuse_other_cycles(report)
         epilogue(report)
         return 0
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from bireal_hw.errors import BirealError
 from bireal_hw.flows.accuracy import DEPLOY, TRAINED
 from bireal_hw.flows.cpp import STAGES
 from bireal_hw.flows.demo import check_accuracy
@@ -75,6 +76,23 @@ def first_mismatch(first: Content | None) -> str:
     if first is None:
         return "not found again layer by layer"
     return f"layer {first['layer']} at {first['index']}: wanted {first['want']}, got {first['got']}"
+
+
+CYCLES = ("cycles_per_frame", "cycles_predicted", "bottleneck")
+"""Keys of sim.json and hls.json that `refuse_other_cycles` reads."""
+NAMED = 3
+"""Full FIFOs that its error names."""
+
+
+def refuse_other_cycles(content: Content) -> None:
+    """Raise BirealError if a simulation took other cycles per frame than predicted, or return if none were measured."""
+    measured, predicted = content["cycles_per_frame"], content["cycles_predicted"]
+    if measured in (None, predicted):
+        return
+    full = [fifo["name"] for fifo in content.get("fifos", []) if fifo["highest_fill"] == fifo["depth"]]
+    more = f" and {len(full) - NAMED} more" if len(full) > NAMED else ""
+    words = f"{measured:,} cycles per frame, {predicted:,} predicted; the slowest part is {content['bottleneck']}"
+    raise BirealError(f"{words}; FIFOs that were full: {', '.join(full[:NAMED])}{more}" if full else words)
 
 
 def _state(holds: bool | None) -> State:

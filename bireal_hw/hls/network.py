@@ -52,7 +52,8 @@ def simulate_network(
 
     Returns:
         images, outputs_compared, mismatches, first_mismatch (layer, index, want, got, or None), cycles_per_frame (None
-        if time allowed one image only), cycles_predicted, cycles (of each kernel), seconds_build, seconds_run.
+        if time allowed one image only), cycles_predicted, bottleneck (the part that takes as many), cycles (of each
+        kernel), seconds_build, seconds_run.
 
     Raises:
         BirealError: the project is of another network, a tool is missing, or the program does not end well.
@@ -91,6 +92,7 @@ def simulate_network(
         "first_mismatch": first,
         "cycles_per_frame": max(cycles.values()) if cycles else None,
         "cycles_predicted": made.flow.cycles,
+        "bottleneck": made.flow.bottleneck,
         "cycles": cycles,
         "seconds_build": round(built - start, 2),
         "seconds_run": round(ran - built, 2),

@@ -59,8 +59,9 @@ def simulate_network(
 
     Returns:
         The contents of `sim.json`: images, frames, runs, outputs_compared, mismatches, first_mismatch (layer, index,
-        want, got, or None), cycles_per_frame, latency_cycles, cycles_predicted, cycles_simulated (of all runs), fifos
-        (name, depth, highest_fill of the free run, highest_fill_stalled of the others), seconds_build, seconds_run.
+        want, got, or None), cycles_per_frame, latency_cycles, cycles_predicted, bottleneck (the part that takes as many
+        cycles), cycles_simulated (of all runs), fifos (name, depth, highest_fill of the free run, highest_fill_stalled
+        of the others), seconds_build, seconds_run.
         Cycles and fills are None where nothing was measured (no such run, or one frame).
 
     Raises:
@@ -90,6 +91,7 @@ def simulate_network(
         "cycles_per_frame": free.interval if free and len(frames) > 1 else None,
         "latency_cycles": free.tlast[0] - free.first_in if free else None,
         "cycles_predicted": flow.cycles,
+        "bottleneck": flow.bottleneck,
         "cycles_simulated": sum(run.cycles for run in runs),
         "fifos": [
             {

@@ -27,7 +27,18 @@ MADE = {
     "rtl": ("pynq-z2/rtl/top.sv",),
     "sim": ("pynq-z2/sim.json",),
 }
-SIM: dict[str, object] = {"mismatches": 0, "outputs_compared": 40, "first_mismatch": None}
+SIM: dict[str, object] = {
+    "mismatches": 0,
+    "outputs_compared": 40,
+    "first_mismatch": None,
+    "cycles_per_frame": 576,
+    "cycles_predicted": 576,
+    "bottleneck": "conv1",
+    "fifos": [
+        {"name": name, "depth": 9, "highest_fill": fill}
+        for name, fill in zip("abcdef", (9, 8, 9, 0, 9, 9), strict=True)
+    ],
+}
 
 
 class Bench:
@@ -393,6 +404,26 @@ def test_an_unexpected_error_is_not_hidden(run: Bench) -> None:
     run.problems["lower"] = ZeroDivisionError("a bug")
     with pytest.raises(ZeroDivisionError, match="a bug"):
         cli.run(["lower"])
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({}, "; FIFOs that were full: a, c, e and 1 more"),
+        ({"fifos": []}, ""),
+        ({"fifos": [{"name": "b", "depth": 9, "highest_fill": 9}]}, "; FIFOs that were full: b"),
+    ],
+)
+@pytest.mark.parametrize("cycles", [575, 605])
+def test_other_cycles_than_predicted_fail_and_the_figures_stay(
+    run: Bench, cycles: int, change: dict[str, object], line: str
+) -> None:
+    run.report = SIM | {"cycles_per_frame": cycles} | change
+    slow = f"error: {cycles} cycles per frame, 576 predicted; the slowest part is conv1"
+    assert run("sim", status=1) == slow + line
+    assert json.loads((RUN / "pynq-z2/sim.json").read_text())["cycles_per_frame"] == cycles
+    run.report = SIM | {"cycles_per_frame": None}  # not measured: nothing is claimed
+    run("sim")
 
 
 def test_a_mismatch_fails_and_names_the_place(run: Bench) -> None:
