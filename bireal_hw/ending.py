@@ -147,7 +147,10 @@ def _end_children() -> None:
     """Ask all descendants to end, and after a while make them."""
     started = time.monotonic()
     asked: set[int] = set()
-    while running := _descendants():
+    while True:
+        starting, running = _starting(), _descendants()
+        if not starting and not running:
+            return
         late = time.monotonic() - started > PATIENCE
         for process in running:
             if late or process not in asked:
@@ -157,6 +160,11 @@ def _end_children() -> None:
         time.sleep(0.01)
         if time.monotonic() - started > 2 * PATIENCE:
             return
+
+
+def _starting() -> bool:
+    """Tell whether a thread that had passed the hook before it was there may be about to start a child."""
+    return any(frame.f_code.co_name == "_execute_child" for frame in sys._current_frames().values())
 
 
 def _descendants() -> list[int]:
