@@ -4,8 +4,9 @@
 //                a line
 // Frames         tlast is checked where a module's parameters tell the beats of a frame; bireal_hw/rtl writes the beats
 //                of all streams of a network beside it, into br_top_checks.sv
-// BR_CHECK_ALL   without this macro only the two ends of a bench are checked: all the others make a network's simulation
-//                a third slower. bireal_hw/sim/verilator.py sets it where the environment has BIREAL_CHECKS, as tests do
+// BR_CHECK_ALL   without this macro only the two ends of a bench are checked: all the others make a network's
+//                simulation a third slower. bireal_hw/sim/verilator.py sets it where the environment has BIREAL_CHECKS,
+//                as tests do
 `default_nettype none
 
 `define BR_CHECK_BEATS(name, beat) \
@@ -52,7 +53,9 @@ bind br_stream_sink br_stream_check #(
 `BR_CHECK_STREAM(br_reg_slice)
 `BR_CHECK_STREAM(br_requantize)
 `BR_CHECK_STREAM(br_sign)
+`BR_CHECK_STREAM(br_sum)
 `BR_CHECK_STREAM(br_unfold)
+`BR_CHECK_STREAM(br_upsample)
 `BR_CHECK_STREAM(br_width_converter)
 `BR_CHECK_BEATS(br_window, {m_axis_tlast, m_axis_tend, m_axis_tpad, m_axis_tdata})
 

@@ -12,7 +12,7 @@ import pytest
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.op import Binding, Fold, Memory, Op
 from bireal_hw.ir.types import BIPOLAR, PIXEL, DataType, TensorType, ranged
-from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign
+from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign, Sum, Upsample
 from bireal_hw.sim.runner import Dut, simulate
 from tests.conformance import BUILDS, FOUR_MODES, draw
 from tests.faults import marked, planted
@@ -67,6 +67,8 @@ AFFINE = Layer(
 )
 RSIGN = Layer(Sign(np.array([5, -6, 0], np.int32)), (TensorType.full(3, 4, 3, DataType(4)),), Fold(lanes=1))
 CLIP = Layer(LeakyClip(60, 205, 11), (TensorType.full(2, 5, 2, STREAM),), Fold(lanes=2))
+SUM = Layer(Sum(STREAM), (TensorType.full(3, 4, 2, STREAM),) * 2, Fold(lanes=1))
+UPSAMPLE = Layer(Upsample(2), (TensorType.full(3, 4, 2, STREAM),), Fold(lanes=1))
 CENTER = Layer(Center(np.array([124, 116])), (TensorType.full(2, 3, 2, PIXEL),), Fold(lanes=2))
 
 FAULTS: dict[str, tuple[Layer, str]] = {
@@ -122,6 +124,9 @@ FAULTS: dict[str, tuple[Layer, str]] = {
         "assign m_axis_tdata[l*OutWidth+:OutWidth] ="
         " OutWidth'({1'b0, pixels_q[l*8+:8]} - offsets_q[(Lanes-1-l)*OffsetWidth+:OffsetWidth]);",
     ),
+    "addend-dropped": (SUM, ".in_i(SumWidth'(a_q)),"),
+    "ring-overflows": (UPSAMPLE, "assign s_axis_tready = 1'b1;"),
+    "copy-of-next-row": (UPSAMPLE, "assign first_copy = across_q == '0;"),
 }
 """By the name that stands in the source: the layer that shows the fault, and what stands there instead."""
 
@@ -168,6 +173,10 @@ def test_one_flipped_bit_in_a_memory_is_caught(layer: Layer) -> None:
     assert mismatches(layer, change=flip)
 
 
-@pytest.mark.parametrize("layer", [POOL, MAX, SIGN, CLIP], ids=["avg_pool", "max_pool", "sign", "leaky_clip"])
+@pytest.mark.parametrize(
+    "layer",
+    [POOL, MAX, SIGN, CLIP, SUM, UPSAMPLE],
+    ids=["avg_pool", "max_pool", "sign", "leaky_clip", "sum", "upsample"],
+)
 def test_sound_layers_pass_the_same_check(layer: Layer) -> None:
     assert not mismatches(layer)

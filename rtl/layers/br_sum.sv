@@ -6,21 +6,21 @@
 // Parameters     Lanes >= 1 (checked at elaboration)
 // Latency        2: operands, sum
 // Throughput     cycles per frame = input beats
-// Back-pressure  combinational path m_axis_tready -> s_axis_tready and s_axis_addend_tready, and from the valid of either
-//                input to the ready of the other; holds 2 beats when stalled
+// Back-pressure  combinational path m_axis_tready -> s_axis_tready and s_axis_addend_tready, and from the valid of
+//                either input to the ready of the other; holds 2 beats when stalled
 // Source         golden in bireal_hw/ops/sum.py
 
 `default_nettype none
 
 module br_sum #(
-  parameter int unsigned Lanes       = 1,   // channels in a beat
-  parameter int unsigned InWidth     = 16,  // bits of a
-  parameter int unsigned AddendWidth = 16,  // bits of b
-  parameter int unsigned OutWidth    = 16   // bits of y
+  parameter int unsigned Lanes       = 1,   // channels in a beat, 1 or more
+  parameter int unsigned InWidth     = 16,  // bits of a, signed
+  parameter int unsigned AddendWidth = 16,  // bits of b, signed
+  parameter int unsigned OutWidth    = 16   // bits of y, signed
 ) (
   input  wire                          clk_i,
   input  wire                          rst_ni,
-  input  wire  [Lanes*InWidth-1:0]     s_axis_tdata,
+  input  wire  [    Lanes*InWidth-1:0] s_axis_tdata,
   input  wire                          s_axis_tvalid,
   output logic                         s_axis_tready,
   input  wire                          s_axis_tlast,
@@ -28,7 +28,7 @@ module br_sum #(
   input  wire                          s_axis_addend_tvalid,
   output logic                         s_axis_addend_tready,
   input  wire                          s_axis_addend_tlast,
-  output logic [Lanes*OutWidth-1:0]    m_axis_tdata,
+  output logic [   Lanes*OutWidth-1:0] m_axis_tdata,
   output logic                         m_axis_tvalid,
   input  wire                          m_axis_tready,
   output logic                         m_axis_tlast
@@ -50,15 +50,14 @@ module br_sum #(
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
-      last_q       <= s_axis_tlast;
-      m_axis_tlast <= last_q;
+      valid_q       <= take;
+      last_q        <= s_axis_tlast;
+      m_axis_tvalid <= valid_q;
+      m_axis_tlast  <= last_q;
     end
     if (!rst_ni) begin
       valid_q       <= 1'b0;
       m_axis_tvalid <= 1'b0;
-    end else if (advance) begin
-      valid_q       <= take;
-      m_axis_tvalid <= valid_q;
     end
   end
 
@@ -71,6 +70,7 @@ module br_sum #(
       .InWidth (SumWidth),
       .OutWidth(OutWidth)
     ) u_saturate (
+      // fault: addend-dropped
       .in_i (SumWidth'(a_q) + SumWidth'(b_q)),
       .out_o(out)
     );

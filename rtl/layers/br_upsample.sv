@@ -7,28 +7,29 @@
 // Throughput     cycles per frame = output beats = Factor*Factor * input beats
 // Back-pressure  no combinational path m_axis_tready -> s_axis_tready; holds a row and a pixel of input, and 2 beats of
 //                output, when stalled
-// Source         golden in bireal_hw/ops/upsample.py. A ring of one row and one pixel: while the last copies of a row are read,
-//                the next row takes the places that they leave, and its first pixel the one to spare, so no cycle is lost
+// Source         golden in bireal_hw/ops/upsample.py. A ring of one row and one pixel: while the last copies of a row
+//                are read, the next row takes the places that they leave, and its first pixel the one to spare, so no
+//                cycle is lost
 
 `default_nettype none
 
 module br_upsample #(
-  parameter int unsigned Width    = 2,   // pixels of an input row
+  parameter int unsigned Width    = 2,   // pixels of an input row, 1 or more
   parameter int unsigned Channels = 1,   // channels of a pixel
-  parameter int unsigned Lanes    = 1,   // channels in a beat
+  parameter int unsigned Lanes    = 1,   // channels in a beat; divides Channels
   parameter int unsigned InWidth  = 16,  // bits of a number
-  parameter int unsigned Factor   = 2    // copies of a pixel along each side
+  parameter int unsigned Factor   = 2    // copies of a pixel along each side, 1 or more
 ) (
-  input  wire                       clk_i,
-  input  wire                       rst_ni,
-  input  wire  [Lanes*InWidth-1:0]  s_axis_tdata,
-  input  wire                       s_axis_tvalid,
-  output logic                      s_axis_tready,
-  input  wire                       s_axis_tlast,
-  output logic [Lanes*InWidth-1:0]  m_axis_tdata,
-  output logic                      m_axis_tvalid,
-  input  wire                       m_axis_tready,
-  output logic                      m_axis_tlast
+  input  wire                      clk_i,
+  input  wire                      rst_ni,
+  input  wire  [Lanes*InWidth-1:0] s_axis_tdata,
+  input  wire                      s_axis_tvalid,
+  output logic                     s_axis_tready,
+  input  wire                      s_axis_tlast,
+  output logic [Lanes*InWidth-1:0] m_axis_tdata,
+  output logic                     m_axis_tvalid,
+  input  wire                      m_axis_tready,
+  output logic                     m_axis_tlast
 );
 
   localparam int unsigned Groups = Channels / Lanes;
@@ -71,6 +72,7 @@ module br_upsample #(
   assign across_end = group_end && across_q == CopyWidth'(Factor - 1);
   assign line_end   = across_end && x_q == PixelWidth'(Width - 1);
   assign down_end   = down_q == CopyWidth'(Factor - 1);
+  // fault: copy-of-next-row
   assign first_copy = across_q == '0 && down_q == '0;
   assign last_copy  = across_q == CopyWidth'(Factor - 1) && down_end;
 
@@ -78,6 +80,7 @@ module br_upsample #(
   logic advance, valid1_q, last1_q;
   assign advance = !m_axis_tvalid || m_axis_tready;
   assign read = advance && (!first_copy || fresh_q != '0);
+  // fault: ring-overflows
   assign s_axis_tready = held_q != CountWidth'(Depth);
   assign push = s_axis_tvalid && s_axis_tready;
 
@@ -88,9 +91,31 @@ module br_upsample #(
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
-      last1_q      <= last_copy;
-      m_axis_tdata <= mem_q[Lanes*InWidth-1:0];
-      m_axis_tlast <= last1_q && mem_q[Lanes*InWidth];
+      valid1_q      <= read;
+      last1_q       <= last_copy;
+      m_axis_tvalid <= valid1_q;
+      m_axis_tdata  <= mem_q[Lanes*InWidth-1:0];
+      m_axis_tlast  <= last1_q && mem_q[Lanes*InWidth];
+    end
+
+    if (push) write_q <= next(write_q);
+    held_q  <= held_q + CountWidth'(push) - CountWidth'(read && last_copy);
+    fresh_q <= fresh_q + CountWidth'(push) - CountWidth'(read && first_copy);
+    if (read) begin
+      group_q <= group_end ? '0 : group_q + 1'b1;
+      if (group_end) across_q <= across_end ? '0 : across_q + 1'b1;
+      if (across_end) x_q <= line_end ? '0 : x_q + 1'b1;
+      if (line_end) down_q <= down_end ? '0 : down_q + 1'b1;
+      if (line_end && !down_end) begin
+        addr_q  <= row_q;
+        pixel_q <= row_q;
+      end else if (group_end && !across_end) begin
+        addr_q <= pixel_q;
+      end else begin
+        addr_q <= next(addr_q);
+        if (across_end) pixel_q <= next(addr_q);
+        if (line_end) row_q <= next(addr_q);
+      end
     end
     if (!rst_ni) begin
       write_q       <= '0;
@@ -105,30 +130,6 @@ module br_upsample #(
       x_q           <= '0;
       valid1_q      <= 1'b0;
       m_axis_tvalid <= 1'b0;
-    end else begin
-      if (push) write_q <= next(write_q);
-      held_q  <= held_q + CountWidth'(push) - CountWidth'(read && last_copy);
-      fresh_q <= fresh_q + CountWidth'(push) - CountWidth'(read && first_copy);
-      if (advance) begin
-        valid1_q      <= read;
-        m_axis_tvalid <= valid1_q;
-      end
-      if (read) begin
-        group_q <= group_end ? '0 : group_q + 1'b1;
-        if (group_end) across_q <= across_end ? '0 : across_q + 1'b1;
-        if (across_end) x_q <= line_end ? '0 : x_q + 1'b1;
-        if (line_end) down_q <= down_end ? '0 : down_q + 1'b1;
-        if (line_end && !down_end) begin
-          addr_q  <= row_q;
-          pixel_q <= row_q;
-        end else if (group_end && !across_end) begin
-          addr_q <= pixel_q;
-        end else begin
-          addr_q <= next(addr_q);
-          if (across_end) pixel_q <= next(addr_q);
-          if (line_end) row_q <= next(addr_q);
-        end
-      end
     end
   end
 
