@@ -100,7 +100,7 @@ def build(name: str, bench: str, sources: Sequence[Path], builds: Path, waves: s
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if (folder / "complete").exists():
+        if (folder / "complete").exists() and (folder / TOP).exists():  # an older version kept it elsewhere
             return folder, 0.0
         bench_file = folder / f"{TOP}.sv"
         bench_file.write_text(bench)
