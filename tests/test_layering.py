@@ -18,8 +18,9 @@ ALLOWED = {
     "tools": set(),
     "doctor": set(),
     "boards": set(),
+    "preprocess": set(),
     "models": set(),
-    "training": {"models", "export"},  # a training ends with the accuracy of the deploy model
+    "training": {"models", "export", "preprocess"},  # a training ends with the accuracy of the deploy model
     "export": {"models", "ir", "ops"},
     "ir": set(),
     "ops": {"ir"},

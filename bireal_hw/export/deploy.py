@@ -25,10 +25,7 @@ from bireal_hw.models.bireal import INPUT_FRAC, BiReal, Block, ClipBlock, ReactB
 from bireal_hw.models.modes import is_binary
 from bireal_hw.models.networks import MAIN
 from bireal_hw.models.quantizers import BitWeight, GridAct, GridQuant, GridWeight, SignAct, channel_mean, weight_step
-from bireal_hw.models.spec import ModelSpec
-
-EXACT = 2**24
-"""Float32 holds every integer below this exactly."""
+from bireal_hw.models.spec import EXACT, ModelSpec
 
 GAIN_MAX = 2**15 - 1
 """Largest |G| of the affine: 16 bits signed."""

@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bireal_hw.errors import BirealError, out_of_range, unknown
-from bireal_hw.ir.encoding import FLOAT32_EXACT
 from bireal_hw.models.networks import NETWORKS, Network, Unit, stages
 
 SMALL_IMAGE = 64
 """Images with both sides up to this many pixels get the 3x3 stem without a pool."""
+
+EXACT = 2**24
+"""Float32 holds every integer below this exactly."""
 
 POOL_HALF = 2**17
 """Most that rounding adds to a sum of the global pool: half of the 18 bits that a shift to 8 bits may drop."""
@@ -105,7 +107,7 @@ class ModelSpec:
 
         >>> ModelSpec(image=(704, 704)).check_sums()
         """
-        limit = FLOAT32_EXACT - POOL_HALF
+        limit = EXACT - POOL_HALF
         if self.pixels << (self.shortcut_bits - 1) < limit:
             return
         bits = next(bits for bits in range(16, 7, -1) if self.pixels << (bits - 1) < limit)

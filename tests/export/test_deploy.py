@@ -17,7 +17,6 @@ from torch import Tensor
 
 from bireal_hw.errors import BirealError
 from bireal_hw.export.deploy import (
-    EXACT,
     GAIN_MAX,
     Affine,
     DeployBlock,
@@ -32,7 +31,7 @@ from bireal_hw.export.deploy import (
 from bireal_hw.models.activations import LEAK_GAIN, LEAK_SHIFT
 from bireal_hw.models.bireal import Block, Stream, build_model, conv_bn, range_quant
 from bireal_hw.models.randomise import random_images
-from bireal_hw.models.spec import ModelSpec
+from bireal_hw.models.spec import EXACT, ModelSpec
 from tests.export.samples import SPECS, network
 
 pytestmark = pytest.mark.torch

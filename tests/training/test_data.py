@@ -18,6 +18,7 @@ from PIL import Image
 
 from bireal_hw.errors import BirealError
 from bireal_hw.training import data as data_module
+from bireal_hw.training import tables
 from bireal_hw.training.augment import crop_box
 from bireal_hw.training.data import load_data
 from bireal_hw.training.defaults import DATASETS, dataset_defaults
@@ -259,7 +260,7 @@ def test_a_hub_name_has_the_defaults_of_a_folder() -> None:
 )
 def test_a_silent_hub(monkeypatch: pytest.MonkeyPatch, trouble: Callable[[], object], text: str) -> None:
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: trouble())
-    monkeypatch.setattr(data_module, "HUB_SECONDS", 0.3)
+    monkeypatch.setattr(tables, "HUB_SECONDS", 0.3)
     started = time.monotonic()
     assert re.fullmatch(
         rf"cannot load data set 'owner/flowers' \(owner/flowers\) from the Hugging Face hub: {text}; or give data=DIR",
@@ -269,7 +270,7 @@ def test_a_silent_hub(monkeypatch: pytest.MonkeyPatch, trouble: Callable[[], obj
 
 
 def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_module, "_silence", lambda: None)
+    monkeypatch.setattr(tables, "_silence", lambda: None)
 
     def refuse(*_: object, **__: object) -> None:
         raise ConnectionError("Couldn't reach 'owner/flowers' on the Hub (OfflineModeIsEnabled)")
