@@ -147,14 +147,14 @@ def no_run(name: str) -> BirealError:
 def show(key: str, value: Any) -> str:
     """Write a variable as on the command line.
 
-    >>> show("image", (48, 64)), show("untrained", True), show("epochs", None)
-    ('image=48x64', 'untrained=1', 'no epochs')
+    >>> show("image", (48, 64)), show("untrained", True), show("clock", 150.0), show("epochs", None)
+    ('image=48x64', 'untrained=1', 'clock=150', 'no epochs')
     """
     if value is None:
         return f"no {key}"
     if isinstance(value, tuple):
         value = "x".join(map(str, value))
-    return f"{key}={int(value) if isinstance(value, bool) else value}"
+    return f"{key}={f'{value:.12g}' if isinstance(value, float | bool) else value}"
 
 
 def spec(values: Values) -> ModelSpec:

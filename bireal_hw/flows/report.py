@@ -9,6 +9,7 @@ there and belongs to this network and this folding; what does not is named with 
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from bireal_hw.flows.network import from_zoo, show
 from bireal_hw.flows.picture.drawing import draw
 from bireal_hw.flows.report_board import board_results, board_section, missing_of
 from bireal_hw.flows.results import Result, demo_result, on_board, outdated, result
-from bireal_hw.flows.steps import Build, Figures, bring, marks
+from bireal_hw.flows.steps import DEFAULT_BOARD, WANTED, Build, Figures, bring, marks
 from bireal_hw.ir.graph import Graph, load
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.report.drawing import Drawing
@@ -34,6 +35,9 @@ FIFO = "br_fifo"
 def report(build: Build) -> None:
     """Write the page; before it bring the graph, and the folding of every board that has one, up to date."""
     names = boards_of(build)
+    if names and not any(key in build.config.given() for key in ("board", *WANTED)):
+        first = DEFAULT_BOARD if DEFAULT_BOARD in names else names[0]  # of all alike the one whose folding is needed
+        build.config = replace(build.config, board=first)
     bring(build, "fold", asked=False)
     for name in names:
         if name != build.board.name:

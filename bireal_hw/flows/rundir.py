@@ -20,6 +20,8 @@ from bireal_hw.errors import BirealError
 LEDGER = "steps.json"
 _STAGE = ".stage-"
 _LOCK = ".lock"
+SHARED = ("sim", "synth-cache")
+"""Folders of build/ that hold what all runs use."""
 
 
 class RunDir:
@@ -161,6 +163,8 @@ class RunDir:
 def sweep(folder: Path) -> None:
     """Remove what killed processes left in the runs of a folder, and where nothing else is left the run."""
     for lock in [*folder.glob(f"*/{_LOCK}"), *folder.glob(f"*/*/{_LOCK}"), *folder.glob(f"*/*/*/{_LOCK}")]:
+        if lock.relative_to(folder).parts[0] in SHARED:
+            continue  # of the compilers' own
         with contextlib.suppress(BirealError), RunDir(lock.parent).locked():
             pass
 

@@ -219,7 +219,8 @@ def test_a_training_that_nobody_can_repeat(
 
 def test_an_untrained_network_is_none_for_the_zoo(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "error: run 'other' has no trained network: train it first, or choose another run=NAME"
-    assert say("zoo run=other untrained=1", capsys, 1) == text
+    say("export run=other untrained=1 width=0.125 image=8", capsys)
+    assert say("zoo run=other", capsys, 1) == text
 
 
 # ---- commands ----

@@ -260,6 +260,7 @@ def trained(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.mark.torch
 def test_a_trained_network_shows_its_training(trained: Run) -> None:
+    trained("fold")
     trained("report")
     page = trained.page()
     assert "untrained" not in page.said()
@@ -283,6 +284,7 @@ def test_a_trained_network_shows_its_training(trained: Run) -> None:
 )
 def test_claims_on_the_network_can_fail(trained: Run, name: str, changes: dict[str, Any], claim: str) -> None:
     trained.changes[name] = changes
+    trained("fold")
     trained("report")
     assert [one for one, state in verdicts(trained).items() if state == "FAILS"] == [claim]
 
@@ -290,6 +292,7 @@ def test_claims_on_the_network_can_fail(trained: Run, name: str, changes: dict[s
 @pytest.mark.torch
 def test_the_demo_counts_while_the_network_is_the_same(trained: Run) -> None:
     trained("demo")
+    trained("fold")
     trained("report")
     assert [verdicts(trained)[check.claim] for check in DONE] == ["holds", "holds"]
     (trained.folder / "checkpoint.ckpt").write_text("other weights")
@@ -301,7 +304,8 @@ def test_the_demo_counts_while_the_network_is_the_same(trained: Run) -> None:
 
 @pytest.mark.torch
 def test_random_weights_are_called_so(run: Run) -> None:
-    run("report untrained=1 width=0.125 run=net")
+    run("fold untrained=1 width=0.125 run=net")
+    run("report run=net")
     assert "untrained: random weights." in run.page().said()
     assert "random weights" in next(row for row in run.page().rows("verdicts") if row[1].startswith("P = Q"))[3]
 
