@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bireal_hw.errors import BirealError
+from bireal_hw.errors import VerdictError
 from bireal_hw.flows.accuracy import DEPLOY, TRAINED
 from bireal_hw.flows.cpp import STAGES
 from bireal_hw.flows.demo import check_accuracy
@@ -85,14 +85,14 @@ NAMED = 3
 
 
 def refuse_other_cycles(content: Content) -> None:
-    """Raise BirealError if a simulation took other cycles per frame than predicted, or return if none were measured."""
+    """Raise VerdictError if a simulation took other cycles per frame than predicted, or return if none were measured."""
     measured, predicted = content["cycles_per_frame"], content["cycles_predicted"]
     if measured in (None, predicted):
         return
     full = [fifo["name"] for fifo in content.get("fifos", []) if fifo["highest_fill"] == fifo["depth"]]
     more = f" and {len(full) - NAMED} more" if len(full) > NAMED else ""
     words = f"{measured:,} cycles per frame, {predicted:,} predicted; the slowest part is {content['bottleneck']}"
-    raise BirealError(f"{words}; FIFOs that were full: {', '.join(full[:NAMED])}{more}" if full else words)
+    raise VerdictError(f"{words}; FIFOs that were full: {', '.join(full[:NAMED])}{more}" if full else words)
 
 
 def _state(holds: bool | None) -> State:

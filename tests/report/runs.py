@@ -141,6 +141,7 @@ def comparison(build: Build, flow: Dataflow, images: int, outputs: int) -> dict[
         "first_mismatch": None,
         "cycles_per_frame": flow.cycles,
         "cycles_predicted": flow.cycles,
+        "bottleneck": flow.bottleneck,
         "seconds_build": 12.25,
         "seconds_run": 3.5,
     }
