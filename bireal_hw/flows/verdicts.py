@@ -85,7 +85,7 @@ NAMED = 3
 
 
 def refuse_other_cycles(content: Content) -> None:
-    """Raise VerdictError if a simulation took other cycles per frame than predicted, or return if none were measured."""
+    """Raise VerdictError if a simulation took other cycles per frame than predicted; none measured is no error."""
     measured, predicted = content["cycles_per_frame"], content["cycles_predicted"]
     if measured in (None, predicted):
         return
