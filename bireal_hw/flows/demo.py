@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.accuracy import DEPLOY, TRAINED
-from bireal_hw.flows.images import dataset_of, to_pixels
+from bireal_hw.flows.build import Build
+from bireal_hw.flows.engine import ensure
+from bireal_hw.flows.images import DEFAULT_IMAGES, dataset_of, to_pixels
 from bireal_hw.flows.rundir import content_hash, read_json, write_json
-from bireal_hw.flows.steps import DEFAULT_IMAGES, Build, bring
 from bireal_hw.golden import classify, run
 from bireal_hw.ir.graph import Graph, load
 
@@ -45,11 +46,11 @@ def demo(build: Build) -> list[Check]:
     """
     if (build.config.images or DEFAULT_IMAGES) < SIMULATED:
         raise BirealError(f"images={build.config.images} is out of range: demo simulates at least {SIMULATED}")
-    bring(build, "train")
-    bring(build, "lower", asked=False)
+    ensure(build, "train")
+    ensure(build, "lower", asked=False)
     network = check_numbers(build)
     build.config = replace(build.config, stalls=True)
-    bring(build, "sim")
+    ensure(build, "sim")
     hardware = check_hardware(read_json(build.path / build.board.name / "sim.json"))
     report: dict[str, Any] = {"holds": all(check.holds for check in network + hardware)}
     report["checks"] = [{"about": "network", **asdict(check)} for check in network]

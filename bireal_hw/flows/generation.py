@@ -7,10 +7,10 @@ from pathlib import Path
 
 from bireal_hw import hls, rtl
 from bireal_hw.boards import Board
-from bireal_hw.flows.picture.drawing import svg
 from bireal_hw.ir.graph import save
 from bireal_hw.lowering import lower
 from bireal_hw.passes.folding import fold
+from bireal_hw.picture.drawing import svg
 
 STEPS = ("lower", "graph", "rtl", "hls")
 

@@ -17,6 +17,8 @@ from bireal_hw.tools import lacks
 if TYPE_CHECKING:
     from bireal_hw.training.data import Data
 
+DEFAULT_IMAGES = 4
+"""Images that are simulated unless `images=` says otherwise."""
 RANDOM = "random"
 
 

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bireal_hw.assets import asset
 from bireal_hw.flows.rundir import content_hash
@@ -21,12 +22,17 @@ ARRANGING = f"{NAME}.flows"
 
 
 @cache
-def digest(*makers: str) -> str:
-    """Return a hash of the program as far as it shapes what these modules make, e.g. `bireal_hw.flows.steps.sim`."""
-    found = hashlib.sha256()
+def parts(*makers: str) -> dict[str, str]:
+    """Return hashes of the program as far as it shapes what these modules make, e.g. `bireal_hw.flows.steps.sim`.
+
+    By subpackage (`ops`), module of the package (`toml.py`) or asset (`rtl`).
+    """
+    found: dict[str, Any] = {}
     for path in sorted(files(makers)):
-        found.update(f"{path.name}\n{content_hash(path)}\n".encode())
-    return found.hexdigest()
+        inside = path.is_relative_to(PACKAGE)
+        part = path.relative_to(PACKAGE).parts[0] if inside else str(path.relative_to(PACKAGE.parent))
+        found.setdefault(part, hashlib.sha256()).update(f"{path.name}\n{content_hash(path)}\n".encode())
+    return {part: one.hexdigest() for part, one in found.items()}
 
 
 def files(makers: Iterable[str]) -> set[Path]:

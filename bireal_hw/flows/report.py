@@ -17,14 +17,14 @@ from bireal_hw import boards
 from bireal_hw.errors import BirealError
 from bireal_hw.flows import verdicts
 from bireal_hw.flows.accuracy import TRAINED, accuracies
-from bireal_hw.flows.hardware import FOLDING, folded
+from bireal_hw.flows.build import DEFAULT_BOARD, FOLDING, REQUESTED, Build, Figures
+from bireal_hw.flows.engine import ensure
 from bireal_hw.flows.network import from_zoo, show
-from bireal_hw.flows.picture.drawing import draw
 from bireal_hw.flows.report_board import board_results, board_section, missing_of
 from bireal_hw.flows.results import Result, demo_result, on_board, outdated, result
-from bireal_hw.flows.steps import DEFAULT_BOARD, WANTED, Build, Figures, bring, marks
 from bireal_hw.ir.graph import Graph, load
 from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.picture.drawing import draw
 from bireal_hw.report.drawing import Drawing
 from bireal_hw.report.page import Command, Facts, Page, Verdict
 from bireal_hw.report.render import render
@@ -35,19 +35,19 @@ FIFO = "br_fifo"
 def report(build: Build) -> None:
     """Write the page; before it bring the graph, and the folding of every board that has one, up to date."""
     names = boards_of(build)
-    if names and not any(key in build.config.given() for key in ("board", *WANTED)):
+    if names and not any(key in build.config.given() for key in ("board", *REQUESTED)):
         first = DEFAULT_BOARD if DEFAULT_BOARD in names else names[0]  # of all alike the one whose folding is needed
         build.config = replace(build.config, board=first)
-    bring(build, "fold", asked=False)
+    ensure(build, "fold", asked=False)
     for name in names:
         if name != build.board.name:
             other = on_board(build, name)
             try:
-                bring(other, "fold", asked=False)
+                ensure(other, "fold", asked=False)
             except BirealError:
                 continue  # its section says that it is out of date, and the command that says why
             build.made += [made for made in other.made if made.seconds is not None]
-    bring(build, "report")
+    ensure(build, "report")
 
 
 def boards_of(build: Build) -> list[str]:
@@ -82,7 +82,7 @@ def collect(build: Build) -> Page:
     return Page(
         run=build.path.name,
         about=_about(build, graph),
-        untrained=marks(build, graph)["untrained"],
+        untrained=build.marks_of(graph)["untrained"],
         verdicts=judge(build, boards_of(build)),
         facts=facts | _network_facts(graph),
         classes=_classes(graph, export),
@@ -175,4 +175,4 @@ def _picture(build: Build, graph: Graph) -> Drawing:
     """Draw the graph, with folding and cycles if there is one board only that they can be of."""
     builds = [on_board(build, name) for name in boards_of(build)]
     current = [one for one in builds if outdated(one, "fold") is None]
-    return draw(graph, elaborate(*folded(current[0])) if len(current) == 1 else None)
+    return draw(graph, elaborate(*current[0].folded()) if len(current) == 1 else None)

@@ -7,10 +7,9 @@ from typing import Any
 from bireal_hw.analysis.cost import predict
 from bireal_hw.analysis.plan import DEFAULT_FPS
 from bireal_hw.flows import verdicts
-from bireal_hw.flows.cpp import STAGES
-from bireal_hw.flows.hardware import FOLDING, folded
+from bireal_hw.flows.build import FOLDING, Build
 from bireal_hw.flows.results import Result, command, outdated, result
-from bireal_hw.flows.steps import Build
+from bireal_hw.hls.vendor import STAGES
 from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.report.layers import layers
 from bireal_hw.report.page import Bar, Command, Facts, Fifo, Missing, Section
@@ -43,7 +42,7 @@ def board_section(build: Build) -> Section:
     if reason := outdated(build, "fold"):
         section.missing["folding"] = Missing(f"{FOLDING} is out of date: {reason}", command(build, "fold"))
         return section
-    graph, folding = folded(build)
+    graph, folding = build.folded()
     flow = elaborate(graph, folding)
     results = board_results(build)
     cpp = results.get("hls")
@@ -68,7 +67,7 @@ def _speed(build: Build, flow: Dataflow, sim: dict[str, Any] | None) -> Facts:
     facts = {
         "clock": f"{clock:g} MHz",
         "frames per second": f"{clock * 1e6 / flow.cycles:,.1f}",
-        "wanted": _wanted(build.wanted),
+        "wanted": _wanted(build.requested),
         "cycles per frame, predicted": f"{flow.cycles:,}",
         "slowest part": flow.bottleneck,
     }

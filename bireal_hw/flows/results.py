@@ -10,10 +10,11 @@ from typing import Any
 
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.accuracy import ACCURACIES
-from bireal_hw.flows.cpp import STAGES
+from bireal_hw.flows.build import REQUESTED, Build
 from bireal_hw.flows.demo import COMPARED
+from bireal_hw.flows.engine import STEPS
 from bireal_hw.flows.rundir import content_hash, read_json
-from bireal_hw.flows.steps import OF_BOARD, STEPS, WANTED, Build
+from bireal_hw.hls.vendor import STAGES
 from bireal_hw.synth.resources import KINDS
 
 _BOARD = {"run": str, "board": str}
@@ -132,7 +133,7 @@ def command(build: Build, verb: str) -> str:
 
 def of_board(step: str) -> bool:
     """Return whether a step's files lie in the folder of a board."""
-    return step in OF_BOARD
+    return step in STEPS and STEPS[step].of_board
 
 
 def outdated(build: Build, name: str) -> str | None:
@@ -157,7 +158,7 @@ def outdated(build: Build, name: str) -> str | None:
 
 def on_board(build: Build, name: str) -> Build:
     """Return the same run for one of its boards; what the user wants of a folding goes to the board asked for."""
-    other = {} if name == build.board.name else dict.fromkeys(WANTED)
+    other = {} if name == build.board.name else dict.fromkeys(REQUESTED)
     return replace(build, config=replace(build.config, board=name, **other), made=[])
 
 

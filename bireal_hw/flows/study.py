@@ -13,10 +13,11 @@ from typing import Any
 
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.accuracy import ACCURACIES
+from bireal_hw.flows.build import Build
 from bireal_hw.flows.config import BuildConfig, UsageError, parse_words
+from bireal_hw.flows.engine import ensure
 from bireal_hw.flows.network import BUILD, EVIDENCE, OTHER, dataset_name, resolve, show
 from bireal_hw.flows.rundir import RunDir, read_json, write_json
-from bireal_hw.flows.steps import Build, bring
 from bireal_hw.flows.study_table import save_plot, table
 from bireal_hw.toml import read_toml
 
@@ -147,7 +148,7 @@ def _train(folder: Path, row: Row, seed: int, config: BuildConfig) -> dict[str, 
     build = Build(config, RunDir(_place(folder, row.name, seed)), {})
     with build.run.locked():
         build.values = resolve(config, build.run)
-        bring(build, "train")
+        ensure(build, "train")
         return read_json(build.path / "train.json", *KEYS, "seconds")
 
 

@@ -12,23 +12,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+import bireal_hw.flows.steps  # noqa: F401 - registers the steps
 from bireal_hw import doctor, zoo
 from bireal_hw.errors import BirealError, VerdictError, unknown
 from bireal_hw.flows.accuracy import DEPLOY, FLOAT
 from bireal_hw.flows.bench import HEADLINES, SECTIONS, bench
-from bireal_hw.flows.bitstream import refuse_slow
+from bireal_hw.flows.build import REQUESTED, Build
 from bireal_hw.flows.config import SPEC, UsageError, packed, parse_words, variables
-from bireal_hw.flows.cpp import synthesis
 from bireal_hw.flows.crosscheck import VARIABLES as COMPARED
 from bireal_hw.flows.crosscheck import crosscheck, refuse_mismatches, tables
 from bireal_hw.flows.demo import demo
 from bireal_hw.flows.depth import ALLOWED as OF_DEPTH
 from bireal_hw.flows.depth import depth, depth_table
-from bireal_hw.flows.hardware import refuse_overflow, utilisation
+from bireal_hw.flows.engine import STEPS, ensure, refuse
 from bireal_hw.flows.network import BUILD, NETWORK, Start, called, resolve, run_dir, show
 from bireal_hw.flows.report import judge, report
 from bireal_hw.flows.rundir import read_json, sweep
-from bireal_hw.flows.steps import OF_BOARD, WANTED, Build, bring, refuse
+from bireal_hw.flows.steps.bitstream import refuse_slow
+from bireal_hw.flows.steps.hls import synthesis
+from bireal_hw.flows.steps.synth import refuse_overflow, utilisation
 from bireal_hw.flows.study import NETWORK as OF_STUDY
 from bireal_hw.flows.study import OWN, TRAINING, study
 from bireal_hw.flows.study_table import HEADINGS, cells, conditions
@@ -52,7 +54,7 @@ MAY_START = {
 """Whether a command may start a run; those that are not here go on with one (`Start.NAMED`)."""
 
 OF_NETWORK = (*NETWORK, "data", "run", "config")
-OF_FOLDING = (*OF_NETWORK, "board", *WANTED)
+OF_FOLDING = (*OF_NETWORK, "board", *REQUESTED)
 TAKES = {
     **dict.fromkeys(("train", "export", "lower"), OF_NETWORK),
     **dict.fromkeys(("fold", "rtl", "report"), OF_FOLDING),
@@ -143,7 +145,7 @@ def summary(build: Build) -> None:
     """Print what a command made: files, headline figures, seconds; nothing if it made nothing."""
     if not build.made:
         return
-    board = f", {build.board.name}" if any(made.step in OF_BOARD for made in build.made) else ""
+    board = f", {build.board.name}" if any(STEPS[made.step].of_board for made in build.made) else ""
     title = f"run {build.path.name}{board}" + (", untrained: random weights" if build.values["untrained"] else "")
     table = Table(title=title, title_justify="left", show_edge=False)
     for heading in ("step", "made", "result"):
@@ -158,7 +160,7 @@ def summary(build: Build) -> None:
 
 def _step(name: str, help: str, takes_file: bool) -> Verb:
     def task(build: Build) -> int:
-        bring(build, name)
+        ensure(build, name)
         summary(build)
         return 0
 
@@ -173,7 +175,7 @@ def _simulation(name: str, help: str, epilogue: Callable[[dict[str, Any]], None]
     """
 
     def task(build: Build) -> int:
-        bring(build, name)
+        ensure(build, name)
         summary(build)
         path = build.path / build.board.name / f"{name}.json"
         report = read_json(path, "mismatches", "outputs_compared", "first_mismatch", *CYCLES)
@@ -191,7 +193,7 @@ def _simulation(name: str, help: str, epilogue: Callable[[dict[str, Any]], None]
 
 def _synth(words: list[str]) -> int:
     def task(build: Build) -> int:
-        bring(build, "synth")
+        ensure(build, "synth")
         summary(build)
         report = read_json(build.path / build.board.name / "synth.json", "board", "part", "layers", *KINDS)
         CONSOLE.print(utilisation(report))
@@ -203,7 +205,7 @@ def _synth(words: list[str]) -> int:
 
 def _bitstream(words: list[str]) -> int:
     def task(build: Build) -> int:
-        bring(build, "bitstream")
+        ensure(build, "bitstream")
         summary(build)
         refuse_slow(read_json(build.path / build.board.name / "bitstream.json", "bitstream_bytes", "critical_path"))
         return 0
@@ -248,8 +250,8 @@ def _all(words: list[str]) -> int:
     def task(build: Build) -> int:
         demo(build)
         if build.board.flow == "vivado":
-            bring(build, "hls")
-        bring(build, "synth")
+            ensure(build, "hls")
+        ensure(build, "synth")
         report(build)
         summary(build)
         verdicts = judge(build, [build.board.name])

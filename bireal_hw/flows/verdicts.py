@@ -8,9 +8,9 @@ from typing import Any
 
 from bireal_hw.errors import VerdictError
 from bireal_hw.flows.accuracy import DEPLOY, TRAINED
-from bireal_hw.flows.cpp import STAGES
 from bireal_hw.flows.demo import check_accuracy
 from bireal_hw.flows.results import Result
+from bireal_hw.hls.vendor import STAGES
 from bireal_hw.report.page import State, Verdict
 from bireal_hw.report.render import amount
 from bireal_hw.synth.resources import KINDS, NAMES

@@ -7,9 +7,10 @@ from typing import Any
 from bireal_hw import zoo
 from bireal_hw.errors import BirealError
 from bireal_hw.flows.accuracy import ACCURACIES
+from bireal_hw.flows.build import Build
+from bireal_hw.flows.engine import ensure
 from bireal_hw.flows.network import OTHER, show, spec
 from bireal_hw.flows.rundir import read_json
-from bireal_hw.flows.steps import Build, bring
 
 MADE_BY = (
     "model", "dataset", "label", "image_column", "width", "image", "shortcut_bits", "train_images", "recipe", "without",
@@ -29,7 +30,7 @@ def pack_run(build: Build) -> int:
     if values["init"] or values["recipe"].endswith(".toml"):
         file = "init" if values["init"] else "recipe"
         raise BirealError(f"run '{name}' was trained with {show(file, values[file])}, a file that nobody else has")
-    bring(build, "lower", asked=False)
+    ensure(build, "lower", asked=False)
     trained = read_json(build.path / "train.json", *FIGURES)
     words = [show(key, values[key]) for key in MADE_BY if values[key] is not None]
     about: dict[str, Any] = {"spec": spec(values).to_json()} | {key: trained[key] for key in FIGURES}

@@ -22,6 +22,8 @@ COSIMULATION = Path(VITIS) / "sim" / "report" / f"{TOP}_cosim.rpt"
 IP = Path(VITIS) / "impl" / "ip"
 FILES = (f"{OVERLAY}/bireal.bit", f"{OVERLAY}/bireal.hwh")
 
+STAGES = {"synthesis": "C synthesis with IP export", "cosimulation": "co-simulation", "bitstream": "bitstream"}
+"""What these tools do, by the keys of what `synthesise` returns."""
 _VITIS = {"vitis-run": ("--mode", "hls", "--tcl", SCRIPT), "vitis_hls": ("-f", SCRIPT)}
 """Programs that run the script of C synthesis, the newer first."""
 _VIVADO = ("vivado", "-mode", "batch", "-source", BLOCK_DESIGN)

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import shutil
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,14 @@ def load(path: Path) -> onnx.ModelProto:
         missing = [name for name in _external(path) if not (path.parent / name).is_file()]
         reason = f"its weights are in a second file, {missing[0]}, which is missing beside it" if missing else error
         raise BirealError(f"cannot read {path}: {' '.join(str(reason).split())}") from error
+
+
+def copy(path: Path, target: Path) -> None:
+    """Write an ONNX file once more, with the weights that stand in a second file inside it."""
+    if _external(path):
+        onnx.save(load(path), str(target))
+    else:
+        shutil.copyfile(path, target)
 
 
 def _external(path: Path) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bireal_hw.cli import run
-from bireal_hw.flows import hardware
+from bireal_hw.flows.steps import synth
 
 NETWORKS = {
     "demo": "",
@@ -26,7 +26,7 @@ def test_predicted_against_synthesised(
     words: str, workdir: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> None:
     """Results of Yosys are kept from one run of the tests to the next, under a hash of all they depend on."""
-    monkeypatch.setattr(hardware, "CACHE", pytestconfig.cache.mkdir("synth"))
+    monkeypatch.setattr(synth, "CACHE", pytestconfig.cache.mkdir("synth"))
     assert run(["synth", "run=it", "untrained=1", "whole=0", *words.split()]) == 0
     report = json.loads((workdir / "build/it/pynq-z2/synth.json").read_text())
     used, predicted = {kind: report[kind]["used"] for kind in report["predicted"]}, report["predicted"]

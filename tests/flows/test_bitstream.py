@@ -16,7 +16,7 @@ from bireal_hw import cli, golden
 from bireal_hw.boards import board
 from bireal_hw.crosscheck.qonnx import write
 from bireal_hw.errors import BirealError
-from bireal_hw.flows.bitstream import frame_bytes, refuse_slow, write_host
+from bireal_hw.flows.steps.bitstream import frame_bytes, refuse_slow, write_host
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.passes.folding import fold

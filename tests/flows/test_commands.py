@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 
 from bireal_hw import __version__, cli
 from bireal_hw.errors import BirealError
-from bireal_hw.flows import steps
-from bireal_hw.flows.steps import STEPS, Build, Figures
+from bireal_hw.flows.build import Build, Figures
+from bireal_hw.flows.engine import STEPS
+from bireal_hw.flows.steps import bring_in
 from bireal_hw.flows.verbs import VERBS
 from bireal_hw.models.networks import NETWORKS
 
@@ -84,7 +86,8 @@ def run(workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         monkeypatch.setitem(
             STEPS, name, dataclasses.replace(STEPS[name], work=bench.work(name), check=lambda build: None)
         )
-    monkeypatch.setattr(steps, "lower", lambda path: None)  # an import tries its file before it takes it
+    monkeypatch.setattr(bring_in, "lower", lambda path: None)  # an import tries its file before it takes it
+    monkeypatch.setattr(bring_in, "copy", shutil.copyfile)
     return bench
 
 
@@ -142,9 +145,9 @@ def test_settings_of_a_step_count(run: Bench) -> None:
     assert run.worked == ["sim"]
 
 
-def test_a_changed_program_counts(run: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_changed_program_counts(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     run("sim")
-    monkeypatch.setattr("bireal_hw.flows.steps.PACKAGE", tmp_path)  # no source of any part is found there
+    monkeypatch.setattr("bireal_hw.flows.provenance.parts", lambda module: {"ops": "another version"})
     run("sim")
     assert run.worked == ["export", "lower", "fold", "rtl", "sim"]
 

@@ -28,8 +28,8 @@ RUN = Path("build/net/pynq-z2")
 def network(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A QONNX file in an empty folder, C simulation without optimisation, no vendor tool on the PATH."""
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr("bireal_hw.flows.cpp.simulate_network", partial(simulate_network, flags=QUICK))
-    monkeypatch.setattr("bireal_hw.flows.cpp.BUILD", BUILDS.parent)  # one compilation for all tests
+    monkeypatch.setattr("bireal_hw.flows.steps.hls.simulate_network", partial(simulate_network, flags=QUICK))
+    monkeypatch.setattr("bireal_hw.flows.steps.hls.BUILD", BUILDS.parent)  # one compilation for all tests
     write(tiny(), workdir / "net.onnx")
     return workdir / "net.onnx"
 

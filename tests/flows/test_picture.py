@@ -14,16 +14,16 @@ import pytest
 from matplotlib import get_data_path
 from matplotlib.ft2font import FT2Font, LoadFlags
 
-from bireal_hw.flows.picture.drawing import draw, svg
-from bireal_hw.flows.picture.layout import Layout
-from bireal_hw.flows.picture.style import NOTATION, STREAMS
-from bireal_hw.flows.picture.text import fit, width, wrap
 from bireal_hw.ir.graph import INPUT, Graph, Node, dumps, loads, verify
 from bireal_hw.ir.op import Op
 from bireal_hw.ops import BinaryConv, Merge, Sign
 from bireal_hw.passes.blocks import blocks
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.passes.folding import fold
+from bireal_hw.picture.drawing import draw, svg
+from bireal_hw.picture.layout import Layout
+from bireal_hw.picture.style import NOTATION, STREAMS
+from bireal_hw.picture.text import fit, width, wrap
 from tests.networks import tiny
 
 Point = tuple[float, float]

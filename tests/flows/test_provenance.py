@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import bireal_hw.flows.steps  # noqa: F401 - fills STEPS
 from bireal_hw.flows import provenance
+from bireal_hw.flows.engine import STEPS
 from bireal_hw.flows.provenance import PACKAGE, files
 from bireal_hw.flows.rundir import content_hash
 
@@ -46,15 +48,22 @@ def test_who_arranges_the_work_does_not_count() -> None:
 
 
 def test_another_arithmetic_is_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, apart = provenance.digest("bireal_hw.sim.network"), provenance.digest("bireal_hw.models.info")
+    before = provenance.parts("bireal_hw.sim.network")
 
     def changed(path: Path) -> str:
         return "other" if path == PACKAGE / "ops" / "sign.py" else content_hash(path)
 
     monkeypatch.setattr(provenance, "content_hash", changed)
-    provenance.digest.cache_clear()
+    provenance.parts.cache_clear()
     try:
-        assert provenance.digest("bireal_hw.sim.network") != before
-        assert provenance.digest("bireal_hw.models.info") == apart
+        after = provenance.parts("bireal_hw.sim.network")
     finally:
-        provenance.digest.cache_clear()
+        provenance.parts.cache_clear()
+    assert {part for part, now in after.items() if now != before[part]} == {"ops"}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_every_step_knows_its_own_module(name: str) -> None:
+    step = STEPS[name]
+    assert step.work.__module__ == step.module
+    assert parts(step.module) >= {"flows", "errors.py"}

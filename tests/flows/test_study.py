@@ -14,7 +14,8 @@ from PIL import Image
 
 from bireal_hw import cli
 from bireal_hw.flows import study as module
-from bireal_hw.flows.steps import STEPS, Build, Figures
+from bireal_hw.flows.build import Build, Figures
+from bireal_hw.flows.engine import STEPS
 from bireal_hw.flows.study import Row, load_study
 from bireal_hw.flows.study_table import plot, save_plot, table
 from bireal_hw.training.recipe import Recipe, load_recipe

@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 from bireal_hw import golden
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph
-from bireal_hw.lowering import lower
+from bireal_hw.lowering import copy, lower
 
 CHANNELS = SIDE = 8  # so that a constant along the wrong axis fits too
 CLASSES = 4
@@ -476,3 +476,15 @@ def test_a_constant_meets_the_axis_that_it_would_in_the_file(shape: tuple[int, .
     else:
         wanted = f"'odd' ({kind}): found a constant of shape {list(shape)}; supported: one number, or shape [8, 1, 1]"
         assert wanted in said(tmp_path / "m.onnx")
+
+
+def test_a_copy_is_one_file(tmp_path: Path) -> None:
+    file = File()
+    x = file.start()
+    model = file.finish(file.merge(x, file.affine(file.conv(file.bits(x)))), tmp_path / "whole.onnx")
+    onnx.save(model, str(tmp_path / "m.onnx"), save_as_external_data=True, location="m.data", size_threshold=0)
+    for name in ("whole", "m"):
+        copy(tmp_path / f"{name}.onnx", tmp_path / f"{name}_copy.onnx")
+    (tmp_path / "m.data").unlink()
+    assert lower(tmp_path / "m_copy.onnx") == lower(tmp_path / "whole.onnx")
+    assert (tmp_path / "whole_copy.onnx").read_bytes() == (tmp_path / "whole.onnx").read_bytes()

@@ -15,9 +15,9 @@ import pytest
 from bireal_hw import cli
 from bireal_hw.analysis.memories import memories, record
 from bireal_hw.crosscheck.qonnx import write
-from bireal_hw.flows.hardware import folded
+from bireal_hw.flows.build import Build, Figures
+from bireal_hw.flows.engine import STEPS
 from bireal_hw.flows.rundir import write_json
-from bireal_hw.flows.steps import STEPS, Build, Figures
 from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.synth.resources import KINDS, offered
 from tests.networks import tiny
@@ -49,7 +49,7 @@ class Run:
         self.worked: list[str] = []
         works = {"train": self.train, "export": self.export, "sim": self.sim, "hls": self.hls, "synth": self.synth}
         for name, work in works.items():
-            step = dataclasses.replace(STEPS[name], work=self.noted(name, work), code=(), check=lambda build: None)
+            step = dataclasses.replace(STEPS[name], work=self.noted(name, work), check=lambda build: None)
             monkeypatch.setitem(STEPS, name, step)
         self.folder = Path("build/net")
 
@@ -112,7 +112,7 @@ class Run:
         self.leave(build, folder / build.board.name / "hls.json", content)
 
     def synth(self, build: Build, folder: Path) -> None:
-        graph, _ = folded(build)
+        graph, _ = build.folded()
         held = record(memories(flow_of(build), build.board.family))
         layers = [
             {"name": node.name, "lut": 100 + index, "ff": 7 * index, "bram36": index / 2, "uram": 0, "dsp": index % 3}
@@ -127,7 +127,7 @@ class Run:
 
 
 def flow_of(build: Build) -> Dataflow:
-    return elaborate(*folded(build))
+    return elaborate(*build.folded())
 
 
 def comparison(build: Build, flow: Dataflow, images: int, outputs: int) -> dict[str, Any]:

@@ -138,11 +138,11 @@ def test_a_report_leaves_the_folding_as_it_was_asked_for(run: Run) -> None:
 def test_results_of_another_version_of_the_program_are_out_of_date(run: Run) -> None:
     run("sim net.onnx")
     ledger = json.loads((run.folder / "steps.json").read_text())
-    ledger["steps"][f"{BOARD}/rtl"]["record"]["program"]["rtl/"] = "of old"
+    ledger["steps"][f"{BOARD}/rtl"]["record"]["program"]["rtl"] = "of old"
     (run.folder / "steps.json").write_text(json.dumps(ledger))
     run("report run=net")
     assert verdicts(run)["R = G"] == "out of date"
-    assert "rtl was made by another version of rtl/" in run.page().said()
+    assert "rtl was made by another version of rtl" in run.page().said()
 
 
 def test_a_result_that_was_copied_from_another_board_is_not_shown(run: Run) -> None:

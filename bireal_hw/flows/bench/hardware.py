@@ -14,7 +14,7 @@ from bireal_hw.analysis.plan import plan
 from bireal_hw.analysis.solver import Solution, Solver
 from bireal_hw.flows.bench.networks import demo, random_network
 from bireal_hw.flows.bench.page import Cell, Found
-from bireal_hw.flows.hardware import CACHE, progress
+from bireal_hw.flows.steps.synth import CACHE, progress
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.synth import clock

@@ -1,4 +1,4 @@
-"""The folding of a run, and the resources of its hardware: the work of the steps `fold` and `synth`."""
+"""Step `synth`: the resources of the SystemVerilog, counted by Yosys, against the board."""
 
 from __future__ import annotations
 
@@ -6,67 +6,33 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bireal_hw.analysis.cost import predict
-from bireal_hw.analysis.cost import total as predicted_total
 from bireal_hw.analysis.memories import in_use, memories, record
-from bireal_hw.analysis.plan import amounts, number, plan
+from bireal_hw.analysis.plan import amounts, number
 from bireal_hw.errors import VerdictError
+from bireal_hw.flows.build import FOLDING, Build, Figures
+from bireal_hw.flows.engine import Step
 from bireal_hw.flows.network import BUILD
 from bireal_hw.flows.rundir import write_json
-from bireal_hw.ir.graph import Graph, load
 from bireal_hw.passes.dataflow import elaborate
-from bireal_hw.passes.folding import Folding
-from bireal_hw.passes.folding_file import folding_text, read_folding
 from bireal_hw.synth import yosys
 from bireal_hw.synth.network import by_instance, report, total, whole
 from bireal_hw.synth.resources import KINDS, NAMES, Resources
 
-if TYPE_CHECKING:
-    from bireal_hw.flows.steps import Build
-
-FOLDING = "folding.toml"
 CACHE = BUILD / "synth-cache"
 WHOLE_UP_TO = 200
 """Instances up to which a network is also synthesised as one design unless `whole=` says otherwise."""
 
 
-def folded(build: Build) -> tuple[Graph, Folding]:
-    """Return the run's graph and the folding that stands in its board's folder."""
-    graph = load(build.path / "graph.json")
-    return graph, read_folding(build.path / build.board.name / FOLDING, graph)
-
-
-def choose_folding(build: Build, folder: Path) -> dict[str, str]:
-    """Leave the folding as a file: the user's, or the solver's for the board and the wanted speed."""
-    graph, board = load(build.path / "graph.json"), build.board
-    wanted = build.wanted
-    if wanted["folding"]:
-        folding = read_folding(Path(wanted["folding"]), graph)
-    else:
-        width = build.values.get("width")
-        folding = plan(graph, board, build.clock_mhz, wanted["target_fps"], width).folding
-    target = folder / board.name / FOLDING
-    target.parent.mkdir()
-    target.write_text(folding_text(graph, folding))
-    flow = elaborate(graph, folding)
-    used = predicted_total((one.binding.module, one.binding.parameters) for one in flow.instances).rounded()
-    return {
-        "cycles per frame": f"{flow.cycles:,}",
-        "frames per second": f"{build.clock_mhz * 1e6 / flow.cycles:,.0f} at {build.clock_mhz:g} MHz",
-        "predicted": amounts(used, board),
-        "block RAM in use": in_use(memories(flow, board.family)) or "none",
-    }
-
-
-def count_resources(build: Build, folder: Path) -> dict[str, str]:
+def _synth(build: Build, folder: Path) -> Figures:
     """Leave synth.json: what each layer and the network take, counted by Yosys, against the board."""
-    graph, folding = folded(build)
+    graph, folding = build.folded()
     flow, board = elaborate(graph, folding), build.board
     yosys.version()  # before anything is done
     with progress() as advance:
@@ -95,7 +61,7 @@ def count_resources(build: Build, folder: Path) -> dict[str, str]:
         together = whole(build.path / board.name / "rtl", board.family, CACHE)
         content["whole"] = asdict(together)
         figures["as one design"] = f"{amounts(together, board)} ({deviation(together, used)})"
-    write_json(folder / board.name / "synth.json", content | build.marks)
+    write_json(folder / board.name / "synth.json", content | build.marks_of(graph))
     return figures
 
 
@@ -160,3 +126,15 @@ def refuse_overflow(report: dict[str, Any]) -> None:
     if over:
         amounts = ", ".join(f"{kind} {report[kind]['used']:,} of {report[kind]['available']:,}" for kind in over)
         raise VerdictError(f"the network does not fit {report['board']}: {amounts}; ask for a lower target_fps=")
+
+
+STEP = Step(
+    name="synth",
+    needs=lambda build: "rtl",
+    reads=("graph.json", f"{{board}}/{FOLDING}", "{board}/rtl"),
+    makes=("{board}/synth.json",),
+    settings=lambda build: {"clock": build.clock_mhz, "whole": build.config.whole},
+    refuse=lambda build: yosys.version(),
+    work=_synth,
+    module=__name__,
+)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from html import escape
 from itertools import pairwise
 
-from bireal_hw.flows.picture.layout import FORK, GAP, INSIDE, LINE, MARGIN, NAMES, TOTAL, WIDE, Band, Layout, Rail
-from bireal_hw.flows.picture.style import (
+from bireal_hw.ir.graph import INPUT, Graph
+from bireal_hw.passes.dataflow import Dataflow
+from bireal_hw.passes.describe import SLOWEST, facts, folds, shape
+from bireal_hw.picture.layout import FORK, GAP, INSIDE, LINE, MARGIN, NAMES, TOTAL, WIDE, Band, Layout, Rail
+from bireal_hw.picture.style import (
     BAND,
     BIT,
     FAINT,
@@ -20,10 +23,7 @@ from bireal_hw.flows.picture.style import (
     STREAMS,
     TEXT,
 )
-from bireal_hw.flows.picture.text import fit, width, wrap
-from bireal_hw.ir.graph import INPUT, Graph
-from bireal_hw.passes.dataflow import Dataflow
-from bireal_hw.passes.describe import SLOWEST, facts, folds, shape
+from bireal_hw.picture.text import fit, width, wrap
 from bireal_hw.report.drawing import Drawing
 
 SIZE, BIG, TITLE, SUBTITLE = 11.5, 12.0, 20.0, 12.5

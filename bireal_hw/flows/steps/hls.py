@@ -1,31 +1,28 @@
-"""The C++ of a run for Vitis HLS: written, run by g++, and taken to IP and bitstream where the tools are installed."""
+"""Step `hls`: the C++ for Vitis HLS, run by g++, and taken to IP and bitstream where the tools are installed."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
 from bireal_hw import boards
 from bireal_hw.errors import BirealError, VerdictError
+from bireal_hw.flows.build import FOLDING, Build, Figures
+from bireal_hw.flows.engine import Step
 from bireal_hw.flows.images import images_for
 from bireal_hw.flows.network import BUILD
 from bireal_hw.flows.rundir import write_json
 from bireal_hw.hls import generate
 from bireal_hw.hls.network import simulate_network
-from bireal_hw.hls.vendor import synthesise
-from bireal_hw.ir.graph import Graph
-from bireal_hw.passes.folding import Folding
-
-if TYPE_CHECKING:
-    from bireal_hw.flows.steps import Build
+from bireal_hw.hls.vendor import STAGES, synthesise
 
 IMAGES = 256
 """Images that C simulation computes, or as many as it can in two minutes."""
 
 
-def refuse_board(build: Build) -> None:
+def _refuse(build: Build) -> None:
     """Raise BirealError for a board that Vitis HLS does not build for."""
     board = build.board
     if board.flow != "vivado":
@@ -33,12 +30,13 @@ def refuse_board(build: Build) -> None:
         raise BirealError(f"Vitis HLS does not build for board={board.name} ({board.part}): choose from {others}")
 
 
-def write_cpp(build: Build, folder: Path, graph: Graph, folding: Folding) -> dict[str, str]:
+def _hls(build: Build, folder: Path) -> Figures:
     """Leave the project and hls.json: the comparison with the golden model, and what the vendor's tools found.
 
     Raises:
         BirealError: as `simulate_network` does.
     """
+    graph, folding = build.folded()
     board, clock = build.board, build.clock_mhz
     count = build.config.images
     images, origin = images_for(build.values, graph, count or IMAGES, or_fewer=count is None)
@@ -51,18 +49,13 @@ def write_cpp(build: Build, folder: Path, graph: Graph, folding: Folding) -> dic
             cosim = bool(build.config.cosim)
             result |= synthesise(project, build.path / board.name / "hls", cosim, status.update)
     about = {"board": board.name, "part": board.part, "clock_mhz": clock, "images_from": origin}
-    untrained = bool(graph.info.get("untrained", build.marks["untrained"]))
-    write_json(project.parent / "hls.json", about | build.marks | {"untrained": untrained} | result)
+    write_json(project.parent / "hls.json", about | build.marks_of(graph) | result)
     cycles = result["cycles_per_frame"]
     return {
         "images": f"{result['images']} ({origin})",
         "mismatches": f"{result['mismatches']:,} of {result['outputs_compared']:,}",
         "cycles per frame": f"{cycles:,}" if cycles else f"{result['cycles_predicted']:,} (predicted)",
     }
-
-
-STAGES = {"synthesis": "C synthesis with IP export", "cosimulation": "co-simulation", "bitstream": "bitstream"}
-"""What the vendor's tools do, by the keys of hls.json."""
 
 
 def synthesis(report: dict[str, Any]) -> str:
@@ -109,3 +102,15 @@ def _results(found: dict[str, Any]) -> str:
     if "setup_slack_ns" in found:
         words.append(f"slack {found['setup_slack_ns']} ns at {found['clock_mhz']:g} MHz; {found['files'][0]}")
     return ", ".join(words)
+
+
+STEP = Step(
+    name="hls",
+    needs=lambda build: "fold",
+    reads=("graph.json", f"{{board}}/{FOLDING}"),
+    makes=("{board}/hls", "{board}/hls.json", "{board}/hls_mismatch"),
+    settings=lambda build: {"clock": build.clock_mhz, "images": build.config.images},
+    refuse=_refuse,
+    work=_hls,
+    module=__name__,
+)

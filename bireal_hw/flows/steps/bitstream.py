@@ -1,11 +1,11 @@
-"""The bitstream of a run by open tools: the work of the step `bitstream`."""
+"""Step `bitstream`: the network on a board, by open tools."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,10 @@ from rich.console import Console
 
 from bireal_hw import ending, golden, preprocess
 from bireal_hw.errors import VerdictError
-from bireal_hw.flows.hardware import CACHE, folded
+from bireal_hw.flows.build import FOLDING, Build, Figures
+from bireal_hw.flows.engine import Step
 from bireal_hw.flows.images import images_for
-from bireal_hw.flows.network import from_zoo
+from bireal_hw.flows.network import BUILD, from_zoo
 from bireal_hw.flows.rundir import write_json
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.dataflow import elaborate
@@ -24,9 +25,7 @@ from bireal_hw.synth.bitstream import BITSTREAM, PINS, Plan, build, layers_on, p
 from bireal_hw.synth.board import BOARD, SYSTEM
 from bireal_hw.training.defaults import dataset_defaults
 
-if TYPE_CHECKING:
-    from bireal_hw.flows.steps import Build
-
+CACHE = BUILD / "synth-cache"
 IMAGES = 16
 """Test images beside the bitstream unless `images=` says otherwise."""
 KEPT = (f"{SYSTEM}.sv", f"{BOARD}.v", PINS, "synth.ys", nextpnr.LOG, BITSTREAM)
@@ -35,15 +34,15 @@ LINE_BITS = 10
 """Of a byte on the serial line, with start and stop bit."""
 
 
-def planned(run: Build) -> Plan:
+def _planned(run: Build) -> Plan:
     """Return how the run's network is to be put on its board; raises BirealError where that cannot be."""
     return plan(run.board, run.clock_mhz)
 
 
-def write_bitstream(run: Build, folder: Path) -> dict[str, str]:
+def _bitstream(run: Build, folder: Path) -> Figures:
     """Leave bitstream.json and the folder that goes to the board: bitstream, host script, test images."""
-    graph, folding = folded(run)
-    flow, made = elaborate(graph, folding), planned(run)
+    graph, folding = run.folded()
+    flow, made = elaborate(graph, folding), _planned(run)
     images, origin = images_for(run.values, graph, run.config.images or IMAGES, or_fewer=run.config.images is None)
     target = folder / run.board.name / "bitstream"
     target.mkdir(parents=True)
@@ -131,3 +130,15 @@ def refuse_slow(report: dict[str, Any]) -> None:
             f"the network reaches {report['max_mhz']:g} of {report['clock_mhz']:g} MHz on {report['board']} "
             f"(slowest path: {layers}): ask for clock={report['max_mhz'] // 1:.0f} or less"
         )
+
+
+STEP = Step(
+    name="bitstream",
+    needs=lambda build: "rtl",
+    reads=("graph.json", f"{{board}}/{FOLDING}", "{board}/rtl"),
+    makes=("{board}/bitstream.json", "{board}/bitstream"),
+    settings=lambda build: {"clock": build.clock_mhz, "images": build.config.images},
+    refuse=_planned,
+    work=_bitstream,
+    module=__name__,
+)
