@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bireal_hw import structure
+
 PACKAGE = Path(__file__).parent.parent / "bireal_hw"
 
 # Which parts of bireal_hw a part may import; everybody may use these.
@@ -17,6 +19,7 @@ ALLOWED = {
     "assets": set(),
     "tools": set(),
     "doctor": set(),
+    "structure": set(),
     "boards": set(),
     "preprocess": set(),
     "models": set(),
@@ -155,6 +158,13 @@ def test_no_circle_between_files() -> None:
             names -= {module for _, module in EXCEPTIONS}
         reads[name] = {one for one in names if one in modules} - {name}
     assert circles(reads) == []
+
+
+def test_the_drawing_of_the_structure_is_of_these_imports() -> None:
+    drawn = (PACKAGE.parent / "docs" / "img" / "structure.svg").read_text()
+    assert structure.svg() == drawn, "make it again: python -m bireal_hw.structure docs/img/structure.svg"
+    with pytest.raises(ValueError, match=r"^a circle: b <- c <- b$"):
+        structure.rows({"a": {"b"}, "b": {"c"}, "c": {"b"}})
 
 
 def test_a_circle_is_found() -> None:
