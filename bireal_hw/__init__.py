@@ -1,3 +1,38 @@
-"""Bi-Real networks from Brevitas to bit-exact streaming hardware."""
+"""Bi-Real networks from Brevitas to bit-exact streaming hardware.
+
+`bireal_hw.lower`, `fold`, `compute`, `generate_rtl`, `generate_hls`, `simulate` and their types are those of
+`bireal_hw.api`, which is imported when one of them is first used.
+"""
+
+from typing import Any
 
 __version__ = "0.1.0"
+
+API = (
+    "BirealError",
+    "Dataflow",
+    "Design",
+    "Fold",
+    "Folding",
+    "Graph",
+    "Simulation",
+    "classify",
+    "compute",
+    "fold",
+    "generate_hls",
+    "generate_rtl",
+    "lower",
+    "simulate",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in API:
+        from bireal_hw import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'bireal_hw' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *API])

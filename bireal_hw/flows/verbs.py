@@ -99,7 +99,8 @@ class Verb:
             key, equals, _ = word.partition("=")
             if equals and key not in self.variables:
                 if key in variables():
-                    raise UsageError(f"{self.name} does not use {word}: it takes {', '.join(self.variables)}")
+                    takes = ["a file"] * self.words.startswith("[FILE") + [*self.variables]
+                    raise UsageError(f"{self.name} does not use {word}: it takes {', '.join(takes)}")
                 raise UsageError(unknown("variable", key, self.variables))
         sweep(BUILD)
         return self.run(words)

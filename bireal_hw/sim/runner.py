@@ -60,6 +60,8 @@ class StallMode:
 
 
 FREE = StallMode()
+STALLED = StallMode(source=0.3, sink=0.3, seed=1)
+"""Either side holds the stream up in three cycles of ten."""
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def test_a_padded_network_is_refused_with_the_reason(agreeing: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["width=0.5"], "crosscheck does not use width=0.5: it takes a file, images, run, seed"),
+        (["width=0.5"], "crosscheck does not use width=0.5: it takes a file, seed, images, run, config"),
         (["a.onnx", "run=b"], "crosscheck takes one network, not a.onnx and run=b"),
         (["a.onnx", "b.onnx"], "crosscheck takes one network, not a.onnx and b.onnx"),
     ],

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bireal_hw import ending, golden, preprocess
+import bireal_hw
+from bireal_hw import ending, golden
 from bireal_hw.errors import VerdictError
 from bireal_hw.flows.build import FOLDING, Build, Figures
 from bireal_hw.flows.engine import Step
@@ -30,6 +31,8 @@ IMAGES = 16
 """Test images beside the bitstream unless `images=` says otherwise."""
 KEPT = (f"{SYSTEM}.sv", f"{BOARD}.v", PINS, "synth.ys", nextpnr.LOG, BITSTREAM)
 """Files that stay of those that the tools read and wrote."""
+PREPROCESS = Path(bireal_hw.__file__).with_name("preprocess.py")
+"""How the host reads pictures; a file here, since reading them needs Pillow."""
 LINE_BITS = 10
 """Of a byte on the serial line, with start and stop bit."""
 
@@ -105,8 +108,8 @@ def write_host(graph: Graph, images: NDArray[np.uint8], baud: int, folder: Path,
 
     `view` is the part of a picture's middle that the network is shown.
     """
-    for module in (host, preprocess):
-        shutil.copy(Path(str(module.__file__)), folder)
+    for module in (Path(host.__file__), PREPROCESS):
+        shutil.copy(module, folder)
     classes = graph.output.size
     about = {
         "image": list(graph.input.shape),

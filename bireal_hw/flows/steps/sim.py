@@ -16,13 +16,11 @@ from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.passes.folding import Folding
 from bireal_hw.sim.network import MIN_FRAMES, fullest, simulate_network
-from bireal_hw.sim.runner import FREE, StallMode
+from bireal_hw.sim.runner import FREE, STALLED
 from bireal_hw.sim.verilator import waves_format
 
 BYTES_OF_WAVES = {".fst": 0.1, ".gz": 0.1}
 """Bytes that waveforms take for each register and cycle; measured: 0.09 as packed VCD, 0.4 before it is packed."""
-STALLED = StallMode(source=0.3, sink=0.3, seed=1)
-"""The second run, unless `stalls=0`: either side holds the stream up in three cycles of ten."""
 
 
 def _sim(build: Build, folder: Path) -> Figures:

@@ -1,0 +1,172 @@
+"""The program from Python: from a QONNX file to a verdict, over arrays, paths and objects.
+
+The commands do the same with the same functions; what they add is a run's folder and what is up to date in it. All
+functions raise `BirealError`, one line that says what was wrong and what to do. docs/api.md shows them in use.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bireal_hw import boards, golden
+from bireal_hw import hls as _hls
+from bireal_hw import lowering as _lowering
+from bireal_hw import rtl as _rtl
+from bireal_hw.analysis.plan import plan
+from bireal_hw.errors import BirealError
+from bireal_hw.golden import classify
+from bireal_hw.hls import Design
+from bireal_hw.ir.graph import Graph
+from bireal_hw.ir.op import Array, Fold
+from bireal_hw.passes.dataflow import Dataflow
+from bireal_hw.passes.folding import Folding
+from bireal_hw.sim.network import simulate_network
+from bireal_hw.sim.runner import DEFAULT_BUILDS, FREE, STALLED
+
+__all__ = [
+    "BirealError",
+    "Dataflow",
+    "Design",
+    "Fold",
+    "Folding",
+    "Graph",
+    "Simulation",
+    "classify",
+    "compute",
+    "fold",
+    "generate_hls",
+    "generate_rtl",
+    "lower",
+    "simulate",
+]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What the simulated hardware gave, compared with the golden model.
+
+    Attributes:
+        images: that were given.
+        outputs_compared: numbers, over all runs and frames.
+        mismatches: those of them that differ from the golden model.
+        first_mismatch: layer, index (frame, row, column, channel), want and got, in dataflow order; None if all agree.
+        cycles_per_frame: measured in the steady state, without stalls.
+        cycles_predicted: by the cost of every layer.
+        latency_cycles: from the first pixel to the last output of the first frame, without stalls.
+        bottleneck: the part that takes the predicted cycles.
+        fifos: name, depth, highest_fill and highest_fill_stalled (beats) of every FIFO.
+    """
+
+    images: int
+    outputs_compared: int
+    mismatches: int
+    first_mismatch: Mapping[str, Any] | None
+    cycles_per_frame: int
+    cycles_predicted: int
+    latency_cycles: int
+    bottleneck: str
+    fifos: tuple[Mapping[str, Any], ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether every output equals the golden model's, in as many cycles as predicted."""
+        return not self.mismatches and self.cycles_per_frame == self.cycles_predicted
+
+
+def lower(path: str | Path) -> Graph:
+    """Read a QONNX file into the integer graph.
+
+    Raises:
+        BirealError: the file cannot be read, or holds a node that is not supported; the text names it.
+    """
+    return _lowering.lower(Path(path))
+
+
+def fold(
+    graph: Graph, board: str = "pynq-z2", target_fps: float | str | None = None, clock_mhz: float | None = None
+) -> Folding:
+    """Choose how much each layer computes in a cycle: the least resources for a speed on a board.
+
+    Args:
+        graph: the network.
+        board: name of the board, such as `kv260`.
+        target_fps: frames per second; `max` for the most that fits; None for 1,000, or the most that fits if less.
+        clock_mhz: clock of the network in MHz; None for the board's own.
+
+    Raises:
+        BirealError: there is no such board, the network does not fit it, or the speed is out of reach.
+    """
+    chosen = boards.board(board)
+    speed = float(target_fps) if isinstance(target_fps, int | float) else target_fps
+    width = graph.info.get("width")
+    return plan(graph, chosen, float(clock_mhz or chosen.clock_mhz), speed, width).folding
+
+
+def compute(graph: Graph, images: Array) -> Array:
+    """Compute the outputs of images with the golden model.
+
+    Args:
+        graph: the network.
+        images: (N, H, W, C) uint8, stored pixels 0..255.
+
+    Returns:
+        (N, classes) integers, or (N, H*W*C) of a map; the real values are these times 2^-`graph.output.dtype.frac`.
+
+    Raises:
+        BirealError: the images have another shape or type than the network reads.
+    """
+    return golden.run(graph, images)
+
+
+def generate_rtl(graph: Graph, folding: Folding, folder: str | Path) -> Dataflow:
+    """Write the SystemVerilog of a network into a folder that appears whole or not at all.
+
+    Args:
+        graph: the network.
+        folding: of `fold`, or one of your own.
+        folder: replaced if it exists; receives `br_top.sv`, `mem/`, `lib/`, `files.f`, `dataflow.json`.
+    """
+    return _rtl.generate(graph, folding, Path(folder))
+
+
+def generate_hls(
+    graph: Graph, folding: Folding, folder: str | Path, board: str = "pynq-z2", clock_mhz: float | None = None
+) -> Design:
+    """Write the project for Vitis HLS of a network into a folder that appears whole or not at all.
+
+    Args:
+        graph: the network.
+        folding: of `fold`, or one of your own.
+        folder: replaced if it exists.
+        board: whose part is synthesised for.
+        clock_mhz: None for the board's own.
+    """
+    chosen = boards.board(board)
+    return _hls.generate(graph, folding, Path(folder), chosen.part, float(clock_mhz or chosen.clock_mhz), board)
+
+
+def simulate(
+    graph: Graph, folding: Folding, images: Array, stalls: bool = True, builds: str | Path = DEFAULT_BUILDS
+) -> Simulation:
+    """Generate the SystemVerilog of a network, run images through it in Verilator, and compare every output.
+
+    Args:
+        graph: the network.
+        folding: of `fold`, or one of your own.
+        images: (N, H, W, C) uint8; repeated up to four frames.
+        stalls: whether to run a second time with both ends of the stream stalling at random.
+        builds: folder that keeps built simulators.
+
+    Raises:
+        BirealError: a tool is missing, the images do not fit, or the simulation breaks off.
+    """
+    modes = (FREE, STALLED) if stalls else (FREE,)
+    with tempfile.TemporaryDirectory() as name:
+        generate_rtl(graph, folding, Path(name) / "rtl")
+        found = simulate_network(graph, folding, Path(name) / "rtl", images, modes, Path(builds))
+    fields = {key: found[key] for key in Simulation.__dataclass_fields__}
+    return Simulation(**fields | {"fifos": tuple(found["fifos"])})

@@ -1,0 +1,65 @@
+"""The functions for Python users: the page's own example, the names that are given out, and what goes wrong."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bireal_hw
+from bireal_hw import api
+from bireal_hw.crosscheck.qonnx import write
+from tests.conformance import BUILDS
+from tests.networks import random_images, tiny
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_what_is_given_out_is_the_api() -> None:
+    assert sorted(bireal_hw.API) == sorted(api.__all__)
+    assert set(api.__all__) <= set(dir(bireal_hw))
+    assert bireal_hw.lower is api.lower
+    with pytest.raises(AttributeError, match=r"^module 'bireal_hw' has no attribute 'nothing'$"):
+        _ = bireal_hw.nothing
+
+
+def test_importing_the_package_is_quick() -> None:
+    """Neither numpy nor torch comes with the name: the command line imports it first of all."""
+    code = "import sys, bireal_hw; sys.exit(bool({'numpy', 'torch', 'onnx'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.rtl
+def test_the_example_of_the_page_runs(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)
+    write(tiny(8, 8, 3, 8), workdir / "model.onnx")
+    monkeypatch.setattr(api.simulate, "__defaults__", (True, BUILDS))  # simulators that other tests have built
+    exec(compile(code, "docs/api.md", "exec"), {})
+    assert (workdir / "rtl" / "br_top.sv").exists()
+    assert (workdir / "hls" / "top.cpp").exists()
+
+
+def test_compute_is_the_golden_model() -> None:
+    graph = tiny()
+    images = random_images(graph, 5)
+    outputs = bireal_hw.compute(graph, images)
+    assert outputs.shape == (5, 5)
+    np.testing.assert_array_equal(bireal_hw.classify(outputs), outputs.argmax(axis=1))
+
+
+def test_what_is_wrong_is_one_line() -> None:
+    graph = tiny(64, 64, 3, 16)
+    for wrong in (
+        lambda: bireal_hw.lower("nowhere.onnx"),
+        lambda: bireal_hw.fold(graph, board="pynqz2"),
+        lambda: bireal_hw.fold(graph, target_fps=1_000_000),
+        lambda: bireal_hw.compute(graph, np.zeros((1, 8, 8, 3), np.uint8)),
+        lambda: bireal_hw.compute(graph, np.zeros((1, 64, 64, 3), np.float32)),
+    ):
+        with pytest.raises(bireal_hw.BirealError) as error:
+            wrong()
+        assert "\n" not in str(error.value)
