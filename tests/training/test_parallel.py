@@ -74,9 +74,13 @@ train(config, data, folder, progress=False)
 """
 
 
+PLAIN = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"}
+"""The same kernels on every processor: their order of adding decides where the signs of nearly zero sums part."""
+
+
 def start(*words: str, processes: int, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run Python in one process, or in several that torchrun starts."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"} | PLAIN
     # By its address, as this machine's name need not be one that can be looked up.
     several = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     several += ["--nproc-per-node", str(processes)]
