@@ -356,8 +356,9 @@ def test_doctor_runs_before_the_environment_is_made(workdir: Path) -> None:
 
 
 def test_words_of_doctor(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["doctor", "x=1"]) == 2
-    assert capsys.readouterr().err == "error: doctor takes no words, not 'x=1'\n"
+    for word, error in (("x=1", "doctor takes no variable, not x=1"), ("x", "doctor takes no words, not 'x'")):
+        assert cli.run(["doctor", word]) == 2
+        assert capsys.readouterr().err == f"error: {error}\n"
 
 
 def test_an_unknown_goal_needs_nothing() -> None:

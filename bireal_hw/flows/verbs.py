@@ -97,6 +97,8 @@ class Verb:
         """Do it; raises UsageError for a variable that it does not take."""
         for word in words:
             key, equals, _ = word.partition("=")
+            if equals and not self.variables:
+                raise UsageError(f"{self.name} takes no variable, not {word}")
             if equals and key not in self.variables:
                 if key in variables():
                     takes = ["a file"] * self.words.startswith("[FILE") + [*self.variables]
