@@ -6,7 +6,7 @@ fits := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c '$(fits)' 2>/dev/null && echo $$python && exit; done; echo python3)
 VENV ?= .venv
-PYTEST ?= -m "not slow" -n auto
+PYTEST ?= -m "not slow" -n auto --durations=15
 # The index that torch is taken from; PyTorch's CPU index keeps several gigabytes of CUDA away.
 TORCH_INDEX ?=
 

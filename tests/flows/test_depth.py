@@ -113,7 +113,7 @@ def test_one_network_alone_has_no_gap(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        ("recipe=adam", 2, "error: depth does not use recipe=adam: it takes model, dataset, width, "),
+        ("recipe=adam", 2, "error: depth does not use recipe=adam: it takes model, dataset, data, width, "),
         ("dataset=digits", 1, "error: unknown data set of images with depth 'digits': choose from rooms, nyu, folder"),
         ("dataset=folder", 1, "error: dataset=folder needs data=DIR, a folder with train and test"),
         ("dataset=nyu data=no/where", 1, "error: data=no/where is not a folder: "),
