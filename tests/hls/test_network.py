@@ -15,7 +15,7 @@ from bireal_hw.hls.network import simulate_network
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.folding import Folding, fold
 from tests.conformance import BUILDS
-from tests.networks import random_images, tiny, two_streams
+from tests.networks import dense, random_images, tiny, two_streams
 
 pytestmark = pytest.mark.hls
 
@@ -35,15 +35,16 @@ def built(graph: Graph, target: int, folder: Path) -> tuple[Folding, Path]:
         (tiny(16, 8, 3, 6, seed=1), 700, 21),
         (tiny(32, 64, 1, 4, max_pool=True, seed=2), 3_000, 3),
         (two_streams(), 1_000, 21),
+        (dense(6, 4), 600, 21),
     ],
-    ids=["not square, six channels", "max pool", "two streams"],
+    ids=["not square, six channels", "max pool", "two streams", "map"],
 )
 def test_logits_are_exact_in_the_cycles_foretold(graph: Graph, target: int, images: int, tmp_path: Path) -> None:
     folding, project = built(graph, target, tmp_path)
     result = simulate_network(graph, folding, project, random_images(graph, images), BUILDS, flags=QUICK)
     assert result["mismatches"] == 0
     assert result["first_mismatch"] is None
-    assert (result["images"], result["outputs_compared"]) == (images, 5 * images)
+    assert (result["images"], result["outputs_compared"]) == (images, graph.output.size * images)
     assert result["cycles_per_frame"] == result["cycles_predicted"]
     costs = {node.name: node.op.cost(folding[node.name], *graph.inputs_of(node)).cycles for node in graph}
     assert {name: result["cycles"][name] for name in costs} == costs

@@ -15,7 +15,7 @@ from bireal_hw.rtl import generate
 from bireal_hw.sim.network import fifo_depths, fullest, simulate_network
 from bireal_hw.sim.runner import FREE, StallMode
 from tests.conformance import BUILDS
-from tests.networks import random_images, tiny, two_streams
+from tests.networks import dense, random_images, tiny, two_streams
 
 pytestmark = pytest.mark.rtl
 
@@ -36,15 +36,25 @@ def built(graph: Graph, target: int, folder: Path) -> tuple[Folding, Path]:
         (tiny(64, 32, 3, 8, max_pool=True, seed=2), 20_000),
         (two_streams(), 1_000),
         (two_streams(16, 8, seed=1), 4_000),
+        (dense(8, 12), 900),
+        (dense(8, 8, seed=1), 3_000),
     ],
-    ids=["gray", "not square, six channels", "max pool", "two streams", "two streams, not square, folded"],
+    ids=[
+        "gray",
+        "not square, six channels",
+        "max pool",
+        "two streams",
+        "two streams, not square, folded",
+        "map",
+        "map, folded",
+    ],
 )
 def test_logits_and_cycles_are_exact_under_any_stall(graph: Graph, target: int, tmp_path: Path) -> None:
     folding, rtl = built(graph, target, tmp_path)
     result = simulate_network(graph, folding, rtl, random_images(graph, 5), STALLS, BUILDS)
     assert result["mismatches"] == 0
     assert result["first_mismatch"] is None
-    assert result["outputs_compared"] == len(STALLS) * 5 * 5
+    assert result["outputs_compared"] == len(STALLS) * 5 * graph.output.size
     assert result["cycles_per_frame"] == result["cycles_predicted"]
     assert {fifo["name"]: fifo["depth"] for fifo in result["fifos"]} == fifo_depths(elaborate(graph, folding))
     for fifo in result["fifos"]:
