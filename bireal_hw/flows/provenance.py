@@ -19,6 +19,8 @@ from bireal_hw.flows.rundir import content_hash
 PACKAGE = Path(__file__).parents[1]
 NAME = PACKAGE.name
 ARRANGING = f"{NAME}.flows"
+AROUND = (NAME, ARRANGING)
+"""Packages that give out or arrange what others do."""
 
 
 @cache
@@ -48,7 +50,7 @@ def files(makers: Iterable[str]) -> set[Path]:
         if path.name == "__init__.py" and path.parent != PACKAGE:
             data |= {file for file in path.parent.iterdir() if _is_data(file)}
         for name in names:
-            if name != ARRANGING and not name.startswith(ARRANGING + "."):
+            if name not in AROUND and not name.startswith(ARRANGING + "."):
                 pending += [name, *_packages(name)]
     return modules | data
 
@@ -56,7 +58,7 @@ def files(makers: Iterable[str]) -> set[Path]:
 def _packages(name: str) -> list[str]:
     """The packages that a module lies in, which are run when it is imported."""
     parts = name.split(".")
-    return [package for end in range(1, len(parts)) if (package := ".".join(parts[:end])) != ARRANGING]
+    return [package for end in range(1, len(parts)) if (package := ".".join(parts[:end])) not in AROUND]
 
 
 def _is_data(path: Path) -> bool:
