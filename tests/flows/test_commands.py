@@ -477,7 +477,7 @@ def test_wrong_command_lines(run: Bench) -> None:
         "error: info does not use epochs=3: it takes model, width, image, classes, channels, shortcut_bits, config"
     )
     assert run("train board=kv260", status=2).startswith("error: train does not use board=kv260: it takes model, ")
-    assert run("sim cosim=1", status=2).startswith("error: sim does not use cosim=1: it takes model, ")
+    assert run("sim cosim=1", status=2).startswith("error: sim does not use cosim=1: it takes a file, model, ")
     assert run("--vrsion", status=2) == (
         "error: No such option: --vrsion (Possible options: --version): bireal-hw --help lists commands and options"
     )
