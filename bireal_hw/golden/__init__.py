@@ -16,6 +16,8 @@ BATCH = 32
 
 def check_images(graph: Graph, images: Array) -> None:
     """Raise BirealError unless images are (N, H, W, C) uint8 of the graph's shape."""
+    if not isinstance(images, np.ndarray):
+        raise BirealError(f"images are a {type(images).__name__}; the network reads a numpy array of uint8")
     if images.dtype != np.uint8:
         raise BirealError(f"images are {images.dtype}; the network reads stored pixels, uint8 0..255")
     if images.ndim != 4 or images.shape[1:] != graph.input.shape:

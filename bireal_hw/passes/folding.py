@@ -6,7 +6,7 @@ takes the lanes that keep up with the last of its inputs (`Op.pace`), a merge so
 
 from __future__ import annotations
 
-from bireal_hw.errors import BirealError, out_of_range
+from bireal_hw.errors import BirealError, out_of_range, unknown
 from bireal_hw.ir.graph import INPUT, Graph, Node
 from bireal_hw.ir.op import Fold
 
@@ -52,6 +52,25 @@ def complete(graph: Graph, chosen: Folding) -> Folding:
             raise BirealError(f"{node.name}: {error}") from None
         paces[node.name] = op.pace(own, *inputs)
     return folding
+
+
+def verify_folding(graph: Graph, folding: Folding) -> None:
+    """Check a folding that a person has made or changed.
+
+    Raises:
+        BirealError: naming the layer that is missing, unknown or folded as it cannot be.
+    """
+    names = [node.name for node in graph]
+    for name in folding:
+        if name not in names:
+            raise unknown("layer", name, names)
+    for node in graph:
+        if node.name not in folding:
+            raise BirealError(f"the folding lacks '{node.name}': every layer has a Fold")
+        try:
+            node.op.check_fold(folding[node.name], *graph.inputs_of(node))
+        except BirealError as error:
+            raise BirealError(f"{node.name}: {error}") from None
 
 
 def _fold_conv(graph: Graph, node: Node, target_cycles: int) -> Fold:
