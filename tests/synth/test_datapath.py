@@ -23,5 +23,5 @@ def test_the_tree_pays_with_luts_of_four_inputs_too() -> None:
 
 @pytest.mark.parametrize("word", ["8x0", "x8", "8x8x8", "virtex"])
 def test_what_is_no_folding_is_named(word: str) -> None:
-    with pytest.raises(BirealError, match=f"^unknown family or folding '{word}'"):
+    with pytest.raises(BirealError, match=f"^'{word}' is no family and no folding: "):
         main([word])
