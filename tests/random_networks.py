@@ -56,7 +56,8 @@ def draw(seed: int) -> tuple[str, Graph, Folding]:
     if how == "any":  # uneven: every convolution has a speed of its own
         chosen = {}
         for node in convolutions(graph):
-            cycles = {fold: node.op.cost(fold, *graph.inputs_of(node)).cycles for fold in node.op.folds()}
+            types = graph.inputs_of(node)
+            cycles = {fold: node.op.cost(fold, *types).cycles for fold in node.op.folds(*types)}
             own = max(limit, min(cycles.values()))
             chosen[node.name] = numbers.choice([fold for fold, needed in cycles.items() if needed <= own])
         return f"{what}, any folding up to {limit:,} cycles", graph, complete(graph, chosen)

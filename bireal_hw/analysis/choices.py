@@ -70,7 +70,8 @@ class Choices:
         owners: dict[str, str] = {INPUT: FIXED}
         for node in self.graph:
             # Of a merge, the convolution.
-            owners[node.name] = node.name if node.op.factors() else owners[node.inputs[-1]]
+            chooses = bool(node.op.factors(*self.graph.inputs_of(node)))
+            owners[node.name] = node.name if chooses else owners[node.inputs[-1]]
         return owners
 
     @cached_property
@@ -98,9 +99,10 @@ class Choices:
         """A binding of every layer; its parameters but for the folding are those of all foldings."""
         bindings = {}
         for node in self.graph:
-            folds = node.op.folds() if node.op.factors() else [Fold()]
+            types = self.graph.inputs_of(node)
+            folds = node.op.folds(*types) if node.op.factors(*types) else [Fold()]
             fold = max(folds, key=lambda one: (-one.pe, one.simd))
-            bindings[node.name] = node.op.rtl(fold, *self.graph.inputs_of(node))
+            bindings[node.name] = node.op.rtl(fold, *types)
         return bindings
 
     @cached_property
@@ -112,7 +114,7 @@ class Choices:
     def convolutions(self) -> dict[str, list[Choice]]:
         """All choices of every convolution."""
         return {
-            node.name: [self._choice(node.name, fold) for fold in node.op.folds()]
+            node.name: [self._choice(node.name, fold) for fold in node.op.folds(*self.graph.inputs_of(node))]
             for node in self.graph
             if self.owners[node.name] == node.name
         }

@@ -27,7 +27,7 @@ from bireal_hw.ir.types import DataType, TensorType
 INPUT = "image"
 """Name of the graph's input tensor; every other tensor has the name of the node that makes it."""
 FORMAT = "bireal_hw graph 2"
-INTEGERS = ("int8", "int16", "int32")
+INTEGERS = ("int8", "int16", "int32", "int64")
 """Types of the stored arrays, little endian; an array has the first that holds its values."""
 
 
@@ -239,7 +239,8 @@ def _decode(value: Any) -> Any:
     if "array" in value:
         raw, shape = zlib.decompress(base64.b64decode(value["data"], validate=True)), tuple(value["shape"])
         if value["array"] in INTEGERS:
-            return np.frombuffer(raw, np.dtype(value["array"]).newbyteorder("<")).reshape(shape).astype(np.int32)
+            found = np.frombuffer(raw, np.dtype(value["array"]).newbyteorder("<")).reshape(shape)
+            return found.astype(max(np.dtype(np.int32), found.dtype.newbyteorder("="), key=lambda one: one.itemsize))
         bits = np.unpackbits(np.frombuffer(raw, np.uint8), count=int(np.prod(shape)))
         return (bits.astype(np.int8) * 2 - 1).reshape(shape)
     fields = {key: _decode(item) for key, item in value.items() if key != "type"}

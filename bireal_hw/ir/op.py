@@ -204,13 +204,13 @@ class Op(ABC):
 
     # ---- folding
 
-    def factors(self) -> dict[str, list[int]]:
+    def factors(self, *inputs: TensorType) -> dict[str, list[int]]:
         """What can be chosen: the legal values of each field of `Fold`; nothing for a layer that follows its input."""
         return {}
 
-    def folds(self) -> list[Fold]:
+    def folds(self, *inputs: TensorType) -> list[Fold]:
         """All legal foldings of a layer that chooses, in ascending order of its factors."""
-        names, values = zip(*self.factors().items(), strict=True)
+        names, values = zip(*self.factors(*inputs).items(), strict=True)
         return [Fold(**dict(zip(names, chosen, strict=True))) for chosen in itertools.product(*values)]
 
     def products(self, fold: Fold) -> int:

@@ -9,11 +9,12 @@ from bireal_hw.ops.leaky_clip import LeakyClip
 from bireal_hw.ops.max_pool import MaxPool
 from bireal_hw.ops.merge import Merge
 from bireal_hw.ops.real_conv import RealConv
+from bireal_hw.ops.rescale import Rescale
 from bireal_hw.ops.sign import Sign
 from bireal_hw.ops.sum import Sum
 from bireal_hw.ops.upsample import Upsample
 
-register(Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign, Sum, Upsample)
+register(Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Rescale, Sign, Sum, Upsample)
 
 __all__ = [
     "Affine",
@@ -31,6 +32,7 @@ __all__ = [
     "Op",
     "Port",
     "RealConv",
+    "Rescale",
     "Sign",
     "Sum",
     "Upsample",

@@ -80,7 +80,7 @@ class Convolution(Op):
     def row(self) -> int:
         """Elements of the K axis of which simd are taken at once."""
 
-    def factors(self) -> dict[str, list[int]]:
+    def factors(self, *inputs: TensorType) -> dict[str, list[int]]:
         return {"pe": divisors(self.weights.shape[0]), "simd": divisors(self.row)}
 
     def products(self, fold: Fold) -> int:

@@ -1,54 +1,100 @@
-"""Max pooling 3x3, stride 2, padding 1: behind the 7x7 stem of large images."""
+"""Max pooling: 3x3 with stride 2 and padding 1, as behind the 7x7 stem of large images, or windows side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Ram, index_bits
-from bireal_hw.ir.op import Array, Binding, Cost, Draw, Fold, Look, Op, Port, QonnxWriter, require
-from bireal_hw.ir.types import DataType, TensorType
+from bireal_hw.ir.op import Array, Binding, Cost, Draw, Fold, Look, Op, Port, QonnxWriter, conv_output, require
+from bireal_hw.ir.types import BIPOLAR, DataType, TensorType
+
+OVERLAPPING = ((3, 3), (2, 2), 1)
+"""Kernel, stride and pad of the one pool whose windows overlap."""
 
 
 @dataclass(frozen=True, eq=False)
 class MaxPool(Op):
-    """Largest value of each 3x3 window, stride 2; padded taps never win. Height and width must be even."""
+    """Largest value of each window, of numbers or of bits; padded taps never win.
+
+    Windows of 3x3 with stride 2 and padding 1 overlap by a row and a column; all others stand side by side, with the
+    stride of the kernel and no padding. Rows and columns that are left over behind the last window are dropped.
+
+    Attributes:
+        kernel: (height, width) of the window.
+        stride: (height, width) from window to window.
+        pad: rows and columns of padding on each side.
+    """
 
     kind: ClassVar[str] = "max_pool"
     look: ClassVar[Look] = Look("#dfd8f0", "largest value of a window", 2)
+    kernel: tuple[int, int] = (3, 3)
+    stride: tuple[int, int] = (2, 2)
+    pad: int = 1
 
     def scale(self, x: TensorType) -> int:
-        return 2
+        return 1 if self.kernel == (x.height, x.width) else self.stride[0]
 
     def infer(self, *inputs: TensorType) -> TensorType:
-        (x,) = inputs
+        (x,), (kh, kw) = inputs, self.kernel
+        side_by_side = self.stride == self.kernel and self.pad == 0 and min(self.kernel) >= 1
         require(
-            x.height % 2 == 0 and x.width % 2 == 0, f"max_pool: height and width must be even, not {x.height}x{x.width}"
+            side_by_side or (self.kernel, self.stride, self.pad) == OVERLAPPING,
+            f"max_pool: kernel {kh}x{kw}, stride {self.stride[0]}x{self.stride[1]}, pad {self.pad}; supported are 3x3"
+            " with stride 2 and pad 1, and any kernel with a stride of its size and pad 0",
         )
-        return TensorType(x.height // 2, x.width // 2, x.channels, x.dtype, x.low, x.high)
+        rows, columns = self._output_size(x.height, x.width)
+        require(rows > 0 and columns > 0, f"max_pool: a {kh}x{kw} window does not fit {x.height}x{x.width}")
+        return TensorType(rows, columns, x.channels, x.dtype, x.low, x.high)
+
+    def _output_size(self, height: int, width: int) -> tuple[int, int]:
+        rows, columns = (
+            conv_output(size, kernel, stride, self.pad)
+            for size, kernel, stride in zip((height, width), self.kernel, self.stride, strict=True)
+        )
+        return rows, columns
 
     def golden(self, *inputs: Array) -> Array:
-        (x,) = inputs
-        rows = _running_max(x, axis=1)
-        return _running_max(rows, axis=2)
+        (x,), (kh, kw), (sh, sw), pad = inputs, self.kernel, self.stride, self.pad
+        rows, columns = self._output_size(*x.shape[1:3])
+        out = np.full((len(x), rows, columns, x.shape[3]), x.min(), x.dtype)
+        for ky, kx in np.ndindex(kh, kw):  # the outputs that have this tap inside the image, and the taps
+            first = [-(-max(pad - tap, 0) // stride) for tap, stride in ((ky, sh), (kx, sw))]
+            taps = x[:, first[0] * sh - pad + ky :: sh, first[1] * sw - pad + kx :: sw]
+            some = out[:, first[0] :, first[1] :]
+            some = some[:, : taps.shape[1], : taps.shape[2]]
+            np.maximum(some, taps[:, : some.shape[1], : some.shape[2]], out=some)
+        return out
 
     def summary(self) -> str:
-        return "3x3, stride 2"
+        kernel = f"{self.kernel[0]}x{self.kernel[1]}"
+        return kernel if self.stride == self.kernel else f"{kernel}, stride {self.stride[0]}"
+
+    def resized(self, before: TensorType, after: TensorType, channels: int) -> Self:
+        whole, size = self.kernel == (before.height, before.width), (after.height, after.width)
+        return replace(self, kernel=size, stride=size) if whole and self.pad == 0 else self
 
     def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
-        return write.node("MaxPool", name, inputs, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+        sizes = {"kernel_shape": list(self.kernel), "strides": list(self.stride), "pads": [self.pad] * 4}
+        return write.node("MaxPool", name, inputs, **sizes)
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
-        return Cost(x.beats(fold.lanes), latency=(x.width + 1) * (x.channels // fold.lanes) + 4)
+        return Cost(x.beats(fold.lanes), latency=int(self.needs(x)[0]) * (x.channels // fold.lanes) + 4)
 
     def needs(self, *inputs: TensorType) -> NDArray[np.int64]:
-        (x,) = inputs
-        return np.arange(x.pixels).reshape(x.height, x.width)[1::2, 1::2].reshape(-1)
+        (x,), last = inputs, [kernel - 1 - self.pad for kernel in self.kernel]
+        rows, columns = (
+            np.minimum(np.arange(count) * stride + tap, size - 1)
+            for count, stride, tap, size in zip(
+                self._output_size(x.height, x.width), self.stride, last, (x.height, x.width), strict=True
+            )
+        )
+        return (rows[:, None] * x.width + columns).reshape(-1)
 
     def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
         dtype = inputs[0].dtype
@@ -57,13 +103,17 @@ class MaxPool(Op):
     def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
         (x,) = inputs
         return Binding(
-            "br_max_pool",
+            self.module(),
             {
                 "Height": x.height,
                 "Width": x.width,
                 "Channels": x.channels,
                 "Lanes": fold.lanes,
                 "InWidth": x.dtype.width,
+                "Signed": int(x.dtype.signed and not x.dtype.bipolar),
+                "KernelH": self.kernel[0],
+                "KernelW": self.kernel[1],
+                "Overlap": int(self.stride != self.kernel),
             },
             *self.rtl_ports(fold, x),
         )
@@ -71,22 +121,22 @@ class MaxPool(Op):
     @classmethod
     def anatomy(cls, parameters: Parameters) -> Anatomy:
         p = parameters
-        groups, width = p["Channels"] // p["Lanes"], p["Lanes"] * p["InWidth"]
-        pairs = p["Width"] // 2 * groups
-        sizes: Features = {"counter": index_bits(pairs) + index_bits(groups) + index_bits(p["Height"]), "beat": width}
-        return Anatomy(sizes, [Ram(groups, width, "row"), Ram(pairs, width, "column")])
+        groups, width, overlap = p["Channels"] // p["Lanes"], p["Lanes"] * p["InWidth"], p["Overlap"]
+        stride_h, stride_w = p["KernelH"] - overlap, p["KernelW"] - overlap
+        windows = ((p["Width"] - 1) // stride_w + 1 if overlap else p["Width"] // stride_w) * groups
+        counters = (windows, groups, p["Width"], p["Height"], stride_w, stride_h)
+        sizes: Features = {"counter": sum(map(index_bits, counters)), "beat": width}
+        return Anatomy(sizes, [Ram(groups, width, "row"), Ram(windows, width, "column")])
 
     @classmethod
     def calibration(cls, draw: Draw) -> Iterator[tuple[MaxPool, tuple[TensorType, ...], Fold]]:
+        stream = DataType(16, frac=10)
         for channels, side, lanes in ((16, 16, 1), (32, 32, 1), (64, 16, 2), (64, 56, 4), (128, 8, 8), (256, 8, 1)):
-            yield cls(), (TensorType.full(side, side, channels, DataType(16, frac=10)),), Fold(lanes=lanes)
-
-
-def _running_max(x: Array, axis: int) -> Array:
-    """Maximum of positions 2i-1, 2i, 2i+1 along an axis of even length."""
-    even, odd = (np.take(x, range(start, x.shape[axis], 2), axis) for start in (0, 1))
-    out = np.maximum(even, odd)
-    later = (slice(None),) * axis + (slice(1, None),)
-    before = (slice(None),) * axis + (slice(None, -1),)
-    out[later] = np.maximum(out[later], odd[before])
-    return out
+            x = TensorType.full(side, side, channels, stream)
+            yield cls(), (x,), Fold(lanes=lanes)
+            yield cls((2, 2), (2, 2), 0), (x,), Fold(lanes=lanes)
+        for channels, side, lanes, kernel in ((32, 15, 1, 3), (64, 9, 2, 9), (16, 30, 1, 4)):
+            x = TensorType.full(side, side, channels, DataType(8, frac=4))
+            yield cls((kernel, kernel), (kernel, kernel), 0), (x,), Fold(lanes=lanes)
+        for channels, side, lanes in ((64, 16, 8), (128, 8, 32), (256, 8, 64)):
+            yield cls((2, 2), (2, 2), 0), (TensorType.full(side, side, channels, BIPOLAR),), Fold(lanes=lanes)

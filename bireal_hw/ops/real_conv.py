@@ -1,4 +1,4 @@
-"""Real-valued convolution: 8-bit weights and inputs, for the stem, the 1x1 shortcuts and the classifier."""
+"""Real-valued convolution: 8-bit weights, for the stem, the 1x1 shortcuts, dense layers and the classifier."""
 
 from __future__ import annotations
 
@@ -37,8 +37,12 @@ from bireal_hw.ops.convolution import Convolution, window
 
 WEIGHT_WIDTH = 8
 
+INPUT_WIDTHS = range(2, 17)
+"""Bits of an input that are supported."""
 PACKS = (1, 2)
 """Products that one multiplier can give at once."""
+PACKED_WIDTH = 10
+"""Bits of an input, at most, of which one multiplier gives two products (docs/datapath.md)."""
 
 SHIFTS = (4, 9)
 """Right shifts of the outputs, lowest and highest, that the cost model is calibrated on: those of trained networks."""
@@ -96,8 +100,8 @@ class RealConv(Convolution):
         cout, _, _, cin = self.weights.shape
         require(cin == x.channels, f"real_conv: weights for {cin} channels, input has {x.channels}")
         require(
-            x.dtype.signed and not x.dtype.bipolar and x.dtype.width in (8, 9),
-            f"real_conv: input is {x.dtype}; 8 or 9 bits signed are supported",
+            x.dtype.signed and not x.dtype.bipolar and x.dtype.width in INPUT_WIDTHS,
+            f"real_conv: input is {x.dtype}; {INPUT_WIDTHS[0]} to {INPUT_WIDTHS[-1]} bits signed are supported",
         )
         require(self._largest_weight <= 127, "real_conv: weights must lie in -127..127")
         low, high = self._range(x)
@@ -119,8 +123,9 @@ class RealConv(Convolution):
     def golden(self, *inputs: Array) -> Array:
         (x,) = inputs
         cout = len(self.weights)
-        bound = int(np.abs(self.weights.astype(np.int64)).reshape(cout, -1).sum(1).max()) << 8
-        # Exact: |x| <= 256, so every partial sum stays below 2^24 (float32) or 2^53 (float64).
+        weights, largest = np.abs(self.weights.astype(np.int64)), int(np.abs(x.astype(np.int64)).max(initial=0))
+        bound = int(weights.reshape(cout, -1).sum(1).max()) * largest
+        # Exact: no partial sum exceeds the bound, so they stay below 2^24 (float32) or 2^53 (float64).
         number = np.float32 if bound < FLOAT32_EXACT else np.float64
         windows = self._windows(x.astype(number))
         acc = windows.reshape(-1, self.k) @ self.weights.reshape(cout, -1).T.astype(number)
@@ -163,11 +168,12 @@ class RealConv(Convolution):
         _, kernel, _, cin = self.weights.shape
         return kernel * cin if kernel > 1 else cin
 
-    def factors(self) -> dict[str, list[int]]:
-        return super().factors() | {"pack": list(PACKS)}
+    def factors(self, *inputs: TensorType) -> dict[str, list[int]]:
+        (x,) = inputs
+        return super().factors(x) | {"pack": list(PACKS if x.dtype.width <= PACKED_WIDTH else PACKS[:1])}
 
-    def folds(self) -> list[Fold]:
-        return [fold for fold in super().folds() if fold.pack <= fold.pe]
+    def folds(self, *inputs: TensorType) -> list[Fold]:
+        return [fold for fold in super().folds(*inputs) if fold.pack <= fold.pe]
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
@@ -207,8 +213,9 @@ class RealConv(Convolution):
         require_divides(self.kind, "pe", fold.pe, "out_channels", cout)
         total = "in_channels" if kernel == 1 else "kernel*in_channels"
         require_divides(self.kind, "simd", fold.simd, total, self.row)
-        if fold.pack not in PACKS[: fold.pe]:
-            raise out_of_range(f"{self.kind}: pack", fold.pack, "1, or 2 where pe is 2 or more")
+        if fold.pack not in self.factors(*inputs)["pack"][: fold.pe]:
+            limits = f"1, or 2 where pe is 2 or more and the input has at most {PACKED_WIDTH} bits"
+            raise out_of_range(f"{self.kind}: pack", fold.pack, limits)
 
     def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
         (x,) = inputs

@@ -32,7 +32,7 @@ def fold(graph: Graph, target_cycles: int = TARGET_CYCLES) -> Folding:
 
 def convolutions(graph: Graph) -> list[Node]:
     """Nodes with a choice of Pe and Simd."""
-    return [node for node in graph if node.op.factors()]
+    return [node for node in graph if node.op.factors(*graph.inputs_of(node))]
 
 
 def complete(graph: Graph, chosen: Folding) -> Folding:
@@ -75,8 +75,9 @@ def verify_folding(graph: Graph, folding: Folding) -> None:
 
 def _fold_conv(graph: Graph, node: Node, target_cycles: int) -> Fold:
     """The least Pe*Simd within the target, else the fastest."""
-    choices = node.op.folds()
-    cycles = {choice: node.op.cost(choice, *graph.inputs_of(node)).cycles for choice in choices}
+    types = graph.inputs_of(node)
+    choices = node.op.folds(*types)
+    cycles = {choice: node.op.cost(choice, *types).cycles for choice in choices}
     fitting = [choice for choice in choices if cycles[choice] <= target_cycles]
     if not fitting:
         return min(choices, key=lambda c: (cycles[c], c.pe * c.simd, c.pe))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 from bireal_hw.errors import BirealError, unknown
-from bireal_hw.ir.graph import Graph, Node
+from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Fold
 from bireal_hw.passes.folding import Folding, complete, convolutions
 from bireal_hw.toml import read_toml
@@ -24,10 +25,11 @@ def folding_text(graph: Graph, folding: Folding) -> str:
     ]
     for node in convolutions(graph):
         fold = folding[node.name]
-        cycles = node.op.cost(fold, *graph.inputs_of(node)).cycles
+        types = graph.inputs_of(node)
+        cycles = node.op.cost(fold, *types).cycles
         lines += ["", f"[{node.name}] # {cycles:,} cycles a frame"]
-        folds = node.op.folds()
-        for name, values in node.op.factors().items():
+        folds = node.op.folds(*types)
+        for name, values in node.op.factors(*types).items():
             legal = [value for value in values if replace(fold, **{name: value}) in folds]
             lines.append(f"{name} = {getattr(fold, name)} # {', '.join(map(str, legal))}")
     return "\n".join(lines) + "\n"
@@ -44,16 +46,17 @@ def read_folding(path: Path, graph: Graph) -> Folding:
     for name in content:
         if name not in names:
             raise BirealError(f"folding={path} is not of this network: {unknown('convolution', name, names)}")
-    chosen = {node.name: _read_fold(path, node, content.get(node.name)) for node in convolutions(graph)}
+    chosen = {
+        node.name: _read_fold(path, node.name, node.op.factors(*graph.inputs_of(node)), content.get(node.name))
+        for node in convolutions(graph)
+    }
     try:
         return complete(graph, chosen)
     except BirealError as error:
         raise BirealError(f"folding={path}: {error}") from None
 
 
-def _read_fold(path: Path, node: Node, table: object) -> Fold:
-    name = node.name
-    possible = tuple(node.op.factors())
+def _read_fold(path: Path, name: str, possible: Collection[str], table: object) -> Fold:
     if not isinstance(table, dict):
         raise BirealError(f"folding={path} lacks [{name}]: every convolution needs pe and simd")
     for key in table:
