@@ -213,9 +213,13 @@ class RealConv(Convolution):
         require_divides(self.kind, "pe", fold.pe, "out_channels", cout)
         total = "in_channels" if kernel == 1 else "kernel*in_channels"
         require_divides(self.kind, "simd", fold.simd, total, self.row)
-        if fold.pack not in self.factors(*inputs)["pack"][: fold.pe]:
-            limits = f"1, or 2 where pe is 2 or more and the input has at most {PACKED_WIDTH} bits"
-            raise out_of_range(f"{self.kind}: pack", fold.pack, limits)
+        if fold.pack not in PACKS[: fold.pe]:
+            raise out_of_range(f"{self.kind}: pack", fold.pack, "1, or 2 where pe is 2 or more")
+        width = inputs[0].dtype.width
+        require(
+            fold.pack == 1 or width <= PACKED_WIDTH,
+            f"{self.kind}: pack={fold.pack} takes inputs of at most {PACKED_WIDTH} bits, not {width}; choose pack=1",
+        )
 
     def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
         (x,) = inputs

@@ -164,8 +164,9 @@ class Rescale(Op):
         return f"{pieces} >> {self.shift}{limits}"
 
     def resized(self, before: TensorType, after: TensorType, channels: int) -> Self:
-        fields: dict[str, Any] = {name: getattr(self, name) for name in ("gain", "bias", *BELOW)}
-        return replace(self, **{k: per_channel(v, channels) for k, v in fields.items() if v is not None})
+        names = ("gain", "bias", *BELOW[: None if self.knee is not None else 0])
+        fields: dict[str, Any] = {name: per_channel(getattr(self, name), channels) for name in names}
+        return replace(self, **fields)
 
     def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
         """Write one Mul and one Add, or two of each and a Where; a Clip for limits that are not the format's."""
