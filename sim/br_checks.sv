@@ -16,7 +16,7 @@
 `define BR_CHECK_FRAME(name, beats) \
   bind name br_frame_check #(.Beats(beats)) u_frame_m_axis \
     (.clk_i, .rst_ni, .tvalid_i(m_axis_tvalid), .tready_i(m_axis_tready), .tlast_i(m_axis_tlast));
-`define BR_OUT(size) br_pkg::out_size(size, Kernel, Stride, Pad)
+`define BR_OUT(size, pad) br_pkg::out_size(size, Kernel, Stride, pad)
 
 bind br_bench br_cycles u_cycles (
   .clk_i,
@@ -41,6 +41,7 @@ bind br_stream_sink br_stream_check #(
 `BR_CHECK_STREAM(br_binary_mvu)
 `BR_CHECK_STREAM(br_center)
 `BR_CHECK_STREAM(br_fifo)
+`BR_CHECK_STREAM(br_flatten)
 `BR_CHECK_STREAM(br_fork)
 `BR_CHECK_STREAM(br_frame_rx)
 `BR_CHECK_BEATS(br_frame_tx, m_axis_tdata)
@@ -60,11 +61,12 @@ bind br_stream_sink br_stream_check #(
 `BR_CHECK_BEATS(br_window, {m_axis_tlast, m_axis_tend, m_axis_tpad, m_axis_tdata})
 
 `BR_CHECK_FRAME(br_avg_pool, Height / KernelH * (Width / KernelW) * Groups)
-`BR_CHECK_FRAME(br_binary_conv, `BR_OUT(Height) * `BR_OUT(Width) * Folds)
+`BR_CHECK_FRAME(br_binary_conv, `BR_OUT(Height, PadTop + PadBottom) * `BR_OUT(Width, PadLeft + PadRight) * Folds)
 `BR_CHECK_FRAME(br_frame_rx, FrameBytes)
 `BR_CHECK_FRAME(br_link, ImageBytes / OutLanes)
 `BR_CHECK_FRAME(br_max_pool, Height / 2 * (Width / 2) * Groups)
-`BR_CHECK_FRAME(br_real_conv, `BR_OUT(Height) * `BR_OUT(Width) * OutChannels / OutLanes)
+`BR_CHECK_FRAME(br_real_conv, `BR_OUT(Height, PadTop + PadBottom) * `BR_OUT(Width, PadLeft + PadRight)
+                * OutChannels / OutLanes)
 `BR_CHECK_FRAME(br_unfold, Height * OutWidth)
 `BR_CHECK_FRAME(br_window, OutHeight * OutWidth * Folds * KernelH * KernelW * Chunks)
 

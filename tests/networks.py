@@ -30,7 +30,7 @@ def tiny(
         rng.integers(3, 6, base).astype(np.int32),
         stream,
         stride=2 if max_pool else 1,
-        pad=kernel // 2,
+        pads=(kernel // 2,) * 4,
     )
     nodes = [Node("center", Center(np.full(channels, 128, np.int32)), (INPUT,)), Node("stem", stem, ("center",))]
     out_height, out_width = height, width
@@ -91,14 +91,14 @@ def two_streams(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
     def dot(name: str, x: str, cin: int, cout: int, kernel: int, stride: int = 1, thresholds: bool = False) -> str:
         sign = add(f"{name}_sign", Sign(numbers(300, cin) if thresholds else None), x)
         bits = rng.choice(np.array([-1, 1], np.int8), (cout, kernel, kernel, cin))
-        return add(name, BinaryConv(bits, stride, kernel // 2), sign)
+        return add(name, BinaryConv(bits, stride, (kernel // 2,) * 4), sign)
 
     def merge(name: str, r: str, x: str, channels: int, prelu: bool = False) -> str:
         slope = rng.integers(0, 8, channels).astype(np.int32) if prelu else None
         return add(name, Merge(numbers(400, channels), numbers(2000, channels), 4, stream, slope), r, x)
 
     add("center", Center(np.full(3, 128, np.int32)), INPUT)
-    stem = RealConv(numbers(127, 4, 3, 3, 3), numbers(3000, 4), np.full(4, 5, np.int32), stream, pad=1)
+    stem = RealConv(numbers(127, 4, 3, 3, 3), numbers(3000, 4), np.full(4, 5, np.int32), stream, pads=(1,) * 4)
     main = add("stem", stem, "center")
     # The first group: a real convolution of the leaky clip begins the narrow stream.
     clip = add("clip", LeakyClip(64, 205, 11), main)
@@ -152,7 +152,9 @@ def dense(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
 
     add("center", Center(np.full(3, 128, np.int32)), INPUT)
     top = add(
-        "stem", RealConv(numbers(127, 4, 3, 3, 3), numbers(3000, 4), np.full(4, 5, np.int32), stream, pad=1), "center"
+        "stem",
+        RealConv(numbers(127, 4, 3, 3, 3), numbers(3000, 4), np.full(4, 5, np.int32), stream, pads=(1,) * 4),
+        "center",
     )
     top = add("merge1", Merge(numbers(400, 4), numbers(2000, 4), 4, stream), top, dot("conv1", top, 4, 4))
     pooled = add("pool2", AvgPool((2, 2), 2, stream), top)
@@ -174,7 +176,7 @@ def deep(blocks: int, channels: int = 4, seed: int = 0) -> Graph:
         return rng.integers(-limit, limit + 1, shape).astype(np.int32)
 
     stem = RealConv(
-        numbers(127, channels, 3, 3, 1), numbers(3000, channels), np.full(channels, 4, np.int32), stream, 1, 1
+        numbers(127, channels, 3, 3, 1), numbers(3000, channels), np.full(channels, 4, np.int32), stream, 1, (1,) * 4
     )
     nodes = [Node("center", Center(np.full(1, 128, np.int32)), (INPUT,)), Node("merge0", stem, ("center",))]
     for block in range(1, blocks + 1):

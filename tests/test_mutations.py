@@ -12,7 +12,20 @@ import pytest
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.op import Binding, Fold, Memory, Op
 from bireal_hw.ir.types import BIPOLAR, PIXEL, DataType, TensorType, ranged
-from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign, Sum, Upsample
+from bireal_hw.ops import (
+    Affine,
+    AvgPool,
+    BinaryConv,
+    Center,
+    Flatten,
+    LeakyClip,
+    MaxPool,
+    Merge,
+    RealConv,
+    Sign,
+    Sum,
+    Upsample,
+)
 from bireal_hw.sim.runner import Dut, simulate
 from tests.conformance import BUILDS, FOUR_MODES, draw
 from tests.faults import marked, planted
@@ -42,7 +55,7 @@ REAL = Layer(
         RNG.integers(-4000, 4000, 4).astype(np.int32),
         np.array([2, 5, 7, 3], np.int32),
         STREAM,
-        pad=1,
+        pads=(1,) * 4,
     ),
     (TensorType.full(4, 5, 2, DataType(8)),),
     Fold(2, 3),
@@ -68,6 +81,7 @@ AFFINE = Layer(
 RSIGN = Layer(Sign(np.array([5, -6, 0], np.int32)), (TensorType.full(3, 4, 3, DataType(4)),), Fold(lanes=1))
 CLIP = Layer(LeakyClip(60, 205, 11), (TensorType.full(2, 5, 2, STREAM),), Fold(lanes=2))
 SUM = Layer(Sum(STREAM), (TensorType.full(3, 4, 2, STREAM),) * 2, Fold(lanes=1))
+FLATTEN = Layer(Flatten(), (TensorType.full(2, 3, 4, STREAM),), Fold(lanes=2))
 UPSAMPLE = Layer(Upsample(2), (TensorType.full(3, 4, 2, STREAM),), Fold(lanes=1))
 CENTER = Layer(Center(np.array([124, 116])), (TensorType.full(2, 3, 2, PIXEL),), Fold(lanes=2))
 
@@ -75,9 +89,9 @@ FAULTS: dict[str, tuple[Layer, str]] = {
     "padding-counts": (CONV, ".half_i(1'b0),"),
     "window-column": (
         CONV,
-        "assign pad = (PadW != 0 && 32'(col_q) >= Width - 1) || (PadH != 0 && 32'(row_q) >= Height);",
+        "assign pad = (PadColumns != 0 && 32'(col_q) >= Width - 1) || (PadRows != 0 && 32'(row_q) >= Height);",
     ),
-    "window-early": (CONV, "surplus_q <= SurplusWidth'(int'(PadH * Width + PadW + Width) - int'(Span));"),
+    "window-early": (CONV, "surplus_q <= SurplusWidth'(int'(PadTop * Width + PadLeft + Width) - int'(Span));"),
     "window-overwrites": (CONV, "localparam int unsigned Capacity = Span / 2;"),
     "xor": (
         CONV,
@@ -126,6 +140,7 @@ FAULTS: dict[str, tuple[Layer, str]] = {
     ),
     "addend-dropped": (SUM, ".in_i(SumWidth'(a_q)),"),
     "ring-overflows": (UPSAMPLE, "assign s_axis_tready = 1'b1;"),
+    "lanes-turned": (FLATTEN, "assign m_axis_tdata = {<<InWidth{s_axis_tdata}};"),
     "copy-of-next-row": (UPSAMPLE, "assign first_copy = across_q == '0;"),
 }
 """By the name that stands in the source: the layer that shows the fault, and what stands there instead."""
@@ -175,8 +190,8 @@ def test_one_flipped_bit_in_a_memory_is_caught(layer: Layer) -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [POOL, MAX, SIGN, CLIP, SUM, UPSAMPLE],
-    ids=["avg_pool", "max_pool", "sign", "leaky_clip", "sum", "upsample"],
+    [POOL, MAX, SIGN, CLIP, SUM, UPSAMPLE, FLATTEN],
+    ids=["avg_pool", "max_pool", "sign", "leaky_clip", "sum", "upsample", "flatten"],
 )
 def test_sound_layers_pass_the_same_check(layer: Layer) -> None:
     assert not mismatches(layer)

@@ -130,7 +130,7 @@ class _Writer:
                 (*shape[:3], op.k),
                 kernel_size=[kernel] * 2,
                 stride=[op.stride] * 2,
-                pad_amount=[op.pad] * 4,
+                pad_amount=list(op.pads),
                 input_shape="(1,{},{},{})".format(*source.shape),
             )
         return self._node("MatMul", node.name, [x, self._constant(f"{node.name}_w", matrix(op), dtype)], shape)

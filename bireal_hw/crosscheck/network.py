@@ -36,10 +36,10 @@ def unpadded(integer: bool = False, seed: int = 0) -> Graph:
 def refuse_padding(graph: Graph) -> None:
     """Raise BirealError if a binary convolution pads: the other tools compute something else there."""
     for node in graph:
-        if isinstance(node.op, BinaryConv) and node.op.pad:
+        if isinstance(node.op, BinaryConv) and any(node.op.pads):
             raise BirealError(
-                f"{node.name} pads its bits by {node.op.pad}: hls4ml and finn-plus know no bit that adds nothing and"
-                " would turn the 0 into -1; crosscheck takes networks whose binary convolutions have pad 0"
+                f"{node.name} pads its bits by {max(node.op.pads)}: hls4ml and finn-plus know no bit that adds nothing"
+                " and would turn the 0 into -1; crosscheck takes networks whose binary convolutions have pad 0"
             )
 
 
@@ -78,7 +78,9 @@ class _Builder:
         return self.rng.integers(-limit, limit + 1, shape).astype(np.int32)
 
     def bits(self, cout: int, kernel: int, cin: int, stride: int = 1) -> BinaryConv:
-        return BinaryConv(self.rng.choice(np.array([-1, 1], np.int8), (cout, kernel, kernel, cin)), stride, pad=0)
+        return BinaryConv(
+            self.rng.choice(np.array([-1, 1], np.int8), (cout, kernel, kernel, cin)), stride, (0, 0, 0, 0)
+        )
 
     def real(self, cout: int, kernel: int, cin: int, dtype: DataType, shift: int) -> RealConv:
         """A real convolution whose channels shift by `shift` to `shift` + 2, or not at all in integer form."""

@@ -28,7 +28,7 @@ def padded_block(seed: int = 0) -> Graph:
     nodes = (
         Node("center", Center(np.full(CHANNELS, 128, np.int32)), (INPUT,)),
         Node("sign", Sign(), ("center",)),
-        Node("conv", BinaryConv(weights, pad=1), ("sign",)),
+        Node("conv", BinaryConv(weights), ("sign",)),
         Node("merge", Merge(ones, zeros, 0, DataType(10, frac=7)), ("center", "conv")),
     )
     return verify(Graph("padded", TensorType.full(5, 5, CHANNELS, PIXEL), nodes))
@@ -48,7 +48,7 @@ def padding_effect(tool: Tool, path: Path, seed: int = 0) -> dict[str, Any]:
     conv = graph.nodes[2].op
     assert isinstance(conv, BinaryConv)
     border = np.pad(values["sign"], ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-1)
-    minus_one = BinaryConv(conv.weights, pad=0).golden(border)
+    minus_one = BinaryConv(conv.weights, pads=(0, 0, 0, 0)).golden(border)
     dot = tool(path, graph, image).reshape(minus_one.shape) - values["center"]
     return {
         "outputs": dot.size,

@@ -350,29 +350,41 @@ def shared_lanes(pe: int, simd: int, k: int) -> int:
     return next(d for d in divisors(pe) if d * k >= pe * simd)
 
 
+Pads = tuple[int, int, int, int]
+"""Rows and columns of padding: (top, left, bottom, right)."""
+
+
+def both_ends(pads: Pads) -> tuple[int, int]:
+    """Rows and columns of padding at both ends together."""
+    top, left, bottom, right = pads
+    return top + bottom, left + right
+
+
 def conv_output(size: int, kernel: int, stride: int, pad: int) -> int:
-    """Output pixels along one side of a convolution."""
-    return (size + 2 * pad - kernel) // stride + 1
+    """Output pixels along one side of a convolution; pad is the padding at both ends together."""
+    return (size + pad - kernel) // stride + 1
 
 
-def conv_lead(height: int, width: int, kernel: int, pad: int) -> int:
+def conv_lead(height: int, width: int, kernel: int, pads: Pads) -> int:
     """Pixels of an image that are there when the first window of a convolution is complete.
 
-    >>> conv_lead(8, 8, kernel=3, pad=1)
+    >>> conv_lead(8, 8, kernel=3, pads=(1, 1, 1, 1))
     10
     """
-    return min(height * width, (kernel - 1 - pad) * width + kernel - pad)
+    return min(height * width, (kernel - 1 - pads[0]) * width + kernel - pads[1])
 
 
-def window_needs(x: TensorType, kernel: int, stride: int, pad: int) -> NDArray[np.int64]:
+def window_needs(x: TensorType, kernel: int, stride: int, pads: Pads) -> NDArray[np.int64]:
     """The last tap of every window, as `Op.needs` counts; beyond the right edge it counts on in the next row.
 
-    >>> window_needs(TensorType(4, 4, 1, DataType(8), 0, 0), kernel=3, stride=2, pad=1)
+    >>> window_needs(TensorType(4, 4, 1, DataType(8), 0, 0), kernel=3, stride=2, pads=(1, 1, 1, 1))
     array([ 5,  7, 13, 15])
     """
-    rows, columns = (np.arange(conv_output(size, kernel, stride, pad)) for size in (x.height, x.width))
-    last = kernel - 1 - pad
-    return ((rows * stride + last)[:, None] * x.width + columns * stride + last).reshape(-1)
+    rows, columns = (
+        np.arange(conv_output(size, kernel, stride, pad)) * stride + kernel - 1 - before
+        for size, pad, before in zip((x.height, x.width), both_ends(pads), pads[:2], strict=True)
+    )
+    return (rows[:, None] * x.width + columns).reshape(-1)
 
 
 def window_ahead(
@@ -380,7 +392,8 @@ def window_ahead(
 ) -> int:
     """Pixels that the window buffer (rtl/lib/br_window.sv) holds beyond the last tap of the window that is read.
 
-    All that are new in the next window, wherever it lies, and one more.
+    All that are new in the next window, wherever it lies, and one more. Sizes are (rows, columns), those of padding at
+    both ends together.
     """
     rows, columns = (conv_output(*one) for one in zip((height, width), kernel, stride, pad, strict=True))
     row_end = (columns - 1) * stride[1]

@@ -280,7 +280,7 @@ class _Lowering:
             signs = integers.astype(np.int8)
             if bits:
                 signs[..., bits.turned] *= -1
-            made = self._emit(node.name, BinaryConv(signs, strides[0], pads[0]), stream)
+            made = self._emit(node.name, BinaryConv(signs, strides[0], tuple(pads)), stream)
             gain = self._magnitude(node, weights) * (bits.scale if bits else 1.0)
             return Expression(Source("dot", made.name), gain, bias.astype(np.float64), len(integers))
         source = Source("real", stream.name, node.name, integers.astype(np.int32), strides[0], pads[0])
@@ -559,7 +559,7 @@ class _Lowering:
             out = wide.infer(self.types[source.stream])
             dtype = ranged(out.low, out.high, -int(exponents[0]))
         shift = -exponents - dtype.frac
-        op = RealConv(source.weights, bias, shift, dtype, source.stride, source.pad)
+        op = RealConv(source.weights, bias, shift, dtype, source.stride, (source.pad,) * 4)
         self._check_exact(name, op.largest(self.types[source.stream]))
         return self._emit(name, op, Stream(source.stream))
 

@@ -22,15 +22,17 @@ from bireal_hw.ir.op import (
     Fold,
     Look,
     Memory,
+    Pads,
     Port,
     QonnxWriter,
+    both_ends,
     conv_lead,
     require,
     require_divides,
     shared_lanes,
 )
 from bireal_hw.ir.types import BIPOLAR, TensorType, ranged
-from bireal_hw.ops.convolution import Convolution, window
+from bireal_hw.ops.convolution import PADS, Convolution, pads_of, window
 
 DEEPEST = 4608
 """Words of the deepest weight memory where the cost model is calibrated on every folding."""
@@ -45,7 +47,7 @@ class BinaryConv(Convolution):
     Attributes:
         weights: (Cout, kernel, kernel, Cin) int8, -1 or +1.
         stride: pixels between windows, both directions.
-        pad: rows and columns of padding on each side.
+        pads: rows and columns of padding, (top, left, bottom, right).
     """
 
     kind: ClassVar[str] = "binary_conv"
@@ -54,7 +56,7 @@ class BinaryConv(Convolution):
     weight_width: ClassVar[int] = 1
     weights: Array
     stride: int = 1
-    pad: int = 1
+    pads: Pads = (1, 1, 1, 1)
 
     @cached_property
     def _bipolar(self) -> bool:
@@ -77,7 +79,7 @@ class BinaryConv(Convolution):
         (x,) = inputs
         cout, _, _, cin = self.weights.shape
         dot = np.empty((len(x), *self.output_size(x.shape[1], x.shape[2]), cout), np.int32)
-        _xnor_conv(_pack_channels(x), self._packed_weights, cin, self.stride, self.pad, dot)
+        _xnor_conv(_pack_channels(x), self._packed_weights, cin, self.stride, self.pads[0], self.pads[1], dot)
         return dot
 
     def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
@@ -97,7 +99,7 @@ class BinaryConv(Convolution):
         out = self.infer(x)
         chunks = self.k // fold.simd
         cycles = max(x.beats(fold.simd), out.beats(fold.pe) * chunks)
-        lead = conv_lead(x.height, x.width, self.weights.shape[1], self.pad)
+        lead = conv_lead(x.height, x.width, self.weights.shape[1], self.pads)
         return Cost(cycles, latency=lead * (x.channels // fold.simd) + chunks + LATENCY)
 
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
@@ -120,7 +122,7 @@ class BinaryConv(Convolution):
                 "OutChannels": cout,
                 "Kernel": kernel,
                 "Stride": self.stride,
-                "Pad": self.pad,
+                **dict(zip(PADS, self.pads, strict=True)),
                 "Pe": fold.pe,
                 "Simd": fold.simd,
                 "AccWidth": out.dtype.width,
@@ -149,7 +151,7 @@ class BinaryConv(Convolution):
             p["Simd"],
             (kernel, kernel),
             (p["Stride"], p["Stride"]),
-            (p["Pad"], p["Pad"]),
+            both_ends(pads_of(p)),
         )
         depth, product = folds * kernel * kernel * chunks, p["Pe"] * p["Simd"]
         luts, registers = popcount_size(p["Simd"])
@@ -239,7 +241,7 @@ def _popcount(x):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True)
-def _xnor_conv(x, weights, channels, stride, pad, dot):  # type: ignore[no-untyped-def]
+def _xnor_conv(x, weights, channels, stride, top, left, dot):  # type: ignore[no-untyped-def]
     """Dot = valid*Cin - 2*mismatches; x (N, H, W, words), weights (k, k, words, Cout), dot (N, Ho, Wo, Cout)."""
     kernel, _, words, cout = weights.shape
     _, height, width, _ = x.shape
@@ -251,11 +253,11 @@ def _xnor_conv(x, weights, channels, stride, pad, dot):  # type: ignore[no-untyp
             mismatch[:] = 0
             valid = 0
             for ky in range(kernel):
-                iy = oy * stride - pad + ky
+                iy = oy * stride - top + ky
                 if iy < 0 or iy >= height:
                     continue
                 for kx in range(kernel):
-                    ix = ox * stride - pad + kx
+                    ix = ox * stride - left + kx
                     if ix < 0 or ix >= width:
                         continue
                     valid += channels

@@ -10,9 +10,24 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bireal_hw.ir.anatomy import Features, Ram, index_bits
-from bireal_hw.ir.op import Array, Fold, Op, QonnxWriter, conv_output, divisors, require, window_ahead, window_needs
+from bireal_hw.ir.anatomy import Features, Parameters, Ram, index_bits
+from bireal_hw.ir.op import (
+    Array,
+    Fold,
+    Op,
+    Pads,
+    QonnxWriter,
+    both_ends,
+    conv_output,
+    divisors,
+    require,
+    window_ahead,
+    window_needs,
+)
 from bireal_hw.ir.types import TensorType
+
+PADS = ("PadTop", "PadLeft", "PadBottom", "PadRight")
+"""Parameters of the modules that hold the padding."""
 
 
 class Convolution(Op):
@@ -21,12 +36,13 @@ class Convolution(Op):
     Attributes:
         weights: (Cout, kernel, kernel, Cin).
         stride: pixels between windows, both directions.
-        pad: rows and columns of padding on each side.
+        pads: rows and columns of padding, (top, left, bottom, right); top and bottom together are less than the
+            kernel, and so are left and right.
     """
 
     weights: Array
     stride: int
-    pad: int
+    pads: Pads
 
     @property
     def k(self) -> int:
@@ -42,17 +58,24 @@ class Convolution(Op):
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the output for those of the input; raises BirealError where no window fits."""
-        kernel = self.weights.shape[1]
-        rows, columns = (conv_output(size, kernel, self.stride, self.pad) for size in (height, width))
+        kernel, pads = self.weights.shape[1], both_ends(self.pads)
+        require(
+            min(self.pads) >= 0 and max(pads) < kernel,
+            f"{self.kind}: pads (top, left, bottom, right) = {self.pads} of a {kernel}x{kernel} kernel; top + bottom"
+            f" and left + right must each be 0 to {kernel - 1}",
+        )
+        rows, columns = (
+            conv_output(size, kernel, self.stride, pad) for size, pad in zip((height, width), pads, strict=True)
+        )
         require(rows > 0 and columns > 0, f"{self.kind}: a {kernel}x{kernel} window does not fit {height}x{width}")
         return rows, columns
 
     def needs(self, *inputs: TensorType) -> NDArray[np.int64]:
-        return window_needs(inputs[0], self.weights.shape[1], self.stride, self.pad)
+        return window_needs(inputs[0], self.weights.shape[1], self.stride, self.pads)
 
     def takes(self, *inputs: TensorType) -> NDArray[np.int64]:
         (x,), kernel = inputs, self.weights.shape[1]
-        sides = (kernel, kernel), (self.stride, self.stride), (self.pad, self.pad)
+        sides = (kernel, kernel), (self.stride, self.stride), both_ends(self.pads)
         return self.needs(x) + window_ahead(x.height, x.width, *sides)
 
     def summary(self) -> str:
@@ -69,7 +92,7 @@ class Convolution(Op):
         attributes = {
             "kernel_shape": [self.weights.shape[1]] * 2,
             "strides": [self.stride] * 2,
-            "pads": [self.pad] * 4,
+            "pads": list(self.pads),
             "dilations": [1, 1],
             "group": 1,
         }
@@ -90,6 +113,12 @@ class Convolution(Op):
         return f"Pe {fold.pe}, Simd {fold.simd}"
 
 
+def pads_of(parameters: Parameters) -> Pads:
+    """The padding of a module."""
+    top, left, bottom, right = (parameters[name] for name in PADS)
+    return top, left, bottom, right
+
+
 def window(
     image: tuple[int, int],
     chunks: int,
@@ -98,7 +127,10 @@ def window(
     stride: tuple[int, int],
     pad: tuple[int, int],
 ) -> tuple[Features, Ram]:
-    """What br_window consists of: `chunks` beats a pixel, `width` bits a beat; the other sizes are (height, width)."""
+    """What br_window consists of: `chunks` beats a pixel, `width` bits a beat; the other sizes are (height, width).
+
+    Those of padding are at both ends together.
+    """
     out_height, out_width = (conv_output(*sides) for sides in zip(image, kernel, stride, pad, strict=True))
     span = (kernel[0] - 1) * image[1] + kernel[1]
     column = stride[1] if out_width > 1 else 0

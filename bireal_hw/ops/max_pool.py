@@ -53,7 +53,7 @@ class MaxPool(Op):
 
     def _output_size(self, height: int, width: int) -> tuple[int, int]:
         rows, columns = (
-            conv_output(size, kernel, stride, self.pad)
+            conv_output(size, kernel, stride, 2 * self.pad)
             for size, kernel, stride in zip((height, width), self.kernel, self.stride, strict=True)
         )
         return rows, columns

@@ -23,8 +23,10 @@ from bireal_hw.ir.op import (
     Fold,
     Look,
     Memory,
+    Pads,
     Port,
     QonnxWriter,
+    both_ends,
     conv_output,
     per_channel,
     require,
@@ -33,7 +35,7 @@ from bireal_hw.ir.op import (
     window_ahead,
 )
 from bireal_hw.ir.types import DataType, TensorType
-from bireal_hw.ops.convolution import Convolution, window
+from bireal_hw.ops.convolution import PADS, Convolution, pads_of, window
 
 WEIGHT_WIDTH = 8
 
@@ -66,7 +68,7 @@ class RealConv(Convolution):
         shift: (Cout,) right shift of each output channel, negative = left.
         dtype: format of the output; saturates where the exact range is wider.
         stride: pixels between windows, both directions.
-        pad: rows and columns of padding on each side.
+        pads: rows and columns of padding, (top, left, bottom, right).
     """
 
     kind: ClassVar[str] = "real_conv"
@@ -77,7 +79,7 @@ class RealConv(Convolution):
     shift: Array
     dtype: DataType
     stride: int = 1
-    pad: int = 0
+    pads: Pads = (0, 0, 0, 0)
 
     @cached_property
     def _sums(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -136,8 +138,8 @@ class RealConv(Convolution):
 
     def _windows(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
         """(N, Hout, Wout, kernel, kernel, C) view of the zero-padded input."""
-        kernel, pad = self.weights.shape[1], self.pad
-        padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))) if pad else x
+        kernel, (top, left, bottom, right) = self.weights.shape[1], self.pads
+        padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0))) if any(self.pads) else x
         view = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(1, 2))
         return view[:, :: self.stride, :: self.stride].transpose(0, 1, 2, 4, 5, 3)
 
@@ -193,8 +195,8 @@ class RealConv(Convolution):
         chunks = kernel * cin // fold.simd
         if kernel == 1:
             return 0, 2 * chunks
-        lead = kernel - 1 - self.pad
-        last_row, last_column = (lead, 0) if x.height > lead else (x.height - 1, out.width - 1)
+        lead_rows, lead = (kernel - 1 - before for before in self.pads[:2])
+        last_row, last_column = (lead_rows, 0) if x.height > lead_rows else (x.height - 1, out.width - 1)
         pixel = max(self.stride, chunks)
         row = (out.width - 1) * pixel + max(x.width - (out.width - 1) * self.stride, chunks)
         stored = lead + last_row * row + last_column * pixel + (chunks if chunks > 1 else 0)
@@ -204,8 +206,9 @@ class RealConv(Convolution):
         (x,), kernel = inputs, self.weights.shape[1]
         if kernel == 1:
             return super().takes(x)
-        row = conv_output(x.width, kernel, self.stride, self.pad)  # unfolded pixels, one for every `stride` pixels
-        ahead = window_ahead(x.height, row, (kernel, 1), (self.stride, 1), (self.pad, 0))
+        rows, columns = both_ends(self.pads)
+        row = conv_output(x.width, kernel, self.stride, columns)  # unfolded pixels, one for every `stride` pixels
+        ahead = window_ahead(x.height, row, (kernel, 1), (self.stride, 1), (rows, 0))
         return self.needs(x) + self.stride * ahead
 
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
@@ -247,7 +250,7 @@ class RealConv(Convolution):
                 "OutChannels": cout,
                 "Kernel": kernel,
                 "Stride": self.stride,
-                "Pad": self.pad,
+                **dict(zip(PADS, self.pads, strict=True)),
                 "Pe": fold.pe,
                 "Simd": fold.simd,
                 "OutLanes": lanes,
@@ -292,7 +295,8 @@ class RealConv(Convolution):
         p = parameters
         kernel, channels, folds = p["Kernel"], p["InChannels"], p["OutChannels"] // p["Pe"]
         row, bits = kernel * channels, p["InWidth"]
-        width = conv_output(p["Width"], kernel, p["Stride"], p["Pad"]) if kernel > 1 else p["Width"]
+        pad_rows, pad_columns = both_ends(pads_of(p))
+        width = conv_output(p["Width"], kernel, p["Stride"], pad_columns) if kernel > 1 else p["Width"]
         chunks = row // p["Simd"]
         features, buffer = window(
             (p["Height"], width),
@@ -300,7 +304,7 @@ class RealConv(Convolution):
             p["Simd"] * bits,
             (kernel, 1),
             (p["Stride"], 1 if kernel > 1 else p["Stride"]),
-            (p["Pad"], 0),
+            (pad_rows, 0),
         )
         depth, products, lanes = folds * kernel * chunks, p["Pe"] * p["Simd"], p["OutLanes"]
         pairs = p["Pe"] // 2 * p["Simd"] if p["Pack"] == 2 else 0
@@ -309,7 +313,7 @@ class RealConv(Convolution):
             "counter": index_bits(depth) + index_bits(folds) + index_bits(chunks),
             "unfolded": row * bits if kernel > 1 else 0,
             "split": row * bits if kernel > 1 and chunks > 1 else 0,
-            "mask": p["Simd"] * bits if p["Pad"] else 0,
+            "mask": p["Simd"] * bits if pad_rows else 0,
             "carry_save": p["Pe"] * max(p["Simd"] - 2, 0) * (bits + WEIGHT_WIDTH),
             "add": p["Pe"] * min(p["AccWidth"], bits + WEIGHT_WIDTH + ceil(log2(p["Simd"]))) if p["Simd"] > 1 else 0,
             "sum": p["Pe"] * p["AccWidth"],
@@ -332,7 +336,7 @@ class RealConv(Convolution):
             shift = draw(*SHIFTS, out) if scaled else np.zeros(out, np.int32)
             weights, bias = draw(-127, 127, out, kernel, kernel, cin), draw(-30_000, 30_000, out)
             x = TensorType.full(side, side, cin, DataType(8, frac=7))
-            return cls(weights, bias, shift, dtype, stride, kernel // 2), (x,), fold
+            return cls(weights, bias, shift, dtype, stride, (kernel // 2,) * 4), (x,), fold
 
         stream, sums, logits = DataType(16, frac=10), DataType(20, frac=10), DataType(22, frac=12)
         stems = ((1, 1), (2, 1), (1, 3), (2, 3), (4, 3), (4, 9), (8, 9), (16, 9))

@@ -151,7 +151,10 @@ class Buffers:
         self._layers[node.name] = _Layer(start, needs, takes, fill, busy, window)
         first = window + fill + (1 if self.folding and node.op.registered else 0)
         if takes is None:
-            output = replace(start, first=first, last=first + start.last - start.first)
+            # The same beats in fewer pixels spread a pixel's over more of the frame.
+            joined = out.pixels < x.pixels and out.size == x.size
+            spread = self._even(out, self._lanes[node.name]) if joined else start.last - start.first
+            output = replace(start, first=first, last=first + spread)
             if behind.max() == behind.min():
                 return output
             self._bursting.append(node)

@@ -4,11 +4,11 @@
 // Stream in      beat = Simd channels of one pixel, lowest channel in bit 0; rows from the top, pixels from the left;
 //                tlast on the frame's last beat
 // Stream out     beat = Pe signed sums of AccWidth bits, lowest output channel in the low bits; tlast likewise
-// Parameters     Simd divides InChannels, Pe divides OutChannels, 2*Pad < Kernel (checked); AccWidth holds every sum,
-//                which is at most the number of taps inside the image (checked); WeightFile: docs/architecture.md,
-//                section 4
+// Parameters     Simd divides InChannels, Pe divides OutChannels, PadTop + PadBottom and PadLeft + PadRight less than
+//                Kernel (checked); AccWidth holds every sum, which is at most the number of taps inside the image
+//                (checked); WeightFile: docs/architecture.md, section 4
 // Latency        C*(N + Kernel*Kernel) + 3 cycles from first input beat to first output beat, C = InChannels/Simd, N =
-//                min(Height*Width, (Kernel-1-Pad)*Width + Kernel-Pad)
+//                min(Height*Width, (Kernel-1-PadTop)*Width + Kernel-PadLeft)
 // Throughput     a frame every max(Height*Width*C, Ho*Wo*(OutChannels/Pe)*Kernel*Kernel*C) cycles, Ho and Wo the
 //                sides of the output image; for Stride <= Kernel or Kernel = 1
 // Back-pressure  no combinational path m_axis_tready -> s_axis_tready; holds the window buffer's Capacity pixels
@@ -22,7 +22,10 @@ module br_binary_conv #(
   parameter int unsigned OutChannels = 8,  // channels of a pixel out
   parameter int unsigned Kernel      = 3,  // taps along each side of a window
   parameter int unsigned Stride      = 1,  // pixels between two windows, along both sides; 1 or more
-  parameter int unsigned Pad         = 1,  // pixels of padding on each side; 2*Pad < Kernel
+  parameter int unsigned PadTop      = 1,  // rows of padding above
+  parameter int unsigned PadLeft     = 1,  // columns of padding on the left
+  parameter int unsigned PadBottom   = 1,  // rows of padding below; with PadTop less than Kernel
+  parameter int unsigned PadRight    = 1,  // columns of padding on the right; with PadLeft less than Kernel
   parameter int unsigned Pe          = 2,  // output channels at a time; divides OutChannels
   parameter int unsigned Simd        = 8,  // input channels at a time; divides InChannels
   parameter int unsigned AccWidth    = 8,  // bits of a sum, signed; holds +- the taps inside the image
@@ -71,8 +74,10 @@ module br_binary_conv #(
     .KernelW  (Kernel),
     .StrideH  (Stride),
     .StrideW  (Stride),
-    .PadH     (Pad),
-    .PadW     (Pad),
+    .PadTop   (PadTop),
+    .PadLeft  (PadLeft),
+    .PadBottom(PadBottom),
+    .PadRight (PadRight),
     .Folds    (Folds),
     .MaskPad  (1'b0)         // the matrix unit skips padded beats
   ) u_window (

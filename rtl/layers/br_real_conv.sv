@@ -7,15 +7,16 @@
 // Stream out     beat = OutLanes signed elements of OutWidth bits, lowest output channel in the low bits; tlast
 //                likewise
 // Parameters     Simd divides Kernel*InChannels (the row of a window is unfolded), Pe divides OutChannels, OutLanes
-//                divides Pe, 2*Pad < Kernel (checked); every sum and sum + H fit AccWidth bits (from the weights; not
-//                checked here); SWidth = 0: no shift field, every shift 0; Pack = 2: two output channels
-//                share a multiplier (br_real_mvu), 1: none do; WeightFile and ScaleFile as docs/architecture.md,
-//                section 4 says
+//                divides Pe, PadTop + PadBottom and PadLeft + PadRight less than Kernel (checked); every sum and
+//                sum + H fit AccWidth bits (from the weights; not checked here); SWidth = 0: no shift field, every
+//                shift 0; Pack = 2: two output channels share a multiplier (br_real_mvu), 1: none do; WeightFile and
+//                ScaleFile as docs/architecture.md, section 4 says
 // Latency        L + Kernel*C + 9 + (1 if Pe > OutLanes) cycles from first input beat to first output beat, where
 //                C = Kernel*InChannels/Simd and L is when the last input that the first window waits for is stored:
 //                Kernel = 1: L = C - 1;
-//                Kernel > 1, Width > Pad: L = Kernel-1-Pad + r*R + q*S + (C if C > 1), for the unfolded pixel in row r,
-//                column q that completes the window, (Kernel-1-Pad, 0) or, if Height <= Kernel-1-Pad, (Height-1, Wo-1);
+//                Kernel > 1, Width > PadRight: L = Kernel-1-PadLeft + r*R + q*S + (C if C > 1), for the unfolded pixel
+//                in row r, column q that completes the window, (Kernel-1-PadTop, 0) or, if Height <= Kernel-1-PadTop,
+//                (Height-1, Wo-1);
 //                pixels are unfolded every S = max(Stride, C) cycles, rows every R = (Wo-1)*S + max(Width -
 //                (Wo-1)*Stride, C); the output image is Ho x Wo
 // Throughput     a frame every max(input beats, Ho*Wo*(OutChannels/Pe)*Kernel*C, output beats) cycles; for Kernel > 1
@@ -32,7 +33,10 @@ module br_real_conv #(
   parameter  int unsigned OutChannels = 8,                                // channels of a pixel out
   parameter  int unsigned Kernel      = 3,                                // taps along each side of a window
   parameter  int unsigned Stride      = 1,                                // pixels between two windows; >= 1
-  parameter  int unsigned Pad         = 1,                                // pixels of padding; 2*Pad < Kernel
+  parameter  int unsigned PadTop      = 1,                                // rows of padding above
+  parameter  int unsigned PadLeft     = 1,                                // columns of padding on the left
+  parameter  int unsigned PadBottom   = 1,                                // below; with PadTop less than Kernel
+  parameter  int unsigned PadRight    = 1,                                // right; with PadLeft less than Kernel
   parameter  int unsigned Pe          = 2,                                // sums at a time; divides OutChannels
   parameter  int unsigned Simd        = 3,                                // taps a beat; divides Kernel*InChannels
   parameter  int unsigned OutLanes    = 1,                                // output channels in a beat; divides Pe
@@ -70,7 +74,7 @@ module br_real_conv #(
   end
 
   localparam int unsigned RowChannels = Kernel * InChannels;
-  localparam int unsigned RowWidth = (Kernel > 1) ? br_pkg::out_size(Width, Kernel, Stride, Pad) : Width;
+  localparam int unsigned RowWidth = (Kernel > 1) ? br_pkg::out_size(Width, Kernel, Stride, PadLeft + PadRight) : Width;
   localparam int unsigned Folds = OutChannels / Pe;
   localparam int unsigned WeightDepth = Folds * Kernel * (RowChannels / Simd);
 
@@ -89,7 +93,8 @@ module br_real_conv #(
       .ElemWidth(InWidth),
       .Kernel   (Kernel),
       .Stride   (Stride),
-      .Pad      (Pad)
+      .PadLeft  (PadLeft),
+      .PadRight (PadRight)
     ) u_unfold (
       .clk_i,
       .rst_ni,
@@ -140,8 +145,10 @@ module br_real_conv #(
     .KernelW  (1),
     .StrideH  (Stride),
     .StrideW  ((Kernel > 1) ? 1 : Stride),
-    .PadH     (Pad),
-    .PadW     (0),
+    .PadTop   (PadTop),
+    .PadLeft  (0),
+    .PadBottom(PadBottom),
+    .PadRight (0),
     .Folds    (Folds),
     .MaskPad  (1'b1)
   ) u_window (

@@ -1,11 +1,11 @@
 // br_unfold: puts Kernel horizontally neighbouring pixels side by side, so that a narrow image fills wide lanes.
-// Function       for every row, OutWidth beats; beat ox holds the pixels at columns ox*Stride - Pad + kx, kx = 0 ..
+// Function       for every row, OutWidth beats; beat ox holds the pixels at columns ox*Stride - PadLeft + kx, kx = 0 ..
 //                Kernel-1; pixels outside the row are 0
 // Stream in      beat = one whole pixel, Channels elements of ElemWidth bits, lowest channel in the low bits
 // Stream out     beat = Kernel*Channels elements in order (kx, channel), channel fastest; all Height rows are sent;
 //                tlast on the frame's last beat (counted: the input's tlast is not read)
-// Parameters     Kernel at least 2, 2*Pad < Kernel, Width + 2*Pad at least Kernel (checked)
-// Latency        Kernel - 1 - Pad cycles (the last tap passes straight through)
+// Parameters     Kernel at least 2, PadLeft + PadRight < Kernel, the padded row at least a Kernel wide (checked)
+// Latency        Kernel - 1 - PadLeft cycles (the last tap passes straight through)
 // Throughput     a row every Width cycles: beats that reach beyond a row leave while the next row enters. Only where
 //                Width <= Right, the number of padding columns right of the last beat: Width + Right - 1 cycles
 // Back-pressure  combinational paths s_axis_tvalid, s_axis_tdata -> m_axis and m_axis_tready -> s_axis_tready; a row
@@ -15,12 +15,13 @@
 
 module br_unfold #(
   parameter int unsigned Height    = 4,  // rows of an image
-  parameter int unsigned Width     = 8,  // columns of an image; Width + 2*Pad is Kernel or more
+  parameter int unsigned Width     = 8,  // columns of an image; with its padding Kernel or more
   parameter int unsigned Channels  = 3,  // channels of a pixel, all in a beat
   parameter int unsigned ElemWidth = 8,  // bits of an element
   parameter int unsigned Kernel    = 3,  // taps side by side, 2 or more
   parameter int unsigned Stride    = 1,  // pixels between two beats out, 1 or more
-  parameter int unsigned Pad       = 1   // pixels of padding on each side of a row; 2*Pad < Kernel
+  parameter int unsigned PadLeft   = 1,  // pixels of padding in front of a row
+  parameter int unsigned PadRight  = 1   // pixels of padding behind a row; with PadLeft less than Kernel
 ) (
   input  wire                                  clk_i,
   input  wire                                  rst_ni,
@@ -37,11 +38,11 @@ module br_unfold #(
   if (Kernel < 2) begin : gen_check_kernel
     $error("br_unfold: Kernel=%0d must be at least 2", Kernel);
   end
-  if (2 * Pad >= Kernel) begin : gen_check_pad
-    $error("br_unfold: Pad=%0d must be less than half of Kernel=%0d", Pad, Kernel);
+  if (PadLeft + PadRight >= Kernel) begin : gen_check_pad
+    $error("br_unfold: PadLeft=%0d plus PadRight=%0d must be less than Kernel=%0d", PadLeft, PadRight, Kernel);
   end
-  if (Width + 2 * Pad < Kernel) begin : gen_check_width
-    $error("br_unfold: Width=%0d plus 2*Pad=%0d is less than Kernel=%0d", Width, Pad, Kernel);
+  if (Width + PadLeft + PadRight < Kernel) begin : gen_check_width
+    $error("br_unfold: Width=%0d plus %0d of padding is less than Kernel=%0d", Width, PadLeft + PadRight, Kernel);
   end
   if (Stride < 1) begin : gen_check_stride
     $error("br_unfold: Stride=%0d must be at least 1", Stride);
@@ -50,8 +51,8 @@ module br_unfold #(
   // A step shifts one pixel in. The beat that ends at column v (its tap kx is column v - (Kernel-1) + kx) is sent at
   // the step of column v, for v = Lead, Lead + Stride, ...; the Right steps beyond column Width-1 ("flush") need no input,
   // and the first columns of the next row, which send nothing before column Lead, may enter at the same time.
-  localparam int unsigned OutWidth = br_pkg::out_size(Width, Kernel, Stride, Pad);
-  localparam int unsigned Lead = Kernel - 1 - Pad;
+  localparam int unsigned OutWidth = br_pkg::out_size(Width, Kernel, Stride, PadLeft + PadRight);
+  localparam int unsigned Lead = Kernel - 1 - PadLeft;
   localparam int unsigned LastEnd = (OutWidth - 1) * Stride + Lead;
   localparam int unsigned Right = (LastEnd >= Width) ? LastEnd - (Width - 1) : 0;
   localparam int unsigned PixelWidth = Channels * ElemWidth;

@@ -1,12 +1,13 @@
 // br_window: sliding window over an NHWC stream, each window read out Folds times.
 // Function       for every output pixel (oy, ox) in raster order, Folds times: the KernelH*KernelW taps in order (ky,
-//                kx), each as Channels/Lanes beats, lowest channels first; tap (ky, kx) is pixel (oy*StrideH - PadH +
-//                ky, ox*StrideW - PadW + kx), or padding where that lies outside the image
+//                kx), each as Channels/Lanes beats, lowest channels first; tap (ky, kx) is pixel (oy*StrideH - PadTop +
+//                ky, ox*StrideW - PadLeft + kx), or padding where that lies outside the image
 // Stream in      beat = Lanes elements of one pixel, lowest channel in the low bits; tlast on the frame's last beat
 // Stream out     beat = Lanes elements of one tap; tpad marks padding (its data is 0 if MaskPad, else undefined), tend
 //                marks the last beat of one pass over a window, tlast the last beat of the frame
-// Parameters     Lanes divides Channels; 2*Pad < Kernel; the padded image is at least one kernel large (checked)
-// Latency        N*Channels/Lanes + 1 cycles, N = min(Height*Width, (KernelH-1-PadH)*Width + KernelW-PadW) pixels
+// Parameters     Lanes divides Channels; PadTop + PadBottom < KernelH, PadLeft + PadRight < KernelW; the padded image is
+//                at least one kernel large (checked)
+// Latency        N*Channels/Lanes + 1 cycles, N = min(Height*Width, (KernelH-1-PadTop)*Width + KernelW-PadLeft) pixels
 // Throughput     frames follow each other every max(Height*Width*Channels/Lanes,
 //                OutHeight*OutWidth*Folds*KernelH*KernelW*Channels/Lanes) cycles; needs Stride <= Kernel or Kernel = 1
 // Back-pressure  no combinational path m_axis_tready -> s_axis_tready; the buffer holds Capacity pixels (below)
@@ -14,8 +15,8 @@
 `default_nettype none
 
 module br_window #(
-  parameter int unsigned Height    = 8,    // rows of an image; Height + 2*PadH is KernelH or more
-  parameter int unsigned Width     = 8,    // columns of an image; Width + 2*PadW is KernelW or more
+  parameter int unsigned Height    = 8,    // rows of an image; with its padding KernelH or more
+  parameter int unsigned Width     = 8,    // columns of an image; with its padding KernelW or more
   parameter int unsigned Channels  = 4,    // channels of a pixel
   parameter int unsigned ElemWidth = 1,    // bits of an element
   parameter int unsigned Lanes     = 4,    // elements in a beat; divides Channels
@@ -23,8 +24,10 @@ module br_window #(
   parameter int unsigned KernelW   = 3,    // columns of a window
   parameter int unsigned StrideH   = 1,    // rows between two windows, 1 or more
   parameter int unsigned StrideW   = 1,    // columns between two windows, 1 or more
-  parameter int unsigned PadH      = 1,    // rows of padding at each end; 2*PadH < KernelH
-  parameter int unsigned PadW      = 1,    // columns of padding on each side; 2*PadW < KernelW
+  parameter int unsigned PadTop    = 1,    // rows of padding above
+  parameter int unsigned PadLeft   = 1,    // columns of padding on the left
+  parameter int unsigned PadBottom = 1,    // rows of padding below; with PadTop less than KernelH
+  parameter int unsigned PadRight  = 1,    // columns of padding on the right; with PadLeft less than KernelW
   parameter int unsigned Folds     = 1,    // times that each window is read out, 1 or more
   parameter bit          MaskPad   = 1'b1  // 1: the data of padding is 0, 0: it is undefined
 ) (
@@ -42,20 +45,23 @@ module br_window #(
   output logic                       m_axis_tlast
 );
 
+  localparam int unsigned PadRows = PadTop + PadBottom;
+  localparam int unsigned PadColumns = PadLeft + PadRight;
+
   if (Channels % Lanes != 0) begin : gen_check_lanes
     $error("br_window: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
   end
-  if (2 * PadH >= KernelH) begin : gen_check_pad_h
-    $error("br_window: PadH=%0d must be less than half of KernelH=%0d", PadH, KernelH);
+  if (PadRows >= KernelH) begin : gen_check_pad_rows
+    $error("br_window: PadTop=%0d plus PadBottom=%0d must be less than KernelH=%0d", PadTop, PadBottom, KernelH);
   end
-  if (2 * PadW >= KernelW) begin : gen_check_pad_w
-    $error("br_window: PadW=%0d must be less than half of KernelW=%0d", PadW, KernelW);
+  if (PadColumns >= KernelW) begin : gen_check_pad_columns
+    $error("br_window: PadLeft=%0d plus PadRight=%0d must be less than KernelW=%0d", PadLeft, PadRight, KernelW);
   end
-  if (Height + 2 * PadH < KernelH) begin : gen_check_height
-    $error("br_window: Height=%0d plus 2*PadH=%0d is less than KernelH=%0d", Height, PadH, KernelH);
+  if (Height + PadRows < KernelH) begin : gen_check_height
+    $error("br_window: Height=%0d plus %0d of padding is less than KernelH=%0d", Height, PadRows, KernelH);
   end
-  if (Width + 2 * PadW < KernelW) begin : gen_check_width
-    $error("br_window: Width=%0d plus 2*PadW=%0d is less than KernelW=%0d", Width, PadW, KernelW);
+  if (Width + PadColumns < KernelW) begin : gen_check_width
+    $error("br_window: Width=%0d plus %0d of padding is less than KernelW=%0d", Width, PadColumns, KernelW);
   end
   if (StrideH < 1 || StrideW < 1) begin : gen_check_stride
     $error("br_window: StrideH=%0d and StrideW=%0d must be at least 1", StrideH, StrideW);
@@ -65,8 +71,8 @@ module br_window #(
   end
 
   localparam int unsigned Chunks = Channels / Lanes;  // beats a pixel
-  localparam int unsigned OutHeight = br_pkg::out_size(Height, KernelH, StrideH, PadH);
-  localparam int unsigned OutWidth = br_pkg::out_size(Width, KernelW, StrideW, PadW);
+  localparam int unsigned OutHeight = br_pkg::out_size(Height, KernelH, StrideH, PadRows);
+  localparam int unsigned OutWidth = br_pkg::out_size(Width, KernelW, StrideW, PadColumns);
 
   // All positions are linear: pixel (y, x) of the frame is y*Width + x, also for taps outside the image. A window is
   // its origin (top left tap, possibly negative) and reaches Span pixels; the origin moves by one of three constants.
@@ -106,7 +112,7 @@ module br_window #(
     frames_q  <= frames_q + (write_frame ? FramesWidth'(1) : '0) - (read_frame ? FramesWidth'(1) : '0);
     if (!rst_ni) begin
       // fault: window-early
-      surplus_q <= SurplusWidth'(int'(PadH * Width + PadW) - int'(Span));
+      surplus_q <= SurplusWidth'(int'(PadTop * Width + PadLeft) - int'(Span));
       frames_q  <= '1;
     end
   end
@@ -135,8 +141,8 @@ module br_window #(
   localparam int unsigned KxWidth = br_pkg::idx_width(KernelW);
   localparam int unsigned KyWidth = br_pkg::idx_width(KernelH);
   localparam int unsigned FoldWidth = br_pkg::idx_width(Folds);
-  localparam int unsigned ColWidth = br_pkg::idx_width(Width + 2 * PadW);  // two's complement for -PadW..-1
-  localparam int unsigned RowWidth = br_pkg::idx_width(Height + 2 * PadH);
+  localparam int unsigned ColWidth = br_pkg::idx_width(Width + PadColumns);  // two's complement for -PadLeft..-1
+  localparam int unsigned RowWidth = br_pkg::idx_width(Height + PadRows);
 
   logic [AddrWidth-1:0] read_addr_q, addr_step;
   logic [ChunkWidth-1:0] chunk_q;
@@ -153,8 +159,8 @@ module br_window #(
   assign kx_end     = kx_q == KxWidth'(KernelW - 1);
   assign ky_end     = ky_q == KyWidth'(KernelH - 1);
   assign fold_end   = fold_q == FoldWidth'(Folds - 1);
-  assign col_end    = col_q == ColWidth'((OutWidth - 1) * StrideW + KernelW - 1 - PadW);  // at window_end only
-  assign row_end    = row_q == RowWidth'((OutHeight - 1) * StrideH + KernelH - 1 - PadH);  // at window_end only
+  assign col_end    = col_q == ColWidth'((OutWidth - 1) * StrideW + KernelW - 1 - PadLeft);  // at window_end only
+  assign row_end    = row_q == RowWidth'((OutHeight - 1) * StrideH + KernelH - 1 - PadTop);  // at window_end only
   assign tap_end    = chunk_end;
   assign line_end   = tap_end && kx_end;
   assign pass_end   = line_end && ky_end;
@@ -200,25 +206,25 @@ module br_window #(
       if (window_end) begin
         col_q <= col_q - ColWidth'(KernelW - 1) + ColWidth'(StrideW);
         if (col_end) begin
-          col_q <= -ColWidth'(PadW);
+          col_q <= -ColWidth'(PadLeft);
           row_q <= row_q - RowWidth'(KernelH - 1) + RowWidth'(StrideH);
-          if (row_end) row_q <= -RowWidth'(PadH);
+          if (row_end) row_q <= -RowWidth'(PadTop);
         end
       end
     end
     if (!rst_ni) begin
-      read_addr_q <= -AddrWidth'((PadH * Width + PadW) * Chunks);
+      read_addr_q <= -AddrWidth'((PadTop * Width + PadLeft) * Chunks);
       chunk_q     <= '0;
       kx_q        <= '0;
       ky_q        <= '0;
       fold_q      <= '0;
-      col_q       <= -ColWidth'(PadW);
-      row_q       <= -RowWidth'(PadH);
+      col_q       <= -ColWidth'(PadLeft);
+      row_q       <= -RowWidth'(PadTop);
     end
   end
 
   // fault: window-column
-  assign pad = (PadW != 0 && 32'(col_q) >= Width) || (PadH != 0 && 32'(row_q) >= Height);
+  assign pad = (PadColumns != 0 && 32'(col_q) >= Width) || (PadRows != 0 && 32'(row_q) >= Height);
 
   // ---- Memory -----------------------------------------------------------------------------------------------------
   // A word is read only after it was written and written only after its last read; padding may read anything.

@@ -24,10 +24,10 @@ package br_pkg;
     return (a < b) ? a : b;
   endfunction
 
-  // Output positions of a window along one side of the image.
+  // Output positions of a window along one side of the image; pad is the padding at both ends together.
   function automatic int unsigned out_size(input int unsigned size, input int unsigned kernel,
                                            input int unsigned stride, input int unsigned pad);
-    return (size + 2 * pad - kernel) / stride + 1;
+    return (size + pad - kernel) / stride + 1;
   endfunction
 
   // Whether constants are a br_dense (dense in bireal_hw/ir/encoding.py): where its words are nine times a power

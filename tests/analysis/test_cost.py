@@ -10,6 +10,7 @@ import pytest
 from bireal_hw.analysis.cost import MODULES, anatomy_of, block_ram, predict, total
 from bireal_hw.ir.op import Binding, Fold, Memory, Port
 from bireal_hw.ir.types import DataType
+from bireal_hw.ops.convolution import PADS
 from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.passes.folding import fold
 from bireal_hw.synth.network import by_instance
@@ -27,7 +28,7 @@ def rom(depth: int, width: int) -> Unit:
     numbers = random.Random(depth * width)
     bits = (depth * width).bit_length() + 1
     parameters = {"Height": 1, "Width": 1, "InChannels": depth * width, "OutChannels": 1, "Kernel": 1, "Stride": 1}
-    parameters |= {"Pad": 0, "Pe": 1, "Simd": width, "AccWidth": bits}
+    parameters |= dict.fromkeys(PADS, 0) | {"Pe": 1, "Simd": width, "AccWidth": bits}
     ports = (Port("s_axis", width, DataType(1, signed=False)),), Port("m_axis", 1, DataType(bits))
     memory = Memory(width, [numbers.getrandbits(width) for _ in range(depth)])
     return unit(Binding("br_binary_conv", parameters, *ports, {"WeightFile": memory}))

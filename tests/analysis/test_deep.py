@@ -26,7 +26,7 @@ def deep(stages: tuple[int, ...], base: int, side: int) -> Graph:
         return np.ones(shape, np.int32)
 
     def real(out: int, kernel: int, channels: int, stride: int = 1) -> RealConv:
-        return RealConv(ones(out, kernel, kernel, channels), ones(out), ones(out), STREAM, stride, kernel // 2)
+        return RealConv(ones(out, kernel, kernel, channels), ones(out), ones(out), STREAM, stride, (kernel // 2,) * 4)
 
     tensor, channels = "pool", base
     nodes = [

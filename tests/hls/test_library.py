@@ -80,7 +80,7 @@ def test_every_inner_loop_is_pipelined_or_unrolled(path: Path) -> None:
     [
         ({"Pe": 3}, "binary_conv: OutChannels must be a multiple of Pe"),
         ({"Simd": 3}, "binary_conv: InChannels must be a multiple of Simd"),
-        ({"Pad": 2}, "window: PadH must be less than half of KernelH"),
+        ({"PadTop": 2}, "window: PadTop + PadBottom must be less than KernelH"),
         ({"Height": 0}, "window: the image must be as high as the kernel"),
         ({"Stride": 0}, "window: strides must be at least 1"),
     ],
@@ -149,7 +149,7 @@ SYNTHESISED = {
             RNG.integers(-5000, 5001, 4).astype(np.int32),
             np.array([-1, 3, 5, 9], np.int32),
             DataType(12),
-            pad=1,
+            pads=(1,) * 4,
         ),
         [TensorType.full(4, 4, 3, DataType(8))],
         Fold(2, 3),
@@ -170,7 +170,7 @@ def test_what_only_synthesis_compiles_gives_the_same(case: str) -> None:
 WIDE = {
     "4,800-bit beats": (Sign(), [TensorType.full(2, 2, 300, DataType(16))], Fold(lanes=300)),
     "9,216-bit weights": (
-        BinaryConv(RNG.choice(np.array([-1, 1], np.int8), (48, 1, 1, 192)), pad=0),
+        BinaryConv(RNG.choice(np.array([-1, 1], np.int8), (48, 1, 1, 192)), pads=(0,) * 4),
         [TensorType.full(2, 2, 192, BIPOLAR)],
         Fold(48, 192),
     ),

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bireal_hw.errors import BirealError
-from bireal_hw.ir.op import Array, Fold
+from bireal_hw.ir.op import Array, Fold, Pads, both_ends
 from bireal_hw.ir.types import BIPOLAR, DataType, TensorType
 from bireal_hw.ops import BinaryConv
 from tests.conformance import check_op
 
 
-def naive(x: Array, weights: Array, stride: int, pad: int) -> Array:
+def naive(x: Array, weights: Array, stride: int, pads: Pads) -> Array:
     frames, height, width, _ = x.shape
     cout, kernel, _, _ = weights.shape
-    rows = range(0, height + 2 * pad - kernel + 1, stride)
-    columns = range(0, width + 2 * pad - kernel + 1, stride)
+    top_pad, left_pad, bottom_pad, right_pad = pads
+    rows = range(0, height + top_pad + bottom_pad - kernel + 1, stride)
+    columns = range(0, width + left_pad + right_pad - kernel + 1, stride)
     out = np.zeros((frames, len(rows), len(columns), cout), int)
     for n in range(frames):
         for oy, top in enumerate(rows):
             for ox, left in enumerate(columns):
                 for ky in range(kernel):
                     for kx in range(kernel):
-                        iy, ix = top + ky - pad, left + kx - pad
+                        iy, ix = top + ky - top_pad, left + kx - left_pad
                         if 0 <= iy < height and 0 <= ix < width:
                             out[n, oy, ox] += weights[:, ky, kx].astype(int) @ x[n, iy, ix].astype(int)
     return out
@@ -35,7 +38,7 @@ def random_weights(cout: int, kernel: int, cin: int, seed: int = 5) -> Array:
     return np.random.default_rng(seed).choice(np.array([-1, 1], np.int8), (cout, kernel, kernel, cin))
 
 
-CASES = {
+CASES: dict[str, tuple[tuple[int, int, int], int, int, int, int | Pads, Fold]] = {
     "smallest": ((1, 1, 1), 1, 1, 1, 0, Fold(1, 1)),
     "3x3 over one pixel": ((1, 1, 1), 1, 3, 1, 1, Fold(1, 1)),
     "one channel, 3x3": ((4, 5, 1), 1, 3, 1, 1, Fold(1, 1)),
@@ -52,6 +55,19 @@ CASES = {
     "a dense memory of weights": ((2, 3, 16), 128, 3, 1, 1, Fold(2, 16)),
     "a dense memory, two beats a tap": ((3, 2, 16), 128, 3, 2, 1, Fold(2, 8)),
     "2x2 image": ((2, 2, 16), 16, 3, 1, 1, Fold(4, 8)),
+    "stride 3": ((8, 10, 4), 6, 3, 3, 1, Fold(3, 2)),
+    "stride 3, no padding": ((9, 7, 4), 4, 3, 3, 0, Fold(4, 4)),
+    "5x5, stride 3": ((9, 8, 4), 4, 5, 3, 2, Fold(2, 4)),
+    "7x7": ((8, 9, 2), 2, 7, 1, 3, Fold(2, 2)),
+    "7x7 over a small image": ((3, 2, 3), 2, 7, 1, 3, Fold(1, 3)),
+    "1x1, stride 3": ((7, 4, 6), 4, 1, 3, 0, Fold(2, 3)),
+    "2x2, padding at the end": ((5, 4, 4), 4, 2, 1, (0, 0, 1, 1), Fold(2, 4)),
+    "padding above and left": ((4, 6, 4), 4, 3, 1, (2, 2, 0, 0), Fold(2, 2)),
+    "padding below and right, stride 2": ((6, 7, 4), 4, 3, 2, (0, 0, 2, 2), Fold(4, 4)),
+    "four different pads": ((5, 6, 2), 3, 5, 2, (3, 0, 1, 4), Fold(3, 1)),
+    "dense layer of 784 inputs": ((1, 1, 784), 12, 1, 1, 0, Fold(3, 49)),
+    "dense layer of 1,024 inputs": ((1, 1, 1024), 10, 1, 1, 0, Fold(5, 128)),
+    "dense layer, one input a cycle": ((1, 1, 100), 4, 1, 1, 0, Fold(1, 1)),
 }
 
 
@@ -59,8 +75,9 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_naive_golden_and_rtl_agree(case: str) -> None:
     shape, cout, kernel, stride, pad, fold = CASES[case]
-    op = BinaryConv(random_weights(cout, kernel, shape[2]), stride, pad)
-    check_op(op, [TensorType.full(*shape, BIPOLAR)], fold, lambda x: naive(x, op.weights, stride, pad))
+    pads = (pad,) * 4 if isinstance(pad, int) else pad
+    op = BinaryConv(random_weights(cout, kernel, shape[2]), stride, pads)
+    check_op(op, [TensorType.full(*shape, BIPOLAR)], fold, lambda x: naive(x, op.weights, stride, pads))
 
 
 @given(
@@ -68,18 +85,18 @@ def test_naive_golden_and_rtl_agree(case: str) -> None:
     st.integers(1, 5),
     st.sampled_from([1, 3, 5]),
     st.integers(1, 3),
-    st.integers(0, 2),
+    st.tuples(*[st.integers(0, 2)] * 4),
     st.integers(0, 1 << 20),
 )
 def test_golden_equals_loops(
-    shape: tuple[int, int, int], cout: int, kernel: int, stride: int, pad: int, seed: int
+    shape: tuple[int, int, int], cout: int, kernel: int, stride: int, pads: Pads, seed: int
 ) -> None:
-    if min(shape[:2]) + 2 * pad < kernel:
-        return
+    rows, columns = both_ends(pads)
+    assume(max(rows, columns) < kernel <= min(shape[0] + rows, shape[1] + columns))
     rng = np.random.default_rng(seed)
     x = rng.choice(np.array([-1, 1], np.int8), (2, *shape))
     weights = random_weights(cout, kernel, shape[2], seed)
-    np.testing.assert_array_equal(BinaryConv(weights, stride, pad).golden(x), naive(x, weights, stride, pad))
+    np.testing.assert_array_equal(BinaryConv(weights, stride, pads).golden(x), naive(x, weights, stride, pads))
 
 
 @pytest.mark.parametrize("value", [-1, 1])
@@ -99,6 +116,11 @@ def test_messages_name_the_limits() -> None:
     for call, message in [
         (lambda: op.infer(TensorType.full(4, 4, 6, DataType(8))), "binary_conv: input is s8.0, not bits"),
         (lambda: op.infer(TensorType.full(4, 4, 5, BIPOLAR)), "binary_conv: weights for 6 channels, input has 5"),
+        (
+            lambda: replace(op, pads=(1, 2, 1, 1)).infer(bits),
+            "binary_conv: pads (top, left, bottom, right) = (1, 2, 1, 1) of a 3x3 kernel; top + bottom and left + right"
+            " must each be 0 to 2",
+        ),
         (
             lambda: op.check_fold(Fold(3, 1), bits),
             "binary_conv: out_channels=4 is not a multiple of pe=3; choose pe from 1, 2, 4",

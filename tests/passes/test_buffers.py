@@ -80,7 +80,7 @@ def sums(shortcut: list[Node], tensor: str) -> Graph:
     ones = np.ones(4, np.int32)
     nodes = [
         Node("center", Center(np.array([128], np.int32)), (INPUT,)),
-        Node("stem", RealConv(np.ones((4, 3, 3, 1), np.int32), ones, ones, stream, pad=1), ("center",)),
+        Node("stem", RealConv(np.ones((4, 3, 3, 1), np.int32), ones, ones, stream, pads=(1,) * 4), ("center",)),
         Node("sign", Sign(), ("stem",)),
         Node("conv", BinaryConv(bits), ("sign",)),
         *shortcut,
@@ -97,7 +97,7 @@ def real(name: str, source: str, kernel: int) -> list[Node]:
     weights = np.ones((4, kernel, kernel, 4), np.int32)
     return [
         Node(f"{name}_round", AvgPool((1, 1), 4, DataType(8, frac=2)), (source,)),
-        Node(name, RealConv(weights, ones, ones, DataType(12, frac=6), pad=kernel // 2), (f"{name}_round",)),
+        Node(name, RealConv(weights, ones, ones, DataType(12, frac=6), pads=(kernel // 2,) * 4), (f"{name}_round",)),
     ]
 
 
@@ -170,9 +170,9 @@ def test_needs_are_the_windows_last_taps() -> None:
             for row in rows
             for column in columns
         ]
-        assert window_needs(x, kernel, stride, pad).tolist() == wanted
+        assert window_needs(x, kernel, stride, (pad,) * 4).tolist() == wanted
         steps = np.diff([*wanted, wanted[0] + height * width])  # to the next window, the next frame's included
-        assert window_ahead(height, width, (kernel,) * 2, (stride,) * 2, (pad,) * 2) == max(steps) + 1
+        assert window_ahead(height, width, (kernel,) * 2, (stride,) * 2, (2 * pad,) * 2) == max(steps) + 1
     even = MaxPool().needs(TensorType.full(4, 4, 2, DataType(12)))
     assert even.tolist() == [5, 7, 13, 15]
 

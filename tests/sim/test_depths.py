@@ -30,7 +30,7 @@ def blocks() -> Graph:
     def real(name: str, source: str, cout: int, cin: int, kernel: int) -> None:
         weights = rng.integers(-127, 128, (cout, kernel, kernel, cin)).astype(np.int32)
         bias, shift = rng.integers(-900, 900, cout).astype(np.int32), np.full(cout, 4, np.int32)
-        nodes.append(Node(name, RealConv(weights, bias, shift, stream, pad=kernel // 2), (source,)))
+        nodes.append(Node(name, RealConv(weights, bias, shift, stream, pads=(kernel // 2,) * 4), (source,)))
 
     def block(name: str, source: str, shortcut: str, cout: int, cin: int, stride: int = 1) -> None:
         bits = rng.choice(np.array([-1, 1], np.int8), (cout, 3, 3, cin))

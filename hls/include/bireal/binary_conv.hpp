@@ -3,12 +3,13 @@
 //                -1
 // Stream in      beat = Simd channels of one pixel, lowest channel in bit 0; rows from the top, pixels from the left
 // Stream out     beat = Pe signed sums of AccWidth bits, lowest output channel in the low bits
-// Parameters     Simd divides InChannels, Pe divides OutChannels, 2*Pad < Kernel; AccWidth holds every sum
+// Parameters     Simd divides InChannels, Pe divides OutChannels, PadTop + PadBottom and PadLeft + PadRight less than
+//                Kernel; AccWidth holds every sum
 // Memory         weights[(OutChannels/Pe)*(K/Simd)][Pe*Simd/Limb], K = Kernel*Kernel*InChannels: docs/architecture.md,
 //                section 4; a lane's Simd bits lie in entries of Limb bits, Limb = limb_width(Simd)
 // Throughput     a frame every max(Height*Width*C, Ho*Wo*(OutChannels/Pe)*Kernel*Kernel*C) iterations, C =
 //                InChannels/Simd, Ho and Wo the sides of the output image, for Stride <= Kernel or Kernel = 1; the first
-//                one takes C*N more at most, N = min(Height*Width, (Kernel-1-Pad)*Width + Kernel-Pad). An iteration
+//                one takes C*N more at most, N = min(Height*Width, (Kernel-1-PadTop)*Width + Kernel-PadLeft). An iteration
 //                waits only for input that the current window needs
 // Source         arXiv:1808.00278, section 3; golden in bireal_hw/ops/binary_conv.py
 #ifndef BIREAL_BINARY_CONV_HPP
@@ -25,7 +26,8 @@ struct BinaryWindow {
   static constexpr int Chunks = Config::InChannels / Config::Simd;
   static constexpr int KernelH = Config::Kernel, KernelW = Config::Kernel;
   static constexpr int StrideH = Config::Stride, StrideW = Config::Stride;
-  static constexpr int PadH = Config::Pad, PadW = Config::Pad;
+  static constexpr int PadTop = Config::PadTop, PadLeft = Config::PadLeft;
+  static constexpr int PadBottom = Config::PadBottom, PadRight = Config::PadRight;
   static constexpr int Folds = Config::OutChannels / Config::Pe;
   // Words of the weight memory.
   static constexpr int Depth = Folds * KernelH * KernelW * Chunks;

@@ -5,13 +5,14 @@
 //                pixels from the left; InLanes = InChannels (a whole pixel) for Kernel > 1, Simd for Kernel = 1
 // Stream out     beat = OutLanes signed elements of OutWidth bits, lowest output channel in the low bits
 // Parameters     Simd divides Kernel*InChannels (the row of a window is unfolded), Pe divides OutChannels, OutLanes
-//                divides Pe, 2*Pad < Kernel; every sum and sum + H fit AccWidth bits
+//                divides Pe, PadTop + PadBottom and PadLeft + PadRight less than Kernel; every sum and sum + H fit
+//                AccWidth bits
 // Memory         weights[(OutChannels/Pe)*(K/Simd)][Pe*Simd], K = Kernel*Kernel*InChannels, entries of 8 bits, and
 //                scales[OutChannels/OutLanes][OutLanes], shift (unsigned, SWidth bits) low, H (signed) above:
 //                docs/architecture.md, section 4
 // Throughput     a frame every max(input beats, Ho*Wo*(OutChannels/Pe)*Kernel*C, output beats) iterations, C =
-//                Kernel*InChannels/Simd; for Kernel > 1 also at least Height*(Kernel-1-Pad + Wo*max(Stride, C)), which is
-//                more only where windows are few. Three loops at once for Kernel > 1, else two: unfold, multiply, scale
+//                Kernel*InChannels/Simd; for Kernel > 1 also at least Height*(Kernel-1-PadLeft + Wo*max(Stride, C)),
+//                which is more only where windows are few. Three loops at once for Kernel > 1, else two: unfold, multiply, scale
 // Source         arXiv:1808.00278, section 4 (real-valued layers); golden in bireal_hw/ops/real_conv.py
 #ifndef BIREAL_REAL_CONV_HPP
 #define BIREAL_REAL_CONV_HPP
@@ -33,26 +34,25 @@ struct RealWindow {
   static_assert(Config::SWidth >= 1 && Config::HWidth >= 1, "real_conv: SWidth and HWidth must be at least 1");
   static constexpr bool Unfolded = Config::Kernel > 1;
   static constexpr int Height = Config::Height;
-  static constexpr int Width =
-      Unfolded ? (Config::Width + 2 * Config::Pad - Config::Kernel) / Config::Stride + 1 : Config::Width;
+  static constexpr int Padded = Config::PadLeft + Config::Width + Config::PadRight;
+  static constexpr int Width = Unfolded ? (Padded - Config::Kernel) / Config::Stride + 1 : Config::Width;
   static constexpr int Chunks = Config::Kernel * Config::InChannels / Config::Simd;
   static constexpr int KernelH = Config::Kernel, KernelW = 1;
   static constexpr int StrideH = Config::Stride, StrideW = Unfolded ? 1 : Config::Stride;
-  static constexpr int PadH = Config::Pad, PadW = 0;
+  static constexpr int PadTop = Config::PadTop, PadLeft = 0, PadBottom = Config::PadBottom, PadRight = 0;
   static constexpr int Folds = Config::OutChannels / Config::Pe;
   // Words of the weight memory.
   static constexpr int Depth = Folds * KernelH * Chunks;
 };
 
 // Puts the Kernel horizontally neighbouring pixels of each window row side by side, Simd elements a beat; what lies
-// outside the row is 0. A row ends with Pad zeros or more, Lead + Wo*Stride - Width of them, which are also the padding
-// on the left of the next row.
+// outside the row is 0. A row enters as its pixels and what zeros its last window has behind them.
 template <class Config>
 void unfold(hls::stream<ap_uint<Config::InChannels * Config::InWidth>>& in,
             hls::stream<ap_uint<Config::Simd * Config::InWidth>>& out, int frames) {
   constexpr int Pixel = Config::InChannels * Config::InWidth, Beat = Config::Simd * Config::InWidth;
   constexpr int Chunks = RealWindow<Config>::Chunks, Slot = max(Config::Stride, Chunks);
-  constexpr int Lead = Config::Kernel - 1 - Config::Pad;  // columns that enter before the first window's last one
+  constexpr int Lead = Config::Kernel - 1 - Config::PadLeft;  // columns that enter before the first window's last one
   constexpr int Row = Lead + RealWindow<Config>::Width * Slot;
   ap_uint<Config::Kernel * Pixel> taps = 0, rest = 0;  // the newest pixel in the high bits; what is still to be sent
   Count<Row - 1> at = 0;             // in the row
@@ -78,6 +78,7 @@ void unfold(hls::stream<ap_uint<Config::InChannels * Config::InWidth>>& in,
     if (row_end) {
       column = 0;
       slot = -Lead;
+      taps = 0;  // the padding on the left of the next row
     }
   }
   ran(static_cast<long>(frames) * Config::Height * Row);

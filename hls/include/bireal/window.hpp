@@ -1,12 +1,12 @@
 // window: positions of a sliding window over an NHWC stream, each window read out Folds times.
 // Function       for every output pixel (oy, ox) in raster order, Folds times: the KernelH*KernelW taps in order (ky,
-//                kx), each as Chunks beats, lowest channels first; tap (ky, kx) is pixel (oy*StrideH - PadH + ky,
-//                ox*StrideW - PadW + kx), or padding where that lies outside the image
+//                kx), each as Chunks beats, lowest channels first; tap (ky, kx) is pixel (oy*StrideH - PadTop + ky,
+//                ox*StrideW - PadLeft + kx), or padding where that lies outside the image
 // Use            the kernel owns the memory of Words beats; each iteration of its loop first asks ready() (the window's
 //                next beat has arrived), then may write a beat that arrives at push(), if room(), and if ready, reads the
 //                current beat at address() unless it is not inside(), and goes on with next()
-// Parameters     Shape: Height, Width, Chunks beats a pixel, KernelH, KernelW, StrideH, StrideW, PadH, PadW, Folds;
-//                2*PadH < KernelH, 2*PadW < KernelW
+// Parameters     Shape: Height, Width, Chunks beats a pixel, KernelH, KernelW, StrideH, StrideW, PadTop, PadLeft, PadBottom,
+//                PadRight, Folds; PadTop + PadBottom < KernelH, PadLeft + PadRight < KernelW
 // Throughput     a beat in and a beat out an iteration; while a window is read, all pixels of the next one can arrive, so
 //                a frame takes max(input beats, window beats) iterations where StrideH <= KernelH and StrideW <= KernelW
 // Source         the same state as rtl/lib/br_window.sv, step by step
@@ -19,15 +19,16 @@ namespace bireal {
 
 template <class Shape>
 class Window {
-  static_assert(2 * Shape::PadH < Shape::KernelH, "window: PadH must be less than half of KernelH");
-  static_assert(2 * Shape::PadW < Shape::KernelW, "window: PadW must be less than half of KernelW");
-  static_assert(Shape::Height + 2 * Shape::PadH >= Shape::KernelH, "window: the image must be as high as the kernel");
-  static_assert(Shape::Width + 2 * Shape::PadW >= Shape::KernelW, "window: the image must be as wide as the kernel");
+  static constexpr int PadRows = Shape::PadTop + Shape::PadBottom, PadColumns = Shape::PadLeft + Shape::PadRight;
+  static_assert(PadRows < Shape::KernelH, "window: PadTop + PadBottom must be less than KernelH");
+  static_assert(PadColumns < Shape::KernelW, "window: PadLeft + PadRight must be less than KernelW");
+  static_assert(Shape::Height + PadRows >= Shape::KernelH, "window: the image must be as high as the kernel");
+  static_assert(Shape::Width + PadColumns >= Shape::KernelW, "window: the image must be as wide as the kernel");
   static_assert(Shape::StrideH >= 1 && Shape::StrideW >= 1, "window: strides must be at least 1");
 
  public:
-  static constexpr int OutHeight = (Shape::Height + 2 * Shape::PadH - Shape::KernelH) / Shape::StrideH + 1;
-  static constexpr int OutWidth = (Shape::Width + 2 * Shape::PadW - Shape::KernelW) / Shape::StrideW + 1;
+  static constexpr int OutHeight = (Shape::Height + PadRows - Shape::KernelH) / Shape::StrideH + 1;
+  static constexpr int OutWidth = (Shape::Width + PadColumns - Shape::KernelW) / Shape::StrideW + 1;
   // Beats of all windows of a frame.
   static constexpr long Beats = static_cast<long>(OutHeight) * OutWidth * Shape::Folds * Shape::KernelH *
                                 Shape::KernelW * Shape::Chunks;
@@ -112,11 +113,11 @@ class Window {
     column_ += Shape::StrideW;
     if (row_end) {
       out_y_ = step(out_y_, frame_end);
-      column_ = -Shape::PadW;
+      column_ = -Shape::PadLeft;
       row_ += Shape::StrideH;
     }
     if (frame_end) {
-      row_ = -Shape::PadH;
+      row_ = -Shape::PadTop;
       --frames_;
     }
     surplus_ -= pixels;
@@ -125,9 +126,9 @@ class Window {
 
   static constexpr int Reach = Span + MaxStep + 2;  // no pixel that matters is farther from the window's last tap
 
-  SignedCount<Reach> surplus_ = Shape::PadH * Shape::Width + Shape::PadW - Span;  // pixels in beyond the last tap
+  SignedCount<Reach> surplus_ = Shape::PadTop * Shape::Width + Shape::PadLeft - Span;  // pixels in beyond the last tap
   SignedCount<Reach> frames_ = 0;  // in completely minus read: above 0 nothing of the window is still to come
-  Count<Words - 1> write_ = 0, read_ = wrap(-(Shape::PadH * Shape::Width + Shape::PadW) * Shape::Chunks);
+  Count<Words - 1> write_ = 0, read_ = wrap(-(Shape::PadTop * Shape::Width + Shape::PadLeft) * Shape::Chunks);
   Count<Shape::Chunks> write_chunk_ = 0;
   Count<Shape::Height * Shape::Width> write_pixel_ = 0;
   Count<Shape::Chunks - 1> chunk_ = 0;
@@ -136,8 +137,8 @@ class Window {
   Count<Shape::Folds - 1> fold_ = 0;
   Count<OutWidth - 1> out_x_ = 0;
   Count<OutHeight - 1> out_y_ = 0;
-  SignedCount<Shape::Width + 2 * Shape::KernelW + Shape::StrideW> column_ = -Shape::PadW;  // of the tap
-  SignedCount<Shape::Height + 2 * Shape::KernelH + Shape::StrideH> row_ = -Shape::PadH;
+  SignedCount<Shape::Width + 2 * Shape::KernelW + Shape::StrideW> column_ = -Shape::PadLeft;  // of the tap
+  SignedCount<Shape::Height + 2 * Shape::KernelH + Shape::StrideH> row_ = -Shape::PadTop;
 };
 
 }  // namespace bireal
