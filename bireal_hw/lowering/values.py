@@ -1,11 +1,10 @@
-"""What a tensor of the QONNX file is while the file is read: a constant, a stream, or an expression not yet rounded."""
+"""What a tensor of the file is while the file is read: a constant, bits, or a function of a stream not yet rounded."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,25 +12,23 @@ from numpy.typing import NDArray
 
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.types import DataType
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.integer]
+from bireal_hw.lowering.grid import Floats, Integers
 
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A constant; behind a quantizer also its integers and the exponents of their scale, of the same shape.
+    """A constant; behind a quantizer also its integers and their scale.
 
     Attributes:
         array: the numbers.
-        integers, exponents: array = integers * 2^exponents.
-        magnitude: of binary weights: array = integers * magnitude, of any shape that can be broadcast to it.
+        integers, scale: of the same shape: array = integers * scale; None where no quantizer gave them.
+        binary: whether a BipolarQuant made it, so that the integers are -1 and +1.
     """
 
     array: Floats
     integers: Integers | None = None
-    exponents: Integers | None = None
-    magnitude: Floats | None = None
+    scale: Floats | None = None
+    binary: bool = False
 
     def describe(self) -> str:
         """In words, for a message."""
@@ -39,17 +36,17 @@ class Constant:
 
     def map(self, function: Callable[[Any], Any]) -> Constant:
         """Apply a change of shape to all three arrays."""
-        return Constant(
-            function(self.array),
-            None if self.integers is None else function(self.integers),
-            None if self.exponents is None else function(self.exponents),
-            None if self.magnitude is None else function(np.broadcast_to(self.magnitude, self.array.shape)),
+        return replace(
+            self,
+            array=function(self.array),
+            integers=None if self.integers is None else function(self.integers),
+            scale=None if self.scale is None else function(self.scale),
         )
 
 
 @dataclass(frozen=True)
 class Stream:
-    """The output of a node of the graph."""
+    """The output of a node of the graph, on its grid."""
 
     name: str
 
@@ -65,11 +62,20 @@ class Bits:
     The hardware compares x >= theta; a negative gain in front of a sign wants x <= theta, which is the opposite of
     x >= theta + 1. The convolution that reads the bits has the opposite weights there; a padded tap adds nothing in
     either case.
+
+    Attributes:
+        stream: the bits.
+        turned: (C,) where they are opposite.
+        scale: what they are multiplied with.
+        compared: the stream that the sign compares, and its thresholds (C,); None where something lies in between.
+        order: see `Expression`.
     """
 
     stream: Stream
     turned: NDArray[np.bool_]
     scale: float = 1.0
+    compared: tuple[str, Integers] | None = None
+    order: Integers | None = None
 
     def describe(self) -> str:
         """In words, for a message."""
@@ -87,7 +93,7 @@ class Source:
         node: name of the file's node.
         weights: real: (Cout, kernel, kernel, Cin) integers.
         stride: real: of the convolution.
-        pad: real: of the convolution.
+        pads: real: of the convolution, (top, left, bottom, right).
         kernel: sum: (height, width) of the window.
         limit: excess: the values are those of x minus x clipped to -limit..limit.
     """
@@ -97,7 +103,7 @@ class Source:
     node: str = ""
     weights: Integers | None = None
     stride: int = 1
-    pad: int = 0
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     kernel: tuple[int, int] | None = None
     limit: int = 0
 
@@ -114,13 +120,25 @@ class Rounded:
 
 @dataclass(frozen=True, eq=False)
 class Expression:
-    """gain * source + add, per channel, in real numbers; `affine` once a quantizer has rounded it."""
+    """gain * source + add, per channel, in real numbers; `affine` once a quantizer has rounded it.
+
+    Attributes:
+        source: the integers.
+        gain, add: (C,), in the order of the stream's channels.
+        affine: the integers that it has been rounded to.
+        order: (C,) behind a Flatten: channel c of the stream is the file's feature order[c]; None for the same order.
+    """
 
     source: Source
     gain: Floats
     add: Floats
-    channels: int
     affine: Rounded | None = None
+    order: Integers | None = None
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return len(self.gain)
 
     def describe(self) -> str:
         """In words, for a message."""
@@ -135,16 +153,16 @@ class Expression:
     def plus(self, constant: Floats) -> Expression:
         """Add a constant per channel."""
         self._check_open()
-        return dataclasses.replace(self, add=self.add + constant)
+        return replace(self, add=self.add + constant)
 
     def times(self, constant: Floats) -> Expression:
         """Multiply by a constant per channel."""
         self._check_open()
-        return dataclasses.replace(self, gain=self.gain * constant, add=self.add * constant)
+        return replace(self, gain=self.gain * constant, add=self.add * constant)
 
     def rounded(self, gain: Integers, bias: Integers, shift: int, dtype: DataType) -> Expression:
         """Close the expression as an integer affine."""
-        return dataclasses.replace(self, affine=Rounded(gain, bias, shift, dtype))
+        return replace(self, affine=Rounded(gain, bias, shift, dtype))
 
     def _check_open(self) -> None:
         if self.affine is not None:
@@ -171,16 +189,24 @@ class Total:
         return f"the sum of {self.stream.name} and its branch, not yet saturated"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
-    """The sum of two streams, not yet saturated."""
+    """The sum of two values, not yet rounded or saturated.
 
-    a: Stream
-    b: Stream
+    Attributes:
+        a, b: the two, as expressions of streams.
+    """
+
+    a: Expression
+    b: Expression
 
     def describe(self) -> str:
         """In words, for a message."""
-        return f"the sum of {self.a.name} and {self.b.name}, not yet saturated"
+        return f"the sum of {self.a.source.stream} and {self.b.source.stream}, not yet saturated"
+
+    def times(self, constant: Floats) -> Pair:
+        """Multiply by a constant per channel."""
+        return Pair(self.a.times(constant), self.b.times(constant))
 
 
 @dataclass(frozen=True)
@@ -195,45 +221,57 @@ class Clipped:
         return f"{self.stream.name}, clipped"
 
 
-Value = Constant | Stream | Bits | Expression | Total | Pair | Clipped
+@dataclass(frozen=True, eq=False)
+class Bent:
+    """What a PReLU, a ReLU or a Clip makes of an expression.
 
-
-def exponent(number: float) -> int | None:
-    """The e of number = 2^e, or None.
-
-    >>> exponent(0.25), exponent(3.0), exponent(-2.0)
-    (-2, None, None)
+    Attributes:
+        inner: the expression.
+        slope: (C,) what it is multiplied with where it is below 0.
+        low, high: limits of the result.
     """
-    mantissa, power = math.frexp(number)
-    return power - 1 if mantissa == 0.5 else None
+
+    inner: Expression
+    slope: Floats | None = None
+    low: float = -np.inf
+    high: float = np.inf
+
+    def describe(self) -> str:
+        """In words, for a message."""
+        return f"{self.inner.source.stream} behind a bend or a limit, not yet rounded"
 
 
-NEAR = 2.0**-40
-"""A quotient so close to a whole number, in proportion, is one: the constants of a file have 24 bits."""
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What is left out at the end of a network, as it changes no class: a softmax, an argmax.
 
-
-def thresholds(gain: Floats, add: Floats, low: int, high: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Return (theta, turned): gain*x + add >= 0 is x >= theta, or its opposite where turned, for whole x in low..high.
-
-    A threshold between two whole numbers is rounded up, which changes nothing. A gain of 0 makes a constant bit.
-
-    >>> thresholds(np.array([2.0, -2.0, 0.0, 0.0]), np.array([-3.0, -4.0, 1.0, -1.0]), -8, 7)
-    (array([ 2, -1, -8,  8], dtype=int32), array([False,  True, False, False]))
+    Attributes:
+        value: the logits.
+        tensor: their name in the file.
+        kind: type of the node that is left out.
     """
-    turned = gain < 0
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        bound = -add / gain
-    bound = np.where(gain == 0, np.where(add >= 0, low, high + 1), np.clip(bound, low - 1, high + 1))
-    whole = np.round(bound)
-    bound = np.where(np.abs(bound - whole) <= NEAR * np.maximum(np.abs(bound), 1), whole, bound)
-    theta = np.where(turned, np.floor(bound) + 1, np.ceil(bound))
-    return np.clip(theta, low, high + 1).astype(np.int32), turned
+
+    value: Value
+    tensor: str
+    kind: str
+
+    def describe(self) -> str:
+        """In words, for a message."""
+        return f"what a {self.kind} gives"
 
 
-def as_integers(array: Floats, what: str) -> NDArray[np.int32]:
-    """Turn whole numbers into int32; raises BirealError, naming what they are, when one is not whole or too large."""
-    whole = np.round(array)
-    if np.any(whole != array) or np.any(np.abs(whole) >= 2.0**31):
-        bad = array[(whole != array) | (np.abs(whole) >= 2.0**31)][0]
-        raise BirealError(f"{what} is {bad} units of its grid, not a whole number below 2^31")
-    return whole.astype(np.int32)
+@dataclass(frozen=True)
+class Unknown:
+    """What a node gives that was refused: reading goes on, so that all refusals are told at once."""
+
+    def describe(self) -> str:
+        """In words, for a message."""
+        return "the output of a node that is not supported"
+
+
+Value = Constant | Stream | Bits | Expression | Total | Pair | Clipped | Bent | Answer | Unknown
+
+
+def reordered(value: Any, order: Integers | None) -> Any:
+    """The same value whose channels are the file's features in this order."""
+    return dataclasses.replace(value, order=order)

@@ -15,7 +15,8 @@ from onnx import helper, numpy_helper
 from bireal_hw import golden
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph
-from bireal_hw.lowering import copy, lower
+from bireal_hw.lowering import convert, copy, lower
+from bireal_hw.lowering.compare import compare
 
 CHANNELS = SIDE = 8  # so that a constant along the wrong axis fits too
 CLASSES = 4
@@ -168,15 +169,15 @@ def test_a_sign_behind_a_batchnorm(form: str, gains: str, bounds: str, pad: int,
     assert [node.op.kind for node in graph].count("sign") == 2
 
 
-def test_turned_bits_go_into_a_binary_convolution_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gain", [1.0, -1.0])
+def test_a_pool_of_bits(gain: float, tmp_path: Path) -> None:
     file = File()
     x = file.start()
-    bits = file.bits(_sub_mul(file, x, np.zeros(CHANNELS), -np.ones(CHANNELS)))
-    file.finish(
-        file.node("MaxPool", bits, name="pool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4), tmp_path / "m.onnx"
-    )
-    with pytest.raises(BirealError, match=r"node 'pool' \(MaxPool\): found the bits of BipolarQuant_"):
-        lower(tmp_path / "m.onnx")
+    bits = file.bits(_sub_mul(file, x, np.zeros(CHANNELS), gain * np.ones(CHANNELS)))
+    pooled = file.node("MaxPool", bits, name="pool", kernel_shape=[2, 2], strides=[2, 2])
+    x = file.quant(file.affine(file.conv(pooled)), 2.0**-8, 16)
+    file.finish(x, tmp_path / "m.onnx", pixels=(SIDE // 2) ** 2)
+    same_as_the_file(tmp_path / "m.onnx")
 
 
 # ---- magnitudes of binary weights and of bits
@@ -355,24 +356,24 @@ def test_numbers_that_are_none_are_refused(what: str, bad: float, tmp_path: Path
 
 # ---- clips and names
 
-CLIPS: dict[str, tuple[dict[str, float], list[float | str], str]] = {
-    "one bound": ({}, [-1.0], "bounds -1.0 and None"),
-    "one bound, the upper": ({}, ["", 1.0], "bounds None and 1.0"),
-    "of version 9": ({"min": 0.0, "max": 6.0}, [], "bounds 0.0 and 6.0"),
-    "no bound": ({}, [], "bounds None and None"),
+CLIPS: dict[str, tuple[dict[str, float], list[float | str]]] = {
+    "one bound": ({}, [-1.0]),
+    "one bound, the upper": ({}, ["", 1.0]),
+    "two": ({}, [0.0, 6.0]),
+    "no bound": ({}, []),
+    "off the grid": ({}, [-0.3001, 0.7]),
 }
 
 
 @pytest.mark.parametrize("case", CLIPS)
-def test_clips_that_are_no_part_of_a_leaky_clip_are_named(case: str, tmp_path: Path) -> None:
-    attributes, bounds, found = CLIPS[case]
+def test_clips_of_any_bounds(case: str, tmp_path: Path) -> None:
+    attributes, bounds = CLIPS[case]
     file = File()
     inputs = [bound if isinstance(bound, str) else file.constant(bound) for bound in bounds]
-    file.finish(file.node("Clip", file.start(), *inputs, name="clip", **attributes), tmp_path / "m.onnx")
-    with pytest.raises(BirealError) as error:
-        lower(tmp_path / "m.onnx")
-    wanted = f"node 'clip' (Clip): found {found}; supported: -limit and limit, on the grid"
-    assert str(error.value) == f"{tmp_path / 'm.onnx'}: {wanted}"
+    x = file.node("Clip", file.start(), *inputs, name="clip", **attributes)
+    file.finish(file.merge(x, file.affine(file.conv(file.bits(x)))), tmp_path / "m.onnx")
+    found = convert(tmp_path / "m.onnx")
+    compare(found, np.random.default_rng(1).integers(0, 256, (4, SIDE, SIDE, 3)).astype(np.uint8))
 
 
 NAMES = [

@@ -1,0 +1,451 @@
+"""Reads a file node by node and builds the integer graph: state, names, and what every rule needs.
+
+A tensor of the file is, at any point, one of the values of `values.py`. The rules of `rules/` say what each type of node
+makes of them; `closing.py` says how a function of a stream becomes a layer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+from bireal_hw.errors import BirealError, nearest
+from bireal_hw.ir.graph import INPUT, Graph, Node, verify
+from bireal_hw.ir.op import Op
+from bireal_hw.ir.types import PIXEL, TensorType
+from bireal_hw.lowering.grid import Floats, Integers
+from bireal_hw.lowering.names import identifier
+from bireal_hw.lowering.values import Answer, Bits, Constant, Expression, Source, Stream, Unknown, Value
+
+METADATA = "bireal_hw."
+"""Prefix of the metadata entries of the file that become the graph's `info`."""
+DOMAINS = ("", "ai.onnx", "qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
+"""Domains of the nodes that are read."""
+CHANNELS_LAST = "qonnx.custom_op.channels_last"
+"""Domain of nodes whose tensors are (N, H, W, C)."""
+SHOWN = 3
+"""Refusals that the error tells; `check` tells all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """What a stored pixel p (0..255) stands for: the file reads scale * p + offset.
+
+    Attributes:
+        scale, offset: (C,) per channel.
+        why: how that is known, in words.
+    """
+
+    scale: Floats
+    offset: Floats
+    why: str
+
+    def of(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, H, W, C) stored pixels as the file reads them, (N, C, H, W)."""
+        return (images * self.scale + self.offset).transpose(0, 3, 1, 2).astype(np.float32)
+
+    def stored(self, x: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """The nearest stored pixels (N, H, W, C) of what the file reads, (N, C, H, W)."""
+        p = (np.asarray(x, np.float64).transpose(0, 2, 3, 1) - self.offset) / self.scale
+        return np.clip(np.round(p), 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """Where a tensor of the file stands in the graph.
+
+    Attributes:
+        stream: node of the graph.
+        gain, add: (C,) the file's value is gain * integer + add, in the order of the stream's channels.
+        order: as of `Expression`.
+        bound: most that the file's value may differ from it where both read the same; 0 for exact.
+        saturates: whether the file lets values pass that the stream's format cuts off.
+    """
+
+    stream: str
+    gain: Floats
+    add: Floats
+    order: Integers | None
+    bound: float
+    saturates: bool
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the journal: what becomes of a node of the file, and by how much its output moves at most."""
+
+    node: str
+    becomes: str
+    moved: float = 0.0
+
+
+class Refused(BirealError):
+    """A node that is not supported."""
+
+
+class Reread(Exception):
+    """Reading has to begin anew, as something about the whole network has come to light: keyword arguments."""
+
+    def __init__(self, **known: Any) -> None:
+        super().__init__()
+        self.known = known
+
+
+class Skip(Exception):
+    """A node reads what a refused one gives."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is done with a type of node.
+
+    Attributes:
+        read: gives the value of its first output.
+        reads: attributes that it honours.
+        only: attributes that may have one value, which is their default.
+        ignores: attributes that change nothing for a network that runs.
+    """
+
+    read: Callable[[Site], Value]
+    reads: tuple[str, ...] = ()
+    only: Mapping[str, Any] = field(default_factory=dict)
+    ignores: tuple[str, ...] = ()
+
+
+Ranges = Callable[[str], tuple[float, float]]
+"""The lowest and highest value that a tensor of the file takes."""
+
+
+class Reader:
+    """One pass over the file's nodes; `values` maps its tensor names to what they are.
+
+    Args:
+        model: the file.
+        rules: by type of node.
+        pixels: what a stored pixel stands for; None to find out.
+        ranges: of the file's tensors; asked only where no quantizer says how a stream is rounded.
+        fracs: fraction bits of tensors of the file that are rounded without a quantizer.
+        stream_bits: width of streams that are rounded without a quantizer.
+    """
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        rules: Mapping[str, Rule],
+        pixels: Pixels | None,
+        ranges: Callable[[Pixels], Ranges],
+        fracs: Mapping[str, int],
+        stream_bits: int = 16,
+    ) -> None:
+        self.model = model
+        self.rules = rules
+        self.nodes: list[Node] = []
+        self.types: dict[str, TensorType] = {}
+        self.ranks: dict[str, int] = {}  # number of axes of the file's tensors that are no constants
+        self.channels_last: set[str] = set()  # tensors of the file that are (N, H, W, C)
+        self.values: dict[str, Value] = {}
+        self.marks: dict[str, Mark] = {}
+        self.journal: list[Entry] = []
+        self.refusals: list[str] = []
+        self.fracs = fracs
+        self.settled: dict[str, str] = {}  # streams that were rounded without a quantizer: tensor of the file
+        self.links: list[tuple[str, str]] = []  # tensors that would share a grid
+        self.built: dict[Source, str] = {}  # streams of sources that are no longer pending
+        self.shifts: dict[str, int] = {}  # of the streams in `built`
+        self.offsets: Floats = np.zeros(0)  # of the pixels
+        self.stream_bits = stream_bits
+        self._ranges = ranges
+        self.pixels_known = pixels is not None
+        self.has_metadata = any(entry.key.startswith(METADATA) for entry in model.metadata_props)
+        self.makers = {name: node.name or name for node in model.graph.node for name in node.output}
+        self.numbers: dict[str, np.dtype[Any]] = {}  # formats of constants that are no float
+        for initializer in model.graph.initializer:
+            array = numpy_helper.to_array(initializer)
+            if array.dtype.kind in "iub":
+                self.numbers[initializer.name] = array.dtype
+            self.values[initializer.name] = Constant(array.astype(np.float64))
+        self.uses = Counter(name for node in model.graph.node for name in node.input)
+        self.uses.update(value.name for value in model.graph.output)
+        self.input, channels = self._input()
+        self.types[INPUT] = self.input
+        self.pixels = pixels or Pixels(
+            np.ones(channels), np.zeros(channels), "the file reads pixels as they are stored"
+        )
+        source = Source("pixel", INPUT)
+        self.values[self.input_name] = Expression(source, self.pixels.scale, self.pixels.offset)
+
+    @cached_property
+    def ranges(self) -> Ranges:
+        """The ranges of the file's tensors; running the file takes a while."""
+        return self._ranges(self.pixels)
+
+    def run(self) -> Graph:
+        """Interpret every node, then close the graph with what the file's output is.
+
+        Raises:
+            BirealError: nodes that are not supported; the text tells the first of them.
+            Reread: something about the whole network has come to light.
+        """
+        for node in self.model.graph.node:
+            self._read(node)
+        if self.refusals:
+            more = len(self.refusals) - SHOWN
+            rest = f"; and {more} more, which bireal-hw check lists" if more > 0 else ""
+            raise Refused("; ".join(self.refusals[:SHOWN]) + rest)
+        name = self.model.graph.output[0].name
+        from bireal_hw.lowering import closing
+
+        self.answer = name
+        value = self.values.get(name)
+        if value is None:
+            raise BirealError(f"the output '{name}' is made by no node")
+        if isinstance(value, Answer):
+            self.answer, value = value.tensor, value.value
+        last = closing.finish(self, self.answer, value)
+        closing.share_grids(self)
+        info = {
+            entry.key.removeprefix(METADATA): json.loads(entry.value)
+            for entry in self.model.metadata_props
+            if entry.key.startswith(METADATA)
+        }
+        name = identifier(str(info.get("model") or self.model.graph.name)) or "network"
+        return verify(Graph(name, self.input, self._reached(last), info))
+
+    def _reached(self, last: str) -> tuple[Node, ...]:
+        """The nodes that the output depends on, in order, its own last."""
+        nodes, wanted = [], {last}
+        for node in reversed(self.nodes):
+            if node.name in wanted:
+                nodes.append(node)
+                wanted.update(node.inputs)
+        return tuple(reversed(nodes))
+
+    def _read(self, node: onnx.NodeProto) -> None:
+        site = Site(self, node)
+        value: Value
+        try:
+            value = site.read()
+        except Skip:
+            value = Unknown()
+        except Reread:
+            raise
+        except BirealError as error:
+            self.refusals.append(str(error))
+            value = Unknown()
+        except Exception as error:  # whatever a library says of a damaged node
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self.refusals.append(f"{site.words} cannot be read: {reason}")
+            value = Unknown()
+        for name in node.output:
+            if name:
+                self.values[name] = value if name == node.output[0] else Unknown()
+        if node.output and not isinstance(value, Constant):
+            self.ranks.setdefault(node.output[0], site.rank)
+
+    def _input(self) -> tuple[TensorType, int]:
+        """The image: the one graph input that is no initializer, (batch, C, H, W)."""
+        graph = self.model.graph
+        if not graph.node or len(graph.output) != 1:
+            names = ", ".join(value.name for value in graph.output)
+            found = (
+                f"{len(graph.output)} outputs ({names})" if graph.node and graph.output else f"{len(graph.node)} nodes"
+            )
+            raise BirealError(f"it holds no network with one output: {found}")
+        inputs = [value for value in graph.input if value.name not in self.values]
+        if len(inputs) != 1:
+            names = ", ".join(value.name for value in inputs)
+            raise BirealError(f"{len(inputs)} inputs found ({names}); one image is supported")
+        self.input_name, tensor = inputs[0].name, inputs[0].type.tensor_type
+        dims = [dim.dim_value for dim in tensor.shape.dim]
+        if len(dims) != 4 or min(dims[1:]) < 1:
+            raise BirealError(
+                f"input '{self.input_name}' has shape {dims}; (batch, channels, height, width) is supported"
+            )
+        if tensor.elem_type not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8):
+            kind = TensorProto.DataType.Name(tensor.elem_type).lower()
+            raise BirealError(f"input '{self.input_name}' is {kind}; float, or uint8 for stored pixels, is supported")
+        _, channels, height, width = dims
+        self.ranks[self.input_name] = 4
+        return TensorType.full(height, width, channels, PIXEL), channels
+
+    # ---- what rules build with
+
+    def emit(self, name: str, op: Op, *inputs: str) -> str:
+        """Add a node to the graph under a name of the file; return its own."""
+        unique = identifier(name) or f"{op.kind}_{len(self.nodes)}"
+        while unique in self.types:
+            unique += "_"
+        try:
+            self.types[unique] = op.infer(*(self.types[stream] for stream in inputs))
+        except BirealError as error:
+            raise BirealError(f"node '{name}': {error}") from error
+        self.nodes.append(Node(unique, op, inputs))
+        return unique
+
+    def values_of(self, stream: str, source: Source | None = None) -> Expression:
+        """The values of a stream, or what a source makes of them, as the beginning of an expression."""
+        x = self.types[stream]
+        gain = np.full(x.channels, 2.0**-x.dtype.frac)
+        return Expression(source or Source("value", stream), gain, np.zeros(x.channels))
+
+    def as_stream(self, value: Value) -> Value:
+        """An expression that is the plain values of a stream as that stream; any other value as it is."""
+        if isinstance(value, Expression) and value.source.kind == "value" and value.affine is None:
+            x = self.types[value.source.stream]
+            if value.order is None and np.all(value.gain == 2.0**-x.dtype.frac) and not np.any(value.add):
+                return Stream(value.source.stream)
+        return value
+
+    def mark(self, tensor: str, value: Stream | Bits | Expression, bound: float, saturates: bool = False) -> None:
+        """Remember that a tensor of the file is a stream of the graph, within a bound in the file's units."""
+        if isinstance(value, Stream):
+            value = self.values_of(value.name)
+        if isinstance(value, Bits):
+            gain = np.where(value.turned, -value.scale, value.scale)
+            mark = Mark(value.stream.name, gain, np.zeros(len(gain)), value.order, bound, saturates)
+        else:
+            mark = Mark(value.source.stream, value.gain, value.add, value.order, bound, saturates)
+        self.marks[tensor] = mark
+
+    def maker(self, tensor: str) -> str:
+        """Name of the node of the file that makes a tensor."""
+        return self.makers.get(tensor, tensor)
+
+    def say(self, tensor: str, becomes: str, moved: float = 0.0) -> None:
+        """Write down what becomes of a tensor of the file; `moved` is how far at most, in the file's units."""
+        self.journal.append(Entry(self.maker(tensor), becomes, moved))
+
+
+class Site:
+    """A node of the file with what it reads, as a rule sees it."""
+
+    def __init__(self, reader: Reader, node: onnx.NodeProto) -> None:
+        self.reader = reader
+        self.node = node
+
+    @property
+    def name(self) -> str:
+        """Name of the node, or of what it gives where it has none."""
+        return self.node.name or (self.node.output[0] if self.node.output else "")
+
+    @property
+    def words(self) -> str:
+        """The node in a message."""
+        return f"node '{self.name}' ({self.node.op_type})"
+
+    @property
+    def output(self) -> str:
+        """Tensor that it gives."""
+        return str(self.node.output[0])
+
+    def read(self) -> Value:
+        """Apply the rule of this type of node."""
+        node, rules = self.node, self.reader.rules
+        rule = rules.get(node.op_type)
+        if node.domain not in (*DOMAINS, CHANNELS_LAST):
+            raise Refused(f"{self.words} is of the domain {node.domain}; supported are {', '.join(DOMAINS[1:])}")
+        if rule is None:
+            near = nearest(node.op_type, rules, cutoff=0.8)
+            hint = f" did you mean {near}?" if near else ""
+            raise Refused(f"node '{self.name}' is a {node.op_type};{hint} supported are {', '.join(rules)}")
+        if len(node.output) > 1:
+            used = [name for name in node.output[1:] if name and self.reader.uses[name]]
+            if used:
+                raise self.unsupported(f"a second output that is read, '{used[0]}'", "the first")
+        inputs = [self.reader.values.get(name) for name in node.input if name]
+        if any(isinstance(value, Unknown) for value in inputs):
+            raise Skip
+        for key, value in self.attributes.items():
+            if key in rule.only and value != rule.only[key]:
+                raise self.unsupported(f"{key}={value!r}", f"{key}={rule.only[key]!r}")
+            if key not in (*rule.reads, *rule.only, *rule.ignores):
+                raise self.unsupported(f"the attribute {key}={value!r}", ", ".join((*rule.reads, *rule.only)) or "none")
+        return rule.read(self)
+
+    @cached_property
+    def attributes(self) -> dict[str, Any]:
+        """Attributes by name, texts decoded."""
+        return {
+            one.name: value.decode() if isinstance(value := onnx.helper.get_attribute_value(one), bytes) else value
+            for one in self.node.attribute
+        }
+
+    @property
+    def count(self) -> int:
+        """Number of inputs."""
+        return len(self.node.input)
+
+    def has(self, index: int) -> bool:
+        """Whether an optional input is given."""
+        return index < self.count and bool(self.node.input[index])
+
+    def tensor(self, index: int) -> str:
+        """Name of an input's tensor."""
+        if index >= self.count:
+            raise self.unsupported(f"{self.count} inputs", f"{index + 1} or more")
+        return str(self.node.input[index])
+
+    def value(self, index: int) -> Value:
+        """What an input is; refuses numbers that are none."""
+        name = self.tensor(index)
+        if name not in self.reader.values:
+            raise Refused(f"{self.words} reads '{name}', which no earlier node makes")
+        value = self.reader.values[name]
+        if isinstance(value, Constant) and not np.isfinite(value.array).all():
+            at = np.argwhere(~np.isfinite(value.array))[0].tolist()
+            found = f"{value.array[tuple(at)]} at {at} of its input '{name}'"
+            raise self.unsupported(found, "finite numbers; did the training diverge?")
+        return value
+
+    def constant(self, index: int) -> Floats:
+        """The numbers of an input that has to be constant."""
+        value = self.value(index)
+        if not isinstance(value, Constant):
+            raise self.unsupported(f"a computed input {index}", "a constant")
+        return value.array
+
+    def per_channel(self, array: Floats, value: Expression | Bits) -> Floats:
+        """A constant operand as one number per channel of a value, in the order of its stream."""
+        channels = len(value.turned) if isinstance(value, Bits) else value.channels
+        rank = self.input_rank
+        axis = rank - 1 if self.is_channels_last else 1
+        shape = (1,) * (rank - array.ndim) + array.shape  # as a constant is broadcast: the last axes meet
+        if len(shape) > rank or shape[axis] not in (1, channels) or array.size != shape[axis]:
+            wanted = ([channels] if axis == rank - 1 else [channels, 1, 1])[: rank - 1]
+            raise self.unsupported(f"a constant of shape {list(array.shape)}", f"one number, or shape {wanted}")
+        return in_order(np.broadcast_to(array.reshape(-1), (channels,)).astype(np.float64), value.order)
+
+    @property
+    def is_channels_last(self) -> bool:
+        """Whether its inputs are (N, H, W, C)."""
+        return any(name in self.reader.channels_last for name in self.node.input)
+
+    @property
+    def input_rank(self) -> int:
+        """Number of axes of its inputs that are no constants."""
+        return max((self.reader.ranks[name] for name in self.node.input if name in self.reader.ranks), default=4)
+
+    @property
+    def rank(self) -> int:
+        """Number of axes of its output, unless its rule has said so."""
+        if self.is_channels_last and self.output not in self.reader.channels_last and self.node.op_type != "Transpose":
+            self.reader.channels_last.add(self.output)
+        return max((self.reader.ranks[name] for name in self.node.input if name in self.reader.ranks), default=0)
+
+    def unsupported(self, found: str, supported: str) -> Refused:
+        """Describe what is not supported, and what is."""
+        return Refused(f"{self.words}: found {found}; supported: {supported}")
+
+
+def in_order(array: Any, order: Integers | None) -> Any:
+    """Numbers per feature of the file, along the first axis, in the order of a stream's channels."""
+    return array if order is None else array[order]

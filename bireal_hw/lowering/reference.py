@@ -1,0 +1,168 @@
+"""Runs a file as others read it: qonnx's definition of each quantizer, onnxruntime for everything else.
+
+Nothing here knows how the program reads a file; that is what makes it the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from bireal_hw.errors import BirealError
+
+Watch = Callable[[str, NDArray[Any]], NDArray[Any] | None]
+"""Told of a tensor that has been computed; what it returns takes the tensor's place."""
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Nodes that one session runs: names of what it reads and gives."""
+
+    session: Any
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+class FileRunner:
+    """A file, ready to be run on one image after the other.
+
+    Args:
+        model: the file.
+        cuts: tensors that `run` tells of, besides the output; None for all.
+    """
+
+    def __init__(self, model: onnx.ModelProto, cuts: Collection[str] | None = ()) -> None:
+        self._model = model
+        self._cuts = cuts
+        self._constants: dict[str, NDArray[Any]] = {
+            tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
+        }
+        self.input = next(value.name for value in model.graph.input if value.name not in self._constants)
+        self.elem_type = next(
+            value.type.tensor_type.elem_type for value in model.graph.input if value.name == self.input
+        )
+        self.output = model.graph.output[0].name
+        self._steps: list[_Segment | onnx.NodeProto] = []
+        self._plan()
+
+    def run(self, x: NDArray[np.floating], watch: Watch | None = None) -> NDArray[Any]:
+        """Compute the output of one image.
+
+        Args:
+            x: (1, C, H, W) what the file reads.
+            watch: told of every tensor in `cuts`.
+        """
+        tensors = {self.input: x.astype(helper.tensor_dtype_to_np_dtype(self.elem_type))}
+        for step in self._steps:
+            if isinstance(step, onnx.NodeProto):
+                made = {step.output[0]: self._custom(step, tensors)}
+            else:
+                found = step.session.run(step.outputs, {name: tensors[name] for name in step.inputs})
+                made = dict(zip(step.outputs, found, strict=True))
+            for name, value in made.items():
+                told = self._cuts is None or name in self._cuts
+                instead = watch(name, value) if watch and told else None
+                tensors[name] = value if instead is None else instead.astype(value.dtype).reshape(value.shape)
+        return tensors[self.output]
+
+    def ranges(self, images: Iterator[NDArray[np.floating]]) -> dict[str, tuple[float, float]]:
+        """The least and the largest value of every tensor over images of shape (1, C, H, W)."""
+        found: dict[str, tuple[float, float]] = {}
+
+        def watch(name: str, value: NDArray[Any]) -> None:
+            if value.dtype.kind == "f" and value.size:
+                low, high = found.get(name, (np.inf, -np.inf))
+                found[name] = min(low, float(value.min())), max(high, float(value.max()))
+
+        for image in images:
+            watch(self.input, image)
+            self.run(image, watch)
+        return found
+
+    def _plan(self) -> None:
+        """Compute what is constant once; put the other nodes together into sessions."""
+        waiting: list[onnx.NodeProto] = []
+        for node in self._model.graph.node:
+            if all(name in self._constants for name in node.input if name):
+                self._constants.update(self._once(node))
+            elif _is_plain(node):
+                waiting.append(node)
+                if self._cuts is not None and any(name in self._cuts for name in node.output):
+                    waiting = self._close(waiting)
+            else:
+                waiting = self._close(waiting)
+                self._steps.append(node)
+        self._close(waiting)
+
+    def _once(self, node: onnx.NodeProto) -> dict[str, NDArray[Any]]:
+        if not _is_plain(node):
+            return {node.output[0]: self._custom(node, {})}
+        segment = self._segment([node])
+        return dict(zip(segment.outputs, segment.session.run(segment.outputs, {}), strict=True))
+
+    def _close(self, nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
+        if nodes:
+            self._steps.append(self._segment(nodes))
+        return []
+
+    def _segment(self, nodes: list[onnx.NodeProto]) -> _Segment:
+        import onnxruntime
+
+        made = [name for node in nodes for name in node.output if name]
+        read = [name for node in nodes for name in node.input if name]
+        inputs = [name for name in dict.fromkeys(read) if name not in made and name not in self._constants]
+        later = self._cuts is None
+        outside = {name for node in self._model.graph.node if node.output[0] not in made for name in node.input} | {
+            self.output
+        }
+        wanted = [n for n in made if later or n in outside or (self._cuts is not None and n in self._cuts)]
+        wanted = wanted or made[-1:]
+        used = [
+            numpy_helper.from_array(self._constants[name], name)
+            for name in dict.fromkeys(read)
+            if name in self._constants
+        ]
+        graph = helper.make_graph(
+            nodes,
+            "part",
+            [helper.make_tensor_value_info(name, self._type_of(name), None) for name in inputs],
+            [onnx.ValueInfoProto(name=name) for name in wanted],
+            used,
+        )
+        opsets = [one for one in self._model.opset_import if one.domain in ("", "ai.onnx")]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=min(self._model.ir_version or 8, 10))
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has exceptions of its own for every kind of damage
+            words = " ".join(str(error).split())
+            raise BirealError(f"onnxruntime cannot run node '{nodes[0].name or made[0]}': {words}") from error
+        return _Segment(session, tuple(inputs), tuple(wanted))
+
+    def _type_of(self, name: str) -> int:
+        return self.elem_type if name == self.input else onnx.TensorProto.FLOAT
+
+    def _custom(self, node: onnx.NodeProto, tensors: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """A quantizer, as qonnx defines it."""
+        from qonnx.custom_op.registry import getCustomOp
+
+        context = {name: tensors[name] if name in tensors else self._constants[name] for name in node.input if name}
+        context[node.output[0]] = np.zeros(1, np.float32)
+        if any(one.s == b"ROUND_TO_ZERO" for one in node.attribute):  # the name that early versions of qonnx gave it
+            node = onnx.NodeProto.FromString(node.SerializeToString())
+            next(one for one in node.attribute if one.name == "rounding_mode").s = b"DOWN"
+        getCustomOp(node).execute_node(context, None)
+        found: NDArray[Any] = np.asarray(context[node.output[0]], np.float32)
+        return found
+
+
+def _is_plain(node: onnx.NodeProto) -> bool:
+    return node.domain in ("", "ai.onnx") and node.op_type not in ("Quant", "BipolarQuant")

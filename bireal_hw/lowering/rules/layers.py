@@ -1,0 +1,435 @@
+"""Convolutions, dense layers, pools, and what changes the size of an image."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bireal_hw.ir.types import TensorType
+from bireal_hw.lowering import closing
+from bireal_hw.lowering.closing import integers
+from bireal_hw.lowering.grid import NOISE, Floats, exponent, weight_integers
+from bireal_hw.lowering.reader import CHANNELS_LAST, Rule, Site, in_order
+from bireal_hw.lowering.values import Bits, Constant, Expression, Source, Stream, Value
+from bireal_hw.ops import BinaryConv, MaxPool, Sign, Upsample
+
+REAL_INPUT = 16
+"""Bits of the numbers that a real-valued layer reads."""
+WEIGHT_MAX = 127
+"""Largest weight of a real-valued layer."""
+
+
+# ---- layers with weights
+
+
+def _conv(site: Site) -> Value:
+    """Binary or real convolution; the sums stay an expression until they are rounded."""
+    check_layout(site)
+    weights = _weights(site)
+    if weights.array.ndim != 4:
+        raise site.unsupported(f"weights of {weights.array.ndim - 2} dimensions", "2, an image")
+    group = site.attributes.get("group", 1)
+    kernel = weights.array.shape[2:]
+    if site.attributes.get("kernel_shape", list(kernel)) != list(kernel):
+        raise site.unsupported(
+            f"kernel_shape={site.attributes['kernel_shape']} beside weights of {list(kernel)}", "the same twice"
+        )
+    strides = site.attributes.get("strides", [1, 1])
+    if any(step != 1 for step in site.attributes.get("dilations", [1, 1])):
+        raise site.unsupported(f"dilations={site.attributes['dilations']}", "dilations=[1, 1]")
+    if kernel[0] != kernel[1] or len(set(strides)) != 1:
+        raise site.unsupported(f"kernel={list(kernel)} strides={strides}", "square kernels and equal strides")
+    read = site.value(0)
+    x = image(site, read)
+    pads = _pads(site, (x.height, x.width), kernel, strides)
+    if weights.array.shape[1] * group != x.channels:
+        raise site.unsupported(
+            f"weights for {weights.array.shape[1]} channels in {group} groups on {x.channels}", "the same number"
+        )
+    bias = _bias(site, len(weights.array))
+    return _products(site, weights, bias, strides[0], pads, group)
+
+
+def _products(
+    site: Site, weights: Constant, bias: Floats, stride: int, pads: tuple[int, int, int, int], group: int = 1
+) -> Value:
+    """The sums of products of weights (Cout, Cin, k, k) and an input: bits with bits, or numbers with 8-bit weights."""
+    read = site.value(0)
+    if weights.binary and isinstance(read, Bits):
+        if group != 1:
+            raise site.unsupported(f"group={group} of a binary convolution", "group=1")
+        return _binary(site, read, weights, bias, stride, pads)
+    if group != 1:
+        weights = _ungrouped(weights, group)
+    return _real(site, weights, bias, stride, pads)
+
+
+def _binary(
+    site: Site, bits: Bits, weights: Constant, bias: Floats, stride: int, pads: tuple[int, int, int, int]
+) -> Expression:
+    assert weights.integers is not None
+    signs = weights.integers.transpose(0, 2, 3, 1).astype(np.int8)
+    if bits.order is not None:
+        signs = signs[..., bits.order]
+    signs[..., bits.turned] *= -1
+    made = site.reader.emit(site.name, BinaryConv(signs, stride, pads), bits.stream.name)
+    gain = _magnitude(site, weights) * bits.scale
+    found = Expression(Source("dot", made), gain, bias)
+    whole = all(exponent(float(one)) is not None for one in gain) and not np.any(bias / gain % 1)
+    site.reader.mark(site.output, found, 0.0 if whole else NOISE * float(gain.max()))
+    return found
+
+
+def _magnitude(site: Site, weights: Constant) -> Floats:
+    """The magnitude of binary weights, one number per output channel."""
+    assert weights.scale is not None
+    every = weights.scale.reshape(len(weights.array), -1)
+    if np.any(every != every[:, :1]):
+        raise site.unsupported("magnitudes that differ inside an output channel", "one per output channel")
+    return every[:, 0]
+
+
+def _real(site: Site, weights: Constant, bias: Floats, stride: int, pads: tuple[int, int, int, int]) -> Expression:
+    """Integers times one step per output channel, of an input with one gain for all channels."""
+    inner = _uniform(site, any(pads))
+    whole, step = _eight_bits(site, weights)
+    whole = whole.transpose(0, 2, 3, 1)
+    if inner.order is not None:
+        whole = whole[..., inner.order]
+    # A constant in every tap: what is left of a pixel's zero, where it is no whole number, or of an affine.
+    bias = bias + (whole.sum(axis=(1, 2)) @ inner.add) * step
+    source = Source("real", inner.source.stream, site.name, whole.astype(np.int32), stride, pads)
+    return Expression(source, step * inner.gain[0], bias)
+
+
+def _uniform(site: Site, padded: bool) -> Expression:
+    """The input as a stream with one gain, narrow enough for the multipliers; rounded to such a one if it is none."""
+    reader, tensor = site.reader, site.tensor(0)
+    inner = integers(site, 0)
+    x = reader.types[inner.source.stream]
+    small = bool(np.all(np.abs(inner.add) <= np.abs(inner.gain) / 2 + 1e-12)) and x.dtype.width <= 9
+    same = bool(np.all(inner.gain == inner.gain[0])) and inner.gain[0] != 0
+    if same and x.dtype.width <= REAL_INPUT and (not padded or small):
+        return inner
+    if not reader.pixels_known and reader.values.get(reader.input_name) is site.value(0):
+        closing.know_pixels(reader, inner, None)
+    return closing.settle(reader, tensor, inner)
+
+
+def _eight_bits(site: Site, weights: Constant) -> tuple[np.ndarray, Floats]:
+    """Weights as integers of 8 bits with one step per output channel; others are rounded to such."""
+    if weights.integers is not None and weights.scale is not None and np.abs(weights.integers).max() <= WEIGHT_MAX:
+        steps = weights.scale.reshape(len(weights.array), -1)
+        if np.all(steps == steps[:, :1]):
+            return weights.integers, steps[:, 0]
+    whole, step = weight_integers(weights.array)
+    shape = (-1, *[1] * (whole.ndim - 1))
+    moved = float(np.abs(weights.array - whole * step.reshape(shape)).max())
+    if moved > 0:
+        site.reader.say(site.output, "weights rounded to 8 bits, one step per output channel", moved)
+    return whole, step
+
+
+def _ungrouped(weights: Constant, group: int) -> Constant:
+    """Weights of a convolution in groups as those of one over all channels, 0 outside the groups."""
+    out, inside = weights.array.shape[:2]
+
+    def spread(array: np.ndarray) -> np.ndarray:
+        whole = np.zeros((out, inside * group, *array.shape[2:]), array.dtype)
+        for channel in range(out):
+            first = channel // (out // group) * inside
+            whole[channel, first : first + inside] = array[channel]
+        return whole
+
+    def widened(scale: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(scale.reshape(out, -1)[:, :1].reshape(out, 1, 1, 1), spread(scale).shape)
+
+    if weights.integers is None or weights.scale is None:
+        return Constant(spread(weights.array))
+    steps = weights.scale.reshape(out, -1)
+    if np.any(steps != steps[:, :1]):
+        return Constant(spread(weights.array))
+    return Constant(spread(weights.array), spread(weights.integers), widened(weights.scale))
+
+
+def _gemm(site: Site) -> Value:
+    """A dense layer: a 1x1 convolution on an image of one pixel."""
+    if site.attributes.get("transA", 0):
+        raise site.unsupported("transA=1", "transA=0")
+    weights, factor = _weights(site), site.attributes.get("alpha", 1.0)
+    if weights.array.ndim == 2 and not site.attributes.get("transB", 0):
+        weights = weights.map(np.transpose)
+    bias = site.constant(2) * site.attributes.get("beta", 1.0) if site.has(2) else None
+    return _dense(site, weights if factor == 1 else _times(weights, factor), bias)
+
+
+def _matmul(site: Site) -> Value:
+    """A dense layer without a bias."""
+    return _dense(site, _weights(site).map(np.transpose), None)
+
+
+def _dense(site: Site, weights: Constant, bias: Floats | None) -> Value:
+    if weights.array.ndim != 2:
+        raise site.unsupported(f"weights of shape {list(weights.array.shape)}", "a matrix")
+    x = image(site, site.value(0))
+    if x.pixels != 1:
+        raise site.unsupported(f"an input of {x.height}x{x.width} pixels", "1x1, behind a global pool or a Flatten")
+    count = len(weights.array)
+    if weights.array.shape[1] != x.channels:
+        raise site.unsupported(f"weights for {weights.array.shape[1]} features on {x.channels}", "the same number")
+    if bias is not None and ((bias.shape or (1,))[-1] != bias.size or bias.size not in (1, count)):
+        raise site.unsupported(f"a bias of shape {list(bias.shape)}", f"1 or {count} numbers in a row")
+    added = np.zeros(count) if bias is None else np.broadcast_to(bias.ravel(), (count,)).astype(np.float64)
+    found = _products(site, weights.map(lambda array: array[:, :, None, None]), added, 1, (0, 0, 0, 0))
+    site.reader.ranks[site.output] = 2
+    return found
+
+
+def _weights(site: Site) -> Constant:
+    value = site.value(1)
+    if not isinstance(value, Constant):
+        raise site.unsupported(f"weights that are {value.describe()}", "constants")
+    return value
+
+
+def _times(weights: Constant, factor: float) -> Constant:
+    scale = None if weights.scale is None else weights.scale * factor
+    return Constant(weights.array * factor, weights.integers, scale, weights.binary)
+
+
+def _bias(site: Site, count: int) -> Floats:
+    if not site.has(2):
+        return np.zeros(count)
+    bias = site.constant(2)
+    if bias.shape != (count,):
+        raise site.unsupported(f"a bias of shape {list(bias.shape)}", f"[{count}]")
+    return bias
+
+
+def _pads(site: Site, size: tuple[int, int], kernel: tuple[int, ...], strides: list[int]) -> tuple[int, int, int, int]:
+    """Padding (top, left, bottom, right), also where the node leaves it to a rule."""
+    auto = site.attributes.get("auto_pad", "NOTSET")
+    if auto in ("NOTSET", "VALID"):
+        pads = site.attributes.get("pads", [0, 0, 0, 0]) if auto == "NOTSET" else [0, 0, 0, 0]
+    elif auto in ("SAME_UPPER", "SAME_LOWER"):
+        need = [max((math.ceil(n / s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, strides, strict=True)]
+        small, large = [n // 2 for n in need], [n - n // 2 for n in need]
+        pads = [*small, *large] if auto == "SAME_UPPER" else [*large, *small]
+    else:
+        raise site.unsupported(f"auto_pad={auto}", "NOTSET, VALID, SAME_UPPER, SAME_LOWER")
+    if len(pads) != 4 or min(pads) < 0:
+        raise site.unsupported(f"pads={pads}", "four numbers from 0 on")
+    return pads[0], pads[1], pads[2], pads[3]
+
+
+# ---- pools
+
+
+def _maxpool(site: Site) -> Value:
+    """The largest value of a window, which a rising function of each channel does not change."""
+    check_layout(site)
+    attributes = site.attributes
+    kernel = attributes.get("kernel_shape", [])
+    strides, value = attributes.get("strides", [1, 1]), site.value(0)
+    if len(kernel) != 2:
+        raise site.unsupported(f"kernel_shape={kernel}", "two numbers")
+    x = image(site, value)
+    pads = _pads(site, (x.height, x.width), tuple(kernel), strides)
+    rest = [(n + a + b - k) % s for n, a, b, k, s in zip((x.height, x.width), pads[:2], pads[2:], kernel, strides)]
+    if attributes.get("ceil_mode") and any(rest):
+        raise site.unsupported("ceil_mode=1 where windows reach over the edge", "ceil_mode=0")
+    if tuple(kernel) == (3, 3) and strides == [2, 2] and pads in ((1, 1, 1, 1), (1, 1, 0, 0)):
+        even = x.height % 2 == 0 and x.width % 2 == 0
+        pads = (1, 1, 1, 1) if even or pads == (1, 1, 1, 1) else pads
+    if len(set(pads)) != 1:
+        raise site.unsupported(f"pads={list(pads)}", "the same on all sides")
+    return _largest(site, MaxPool((kernel[0], kernel[1]), (strides[0], strides[1]), pads[0]))
+
+
+def _globalmaxpool(site: Site) -> Value:
+    check_layout(site)
+    x = image(site, site.value(0))
+    return _largest(site, MaxPool((x.height, x.width), (x.height, x.width), 0))
+
+
+def _largest(site: Site, op: MaxPool) -> Value:
+    value, reader = site.value(0), site.reader
+    if isinstance(value, Bits) and not value.turned.any() and value.scale > 0:
+        found = Bits(
+            Stream(reader.emit(site.name, op, value.stream.name)), value.turned, value.scale, None, value.order
+        )
+        reader.mark(site.output, found, 0.0)
+        return found
+    if isinstance(value, Bits):
+        inner = closing.numbers(site, value)
+        pooled = reader.emit(site.name, op, inner.source.stream)
+        if inner.gain[0] < 0:
+            raise site.unsupported(f"bits with a scale of {value.scale}", "scales above 0")
+        bits = reader.emit(f"{site.name}_sign", Sign(), pooled)
+        channels = np.zeros(len(value.turned), np.int32)
+        found = Bits(Stream(bits), channels.astype(np.bool_), value.scale, (pooled, channels), value.order)
+        reader.mark(site.output, found, 0.0)
+        return found
+    if isinstance(value, Stream):
+        made = Stream(reader.emit(site.name, op, value.name))
+        reader.mark(site.output, made, 0.0)
+        return made
+    inner = integers(site, 0)
+    if np.any(inner.gain < 0):
+        inner = closing.settle(reader, site.tensor(0), inner)
+    made = reader.emit(site.name, op, inner.source.stream)
+    return Expression(Source("value", made), inner.gain, inner.add, order=inner.order)
+
+
+def _averagepool(site: Site) -> Value:
+    check_layout(site)
+    attributes = site.attributes
+    kernel, strides = attributes.get("kernel_shape", []), attributes.get("strides", [1, 1])
+    x = image(site, site.value(0))
+    pads = _pads(site, (x.height, x.width), tuple(kernel), strides)
+    if strides != kernel or any(pads):
+        raise site.unsupported(f"kernel={kernel} strides={strides} pads={list(pads)}", "stride = kernel, no pads")
+    if x.height % kernel[0] or x.width % kernel[1]:
+        raise site.unsupported(f"a window of {kernel} on {x.height}x{x.width} pixels", "windows that tile the image")
+    return _window_sum(site, (kernel[0], kernel[1]), 1.0 / (kernel[0] * kernel[1]))
+
+
+def _globalaveragepool(site: Site) -> Value:
+    check_layout(site)
+    x = image(site, site.value(0))
+    return _window_sum(site, (x.height, x.width), 1.0 / x.pixels)
+
+
+def _reduce(site: Site) -> Value:
+    """A sum or a mean over height and width."""
+    mean = site.node.op_type == "ReduceMean"
+    axes = site.constant(1).astype(int).tolist() if site.has(1) else site.attributes.get("axes")
+    x = image(site, site.value(0))
+    sides = [1, 2] if site.is_channels_last else [2, 3]
+    if axes is None or sorted(axis % 4 for axis in axes) != sides or site.input_rank != 4:
+        raise site.unsupported(f"axes={axes}", f"axes={sides}")
+    if not site.attributes.get("keepdims", 1):
+        site.reader.ranks[site.output] = 2
+    return _window_sum(site, (x.height, x.width), 1.0 / x.pixels if mean else 1.0)
+
+
+def _window_sum(site: Site, kernel: tuple[int, int], factor: float) -> Expression:
+    inner = integers(site, 0)
+    source = Source("sum", inner.source.stream, site.name, kernel=kernel)
+    pixels = kernel[0] * kernel[1]
+    return Expression(source, inner.gain * factor, inner.add * factor * pixels, order=inner.order)
+
+
+# ---- sizes
+
+
+def _resize(site: Site) -> Value:
+    """Nearest neighbour, by one whole factor along both sides."""
+    attributes = site.attributes
+    check_layout(site)
+    x = image(site, site.value(0))
+    mode = attributes.get("mode", "nearest")
+    if mode != "nearest":
+        raise site.unsupported(f"mode={mode}", "mode=nearest")
+    if site.node.op_type == "Resize":
+        _check_nearest(site)
+    if site.has(3):
+        _, *sizes = site.constant(3).ravel().tolist()
+        scales = [1.0, *(size / have for size, have in zip(sizes, (x.channels, x.height, x.width), strict=False))]
+    elif "scales" in attributes:
+        scales = list(attributes["scales"])
+    else:
+        scales = site.constant(min(site.count - 1, 2)).ravel().tolist()
+    factor = scales[-1] if scales else 0.0
+    if scales != [1.0, 1.0, factor, factor] or factor != int(factor) or factor < 1:
+        raise site.unsupported(f"scales={scales}", "1, 1 and twice the same whole number")
+    value = site.value(0)
+    if factor == 1:
+        return value
+    if isinstance(value, Stream):
+        made = Stream(site.reader.emit(site.name, Upsample(int(factor)), value.name))
+        site.reader.mark(site.output, made, 0.0)
+        return made
+    inner = integers(site, 0)
+    name = site.reader.emit(site.name, Upsample(int(factor)), inner.source.stream)
+    return Expression(Source("value", name), inner.gain, inner.add, order=inner.order)
+
+
+NEAREST = (
+    ("asymmetric", "floor"),
+    ("half_pixel", "round_prefer_floor"),
+    ("half_pixel", "round_prefer_ceil"),
+    ("pytorch_half_pixel", "round_prefer_floor"),
+    ("pytorch_half_pixel", "round_prefer_ceil"),
+)
+"""Coordinates and rounding of a Resize that repeat each pixel: (i + 1/2) / factor - 1/2 is never half way from two."""
+
+
+def _check_nearest(site: Site) -> None:
+    """Refuse a choice of pixels that is not i // factor; with a whole factor the pairs of NEAREST are."""
+    where = site.attributes.get("coordinate_transformation_mode", "half_pixel")
+    choice = site.attributes.get("nearest_mode", "round_prefer_floor")
+    if (where, choice) not in NEAREST:
+        found = f"coordinate_transformation_mode={where}, nearest_mode={choice}"
+        raise site.unsupported(found, " or ".join(f"{a} with {b}" for a, b in NEAREST))
+
+
+def image(site: Site, value: Value) -> TensorType:
+    """Size of a value; refuses one that is no image."""
+    reader = site.reader
+    match value:
+        case Stream():
+            return reader.types[value.name]
+        case Bits():
+            return reader.types[value.stream.name]
+        case Expression():
+            return sized(site, value)
+        case _ if isinstance(value, Constant):
+            raise site.unsupported(value.describe(), "an image or what layers make of it")
+        case _:
+            return sized(site, closing.expression(site, site.tensor(0), value))
+
+
+def sized(site: Site, value: Expression) -> TensorType:
+    """Size of an expression: that of the stream, or of what a pending layer will give."""
+    x, source = site.reader.types[value.source.stream], value.source
+    if source.kind == "sum" and source.kernel:
+        size = (x.height // source.kernel[0], x.width // source.kernel[1])
+        return TensorType(*size, value.channels, x.dtype, x.low, x.high)
+    if source.kind == "real":
+        assert source.weights is not None
+        top, left, bottom, right = source.pads
+        kernel = source.weights.shape[1]
+        rows = (x.height + top + bottom - kernel) // source.stride + 1
+        columns = (x.width + left + right - kernel) // source.stride + 1
+        return TensorType(rows, columns, value.channels, x.dtype, x.low, x.high)
+    return x
+
+
+def check_layout(site: Site) -> None:
+    """Refuse a node whose tensors are not laid out as its domain says."""
+    if (site.node.domain == CHANNELS_LAST) != site.is_channels_last:
+        have = "(N, H, W, C)" if site.is_channels_last else "(N, C, H, W)"
+        raise site.unsupported(f"an input laid out as {have} in the domain '{site.node.domain}'", "the other one")
+
+
+SIZES = ("kernel_shape", "strides", "pads", "auto_pad")
+RULES = {
+    "AveragePool": Rule(_averagepool, SIZES, {"ceil_mode": 0, "dilations": [1, 1]}, ("count_include_pad",)),
+    "Conv": Rule(_conv, (*SIZES, "group", "dilations")),
+    "Gemm": Rule(_gemm, ("alpha", "beta", "transA", "transB"), {}, ("broadcast",)),
+    "GlobalAveragePool": Rule(_globalaveragepool),
+    "GlobalMaxPool": Rule(_globalmaxpool),
+    "MatMul": Rule(_matmul),
+    "MaxPool": Rule(_maxpool, (*SIZES, "ceil_mode"), {"dilations": [1, 1], "storage_order": 0}),
+    "ReduceMean": Rule(_reduce, ("axes", "keepdims"), {"noop_with_empty_axes": 0}),
+    "ReduceSum": Rule(_reduce, ("axes", "keepdims"), {"noop_with_empty_axes": 0}),
+    "Resize": Rule(
+        _resize,
+        ("mode", "coordinate_transformation_mode", "nearest_mode", "scales"),
+        {"antialias": 0, "exclude_outside": 0, "axes": None, "keep_aspect_ratio_policy": "stretch"},
+        ("cubic_coeff_a", "extrapolation_value"),
+    ),
+    "Upsample": Rule(_resize, ("mode", "scales")),
+}

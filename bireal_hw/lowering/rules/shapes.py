@@ -1,0 +1,249 @@
+"""What changes no number: constants, shapes, layouts, and what does nothing outside training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from bireal_hw.lowering import closing
+from bireal_hw.lowering.reader import Rule, Site
+from bireal_hw.lowering.values import Answer, Bits, Constant, Expression, Source, Stream, Value
+from bireal_hw.ops import Flatten
+
+NHWC, NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
+
+
+def evaluated(site: Site) -> Constant:
+    """What a node makes of constants, as ONNX defines it."""
+    names = [name for name in site.node.input if name]
+    arrays = {}
+    for index, name in enumerate(site.node.input):
+        if name:
+            arrays[name] = site.constant(index).astype(site.reader.numbers.get(name, np.dtype(np.float32)))
+    known = [onnx.helper.make_tensor_value_info(name, _element(arrays[name]), arrays[name].shape) for name in names]
+    out = onnx.helper.make_tensor_value_info(site.output, onnx.TensorProto.UNDEFINED, None)
+    graph = onnx.helper.make_graph([site.node], "constant", known, [out])
+    model = onnx.helper.make_model(graph, opset_imports=list(site.reader.model.opset_import), ir_version=10)
+    found = np.asarray(ReferenceEvaluator(model).run([site.output], arrays)[0])
+    if found.dtype.kind in "iub":
+        site.reader.numbers[site.output] = found.dtype
+    return Constant(found.astype(np.float64))
+
+
+def _element(array: np.ndarray) -> int:
+    return onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+
+
+def _folded(site: Site) -> Value:
+    """A node that is read where all that it reads is constant."""
+    for index in range(site.count):
+        if site.has(index) and not isinstance(site.value(index), Constant):
+            raise site.unsupported(site.value(index).describe(), "constants")
+    return evaluated(site)
+
+
+def _constant(site: Site) -> Value:
+    for name, value in site.attributes.items():
+        if name == "value":
+            array = numpy_helper.to_array(value)
+        elif name in ("value_float", "value_floats"):
+            array = np.array(value, np.float32)
+        else:
+            array = np.array(value, np.int64)
+        if array.dtype.kind in "iub":
+            site.reader.numbers[site.output] = array.dtype
+        return Constant(array.astype(np.float64))
+    raise site.unsupported("no value", "numbers")
+
+
+def _shape(site: Site) -> Value:
+    """The sizes of a tensor, of one image."""
+    value = site.value(0)
+    if isinstance(value, Constant):
+        return evaluated(site)
+    from bireal_hw.lowering.rules.layers import image
+
+    x = image(site, value)
+    sizes = {
+        2: [1, x.size],
+        4: [1, x.height, x.width, x.channels] if site.is_channels_last else [1, x.channels, x.height, x.width],
+    }[site.input_rank]
+    start, end = site.attributes.get("start", 0), site.attributes.get("end")
+    site.reader.numbers[site.output] = np.dtype(np.int64)
+    return Constant(np.array(sizes[start:end], np.float64))
+
+
+def _reshape(site: Site) -> Value:
+    """Flatten and its kin: of a 1x1 image nothing moves; of a larger one the features get another order."""
+    value, reader = site.value(0), site.reader
+    if isinstance(value, Constant):
+        return value.map(lambda array: _reshaped(site, array))
+    from bireal_hw.lowering.rules.layers import image
+
+    x = image(site, value)
+    value = (
+        site.value(0)
+        if isinstance(site.value(0), Stream | Bits)
+        else closing.expression(site, site.tensor(0), site.value(0))
+    )
+    reader.values[site.tensor(0)] = value
+    target = _target(site, x.size)
+    if x.pixels == 1:
+        if target not in ([1, x.channels], [1, x.channels, 1, 1]):
+            raise site.unsupported(f"the shape {target}", f"[1, {x.channels}] or [1, {x.channels}, 1, 1]")
+        reader.ranks[site.output] = len(target)
+        return value
+    same = [1, x.channels, x.height, x.width]
+    if target == same and not site.is_channels_last:
+        reader.ranks[site.output] = 4
+        return value
+    if target not in ([1, x.size], [1, x.size, 1, 1]):
+        raise site.unsupported(f"the shape {target}", f"[1, {x.size}], all features of an image")
+    reader.ranks[site.output] = len(target)
+    return flattened(site, value, x.pixels)
+
+
+def flattened(site: Site, value: Value, pixels: int) -> Value:
+    """All features of an image as channels of one pixel."""
+    reader = site.reader
+    if isinstance(value, Stream):
+        value = reader.values_of(value.name)
+    inner = value if isinstance(value, Bits) else closing.build(reader, value)  # type: ignore[arg-type]
+    stream = inner.stream.name if isinstance(inner, Bits) else inner.source.stream
+    channels = reader.types[stream].channels
+    made = reader.emit(site.name, Flatten(), stream)
+    order = np.arange(pixels * channels).reshape(channels, pixels).T.reshape(-1)
+    layout = None if site.is_channels_last else order
+    found: Value
+    if isinstance(inner, Bits):
+        found = Bits(Stream(made), np.tile(inner.turned, pixels), inner.scale, None, layout)
+        reader.mark(site.output, found, 0.0)
+    else:
+        gain, add = np.tile(inner.gain, pixels), np.tile(inner.add, pixels)
+        found = Expression(Source("value", made), gain, add, order=layout)
+    return found
+
+
+def _target(site: Site, size: int) -> list[int]:
+    """The shape that a node asks for, of one image."""
+    kind, attributes = site.node.op_type, site.attributes
+    if kind == "Flatten":
+        axis = attributes.get("axis", 1)
+        if axis % site.input_rank != 1:
+            raise site.unsupported(f"axis={axis}", "axis=1")
+        return [1, size]
+    if kind in ("Squeeze", "Unsqueeze"):
+        axes = site.constant(1).astype(int).tolist() if site.has(1) else attributes.get("axes")
+        full = site.input_rank + (len(axes) if kind == "Unsqueeze" and axes else 0)
+        found = sorted(axis % full for axis in axes) if axes is not None else [2, 3]
+        if found != [2, 3] or full != 4:
+            raise site.unsupported(f"axes={axes}", "axes=[2, 3]")
+        return [1, size] if kind == "Squeeze" else [1, size, 1, 1]
+    given = site.constant(1).astype(int).tolist() if site.has(1) else list(attributes.get("shape", []))
+    if attributes.get("allowzero") and 0 in given:
+        raise site.unsupported(f"the shape {given} with allowzero=1", "sizes above 0")
+    shape = [1 if at == 0 and number in (0, 1) else number for at, number in enumerate(given)]
+    if shape and shape[0] == -1 and -1 not in shape[1:]:
+        shape[0] = 1
+    if shape.count(-1) == 1:
+        rest = int(np.prod([number for number in shape if number != -1]))
+        shape = [size // rest if number == -1 and rest else number for number in shape]
+    return shape
+
+
+def _reshaped(site: Site, array: np.ndarray) -> np.ndarray:
+    """A constant in another shape."""
+    kind = site.node.op_type
+    if kind == "Flatten":
+        axis = site.attributes.get("axis", 1)
+        return array.reshape(int(np.prod(array.shape[:axis])), -1)
+    if kind in ("Squeeze", "Unsqueeze"):
+        axes = site.constant(1).astype(int).tolist() if site.has(1) else site.attributes.get("axes")
+        if kind == "Unsqueeze":
+            return np.expand_dims(array, tuple(axes))
+        return np.squeeze(array, tuple(axes) if axes is not None else None)
+    shape = site.constant(1).astype(int).tolist() if site.has(1) else list(site.attributes.get("shape", []))
+    return array.reshape([array.shape[at] if number == 0 else number for at, number in enumerate(shape)])
+
+
+def _identity(site: Site) -> Value:
+    """Identity, and Dropout, which does nothing outside training."""
+    if site.node.op_type == "Dropout" and site.has(2) and np.any(site.constant(2)):
+        raise site.unsupported("training_mode=1", "training_mode=0")
+    if site.tensor(0) in site.reader.marks:
+        site.reader.marks[site.output] = site.reader.marks[site.tensor(0)]
+    return site.value(0)
+
+
+def _cast(site: Site) -> Value:
+    """A change of number format: of constants, and of tensors to a float."""
+    value, to = site.value(0), site.attributes.get("to")
+    if isinstance(value, Constant):
+        site.reader.numbers[site.output] = onnx.helper.tensor_dtype_to_np_dtype(to)
+        kind = site.reader.numbers[site.output]
+        return value if kind.kind == "f" else replace(value, array=value.array.astype(kind).astype(np.float64))
+    if to not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
+        raise site.unsupported(f"to={onnx.TensorProto.DataType.Name(to)}", "to=FLOAT")
+    return value
+
+
+def _transpose(site: Site) -> Value:
+    """Of constants, and between the two layouts of an image."""
+    value = site.value(0)
+    perm = site.attributes.get("perm")
+    if isinstance(value, Constant):
+        return value.map(lambda array: np.transpose(array, perm))
+    rank, last = site.input_rank, site.is_channels_last
+    given = list(perm) if perm is not None else list(range(rank))[::-1]
+    if given == list(range(rank)):
+        return value
+    if rank != 4 or given != (NCHW if last else NHWC):
+        raise site.unsupported(f"perm={given}", f"perm={NCHW if last else NHWC}")
+    if not last:
+        site.reader.channels_last.add(site.output)
+    return value
+
+
+def _answer(site: Site) -> Value:
+    """A softmax, or the largest of the logits: left out, as it changes no class."""
+    reader, value = site.reader, site.value(0)
+    if isinstance(value, Constant):
+        return evaluated(site)
+    outputs = [one.name for one in reader.model.graph.output]
+    if site.output not in outputs and not all(node.op_type in ANSWERS for node in _readers(site)):
+        raise site.unsupported("it inside the network", "it as the last node")
+    if isinstance(value, Answer):
+        return Answer(value.value, value.tensor, site.node.op_type)
+    reader.say(site.output, "left out: the class is the largest logit")
+    return Answer(value, site.tensor(0), site.node.op_type)
+
+
+def _readers(site: Site) -> list[onnx.NodeProto]:
+    return [node for node in site.reader.model.graph.node if site.output in node.input]
+
+
+ANSWERS = ("Softmax", "LogSoftmax", "ArgMax", "TopK", "Identity", "Squeeze", "Flatten")
+FOLDED = ("Concat", "ConstantOfShape", "Equal", "Expand", "Gather", "Pow", "Range", "Slice", "Sqrt", "Where")
+"""Types of nodes that are read on constants only, in which exporters leave the arithmetic of shapes."""
+VALUES = ("value", "value_float", "value_floats", "value_int", "value_ints")
+RULES = {
+    **{kind: Rule(_folded, ("axis", "value")) for kind in FOLDED},
+    "ArgMax": Rule(_answer, (), {"select_last_index": 0}, ("axis", "keepdims")),
+    "Cast": Rule(_cast, ("to",), {}, ("saturate", "round_mode")),
+    "Constant": Rule(_constant, VALUES),
+    "Dropout": Rule(_identity, (), {"is_test": 1}, ("ratio", "seed", "consumed_inputs")),
+    "Flatten": Rule(_reshape, ("axis",)),
+    "Identity": Rule(_identity),
+    "LogSoftmax": Rule(_answer, (), {}, ("axis",)),
+    "Reshape": Rule(_reshape, ("shape", "allowzero"), {}, ("consumed_inputs",)),
+    "Shape": Rule(_shape, ("start", "end")),
+    "Softmax": Rule(_answer, (), {}, ("axis",)),
+    "Squeeze": Rule(_reshape, ("axes",)),
+    "TopK": Rule(_answer, (), {"largest": 1}, ("axis", "k", "sorted")),
+    "Transpose": Rule(_transpose, ("perm",)),
+    "Unsqueeze": Rule(_reshape, ("axes",)),
+}
