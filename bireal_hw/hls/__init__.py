@@ -18,6 +18,7 @@ import jinja2
 
 from bireal_hw import __version__
 from bireal_hw.assets import asset
+from bireal_hw.files import replacing
 from bireal_hw.hls.overlay import overlay
 from bireal_hw.hls.tables import table, table_name
 from bireal_hw.ir.graph import Graph
@@ -229,9 +230,7 @@ def generate(
     texts = ["top.hpp", "top.cpp", "tb.cpp", SCRIPT, "README.md"]
     if context["overlay"]:
         texts += [BLOCK_DESIGN, f"{OVERLAY}/driver.py"]
-    temporary = out_dir.with_name(out_dir.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
+    with replacing(out_dir) as temporary:
         shutil.copytree(asset("hls/include"), temporary / "include")
         (temporary / WEIGHTS).mkdir()
         for one in made.tables:
@@ -240,10 +239,6 @@ def generate(
             (temporary / name).parent.mkdir(exist_ok=True)
             (temporary / name).write_text(render(Path(name).name, **context))
         (temporary / PROJECT).write_text(json.dumps(_describe(made, context), indent=1) + "\n")
-        shutil.rmtree(out_dir, ignore_errors=True)
-        temporary.replace(out_dir)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return made
 
 

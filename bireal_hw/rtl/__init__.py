@@ -18,6 +18,7 @@ import jinja2
 from bireal_hw import __version__
 from bireal_hw.assets import asset
 from bireal_hw.errors import unknown
+from bireal_hw.files import replacing
 from bireal_hw.ir.encoding import rom_lines
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Memory
@@ -44,9 +45,7 @@ def generate(graph: Graph, folding: Folding, out_dir: Path) -> Dataflow:
         out_dir: replaced if it exists.
     """
     flow = elaborate(graph, folding)
-    temporary = out_dir.with_name(out_dir.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
+    with replacing(out_dir) as temporary:
         (temporary / MEMORIES).mkdir(parents=True)
         for instance in flow.instances:
             for parameter, memory in instance.binding.memories.items():
@@ -60,10 +59,6 @@ def generate(graph: Graph, folding: Folding, out_dir: Path) -> Dataflow:
             shutil.copyfile(path, temporary / "lib" / path.name)
         (temporary / FILE_LIST).write_text("".join(f"lib/{path.name}\n" for path in sources) + "br_top.sv\n")
         (temporary / "dataflow.json").write_text(json.dumps(record(flow, folding), indent=1) + "\n")
-        shutil.rmtree(out_dir, ignore_errors=True)
-        temporary.replace(out_dir)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return flow
 
 
