@@ -11,9 +11,10 @@ import numpy as np
 
 from bireal_hw import golden
 from bireal_hw.errors import BirealError
-from bireal_hw.hls import PROJECT, VECTORS, Design, design, network_hash
 from bireal_hw.hls.csim import execute
+from bireal_hw.hls.design import Design, design, network_hash
 from bireal_hw.hls.gpp import OPTIMISED, build
+from bireal_hw.hls.project import PROJECT, VECTORS
 from bireal_hw.hls.results import CppSimulation
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Array

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bireal_hw.errors import BirealError
-from bireal_hw.hls import BLOCK_DESIGN, OVERLAY, PROJECT, SCRIPT, TIMING, TOP, UTILISATION, VITIS
 from bireal_hw.hls.overlay import boards
+from bireal_hw.hls.project import BLOCK_DESIGN, OVERLAY, PROJECT, SCRIPT, TIMING, TOP, UTILISATION, VITIS
 from bireal_hw.hls.reports import read_cosimulation, read_synthesis, read_timing, read_utilisation
 from bireal_hw.hls.results import VendorStages
 from bireal_hw.tools import environment as tool_environment

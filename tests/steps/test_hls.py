@@ -10,7 +10,7 @@ import pytest
 
 from bireal_hw import cli
 from bireal_hw.crosscheck.qonnx import write
-from bireal_hw.hls import Table
+from bireal_hw.hls.design import Table
 from bireal_hw.hls.gpp import QUICK
 from bireal_hw.hls.network import simulate_network
 from bireal_hw.hls.tables import table
@@ -138,7 +138,7 @@ def test_a_wrong_weight_fails_the_command(
         memory = Memory(one.memory.width, words, one.memory.entry)
         return f'#include "bireal/common.hpp"\n{table(one.name, memory)}\n'
 
-    monkeypatch.setattr("bireal_hw.hls._table_text", wrong)
+    monkeypatch.setattr("bireal_hw.hls.generator._table_text", wrong)
     assert cli.run(["hls", "net.onnx", "images=3"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("error: ")
