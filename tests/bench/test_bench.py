@@ -10,6 +10,7 @@ import pytest
 from bireal_hw.bench import bench
 from bireal_hw.bench.page import Found, Section, table
 from bireal_hw.cli import run
+from bireal_hw.run import provenance
 
 
 class Fake:
@@ -18,10 +19,8 @@ class Fake:
     def __init__(self) -> None:
         self.measured: list[str] = []
 
-    def sections(self, *sources: str) -> dict[str, Section]:
-        return {
-            name: Section(name, f"About {name}", self._measure(name), sources, ("numpy",)) for name in ("one", "two")
-        }
+    def sections(self) -> dict[str, Section]:
+        return {name: Section(name, f"About {name}", self._measure(name), ("numpy",)) for name in ("one", "two")}
 
     def _measure(self, name: str):  # type: ignore[no-untyped-def]
         def measure() -> Found:
@@ -36,7 +35,7 @@ class Fake:
 @pytest.fixture
 def fake(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     fake = Fake()
-    monkeypatch.setattr(bench, "SECTIONS", fake.sections("rtl/pkg"))
+    monkeypatch.setattr(bench, "SECTIONS", fake.sections())
     return fake
 
 
@@ -56,7 +55,7 @@ def test_a_section_is_measured_when_its_inputs_change(fake: Fake, monkeypatch: p
     assert run(["bench"]) == 0
     assert run(["bench"]) == 0
     assert fake.measured == ["one", "two"]
-    monkeypatch.setattr(bench, "SECTIONS", fake.sections("rtl/pkg", "rtl/lib/br_rom.sv"))
+    monkeypatch.setattr(provenance, "parts", lambda maker: {"ops": "another version"})
     assert run(["bench", "two"]) == 0
     assert fake.measured == ["one", "two", "two"]
     assert "About one" not in Path("build/bench/bench.md").read_text()  # of other inputs: no longer true
@@ -88,6 +87,21 @@ def test_every_section_has_inputs_that_exist() -> None:
     for section in bench.SECTIONS.values():
         assert len(section.key) == 32
         assert "missing" not in section.conditions.values()
+
+
+@pytest.mark.parametrize(
+    ("name", "needed", "foreign"),
+    [
+        ("datapath", {"rtl", "synth"}, {"models", "analysis", "sim"}),
+        ("speed", {"analysis", "boards", "models", "ops"}, {"training", "sim", "hls"}),
+        ("generation", {"hls", "hls/include", "lowering", "rtl"}, {"sim", "training", "analysis"}),
+        ("throughput", {"golden", "models", "ops", "training"}, {"rtl", "synth", "sim"}),
+    ],
+)
+def test_a_section_depends_on_what_its_module_imports(name: str, needed: set[str], foreign: set[str]) -> None:
+    found = set(provenance.parts(bench.SECTIONS[name].measure.__module__))
+    assert needed <= found
+    assert not foreign & found
 
 
 def test_a_table_of_words_and_numbers() -> None:
