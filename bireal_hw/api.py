@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bireal_hw import boards, golden
 from bireal_hw import hls as _hls
@@ -27,6 +25,7 @@ from bireal_hw.ir.op import Array, Fold
 from bireal_hw.passes.dataflow import Dataflow
 from bireal_hw.passes.folding import Folding, verify_folding
 from bireal_hw.sim.network import simulate_network
+from bireal_hw.sim.results import Simulation
 from bireal_hw.sim.runner import DEFAULT_BUILDS, FREE, STALLED
 
 __all__ = [
@@ -45,38 +44,6 @@ __all__ = [
     "lower",
     "simulate",
 ]
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """What the simulated hardware gave, compared with the golden model.
-
-    Attributes:
-        images: that were given.
-        outputs_compared: numbers, over all runs and frames.
-        mismatches: those of them that differ from the golden model.
-        first_mismatch: layer, index (frame, row, column, channel), want and got, in dataflow order; None if all agree.
-        cycles_per_frame: measured in the steady state, without stalls.
-        cycles_predicted: by the cost of every layer.
-        latency_cycles: from the first pixel to the last output of the first frame, without stalls.
-        bottleneck: the part that takes the predicted cycles.
-        fifos: name, depth, highest_fill and highest_fill_stalled (beats) of every FIFO.
-    """
-
-    images: int
-    outputs_compared: int
-    mismatches: int
-    first_mismatch: Mapping[str, Any] | None
-    cycles_per_frame: int
-    cycles_predicted: int
-    latency_cycles: int
-    bottleneck: str
-    fifos: tuple[Mapping[str, Any], ...]
-
-    @property
-    def exact(self) -> bool:
-        """Whether every output equals the golden model's, in as many cycles as predicted."""
-        return not self.mismatches and self.cycles_per_frame == self.cycles_predicted
 
 
 def lower(path: str | Path) -> Graph:
@@ -198,6 +165,4 @@ def simulate(
     modes = (FREE, STALLED) if stalls else (FREE,)
     with tempfile.TemporaryDirectory() as name:
         generate_rtl(graph, folding, Path(name) / "rtl")
-        found = simulate_network(graph, folding, Path(name) / "rtl", images, modes, Path(builds))
-    fields = {key: found[key] for key in Simulation.__dataclass_fields__}
-    return Simulation(**fields | {"fifos": tuple(found["fifos"])})
+        return simulate_network(graph, folding, Path(name) / "rtl", images, modes, Path(builds))

@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from bireal_hw import __version__
+from bireal_hw.commands.join import join, joins
+from bireal_hw.commands.verb import Verb
+from bireal_hw.commands.verbs import VERBS
 from bireal_hw.errors import BirealError, unknown
-from bireal_hw.flows.config import UsageError, choices
-from bireal_hw.flows.training import join, joins
-from bireal_hw.flows.verbs import VERBS, Verb
+from bireal_hw.run.config import UsageError, choices
 from bireal_hw.tools import lacks, require
 
 FAILED, USAGE = 1, 2

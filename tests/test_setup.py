@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bireal_hw.flows.verbs import VERBS
+from bireal_hw.commands.verbs import VERBS
 from bireal_hw.tools import NEEDS
 
 ROOT = Path(__file__).parent.parent

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bireal_hw import cli, doctor, tools
+from bireal_hw.commands.verbs import VERBS
 from bireal_hw.errors import BirealError
-from bireal_hw.flows.verbs import VERBS
 
 ROOT = Path(__file__).parent.parent
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -23,6 +22,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import load
 from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.passes.folding_file import read_folding
+from bireal_hw.schema import Number, Schema
 
 BRAM36_BITS = 36_864
 LUT_BITS = 64
@@ -50,7 +50,7 @@ class Held:
     depth: int
     width: int
     style: str
-    bram36: float
+    bram36: Number
     stored_bits: int
     occupied_bits: int
 
@@ -67,29 +67,43 @@ def memories(flow: Dataflow, family: str) -> list[Held]:
     return found
 
 
-def record(held: Iterable[Held]) -> dict[str, Any]:
-    """Return the sums and the memories as JSON values.
+class Bits(Schema):
+    """Bits that memories keep when they are full, and bits of the RAMs that they take."""
 
-    For each style `stored_bits` and `occupied_bits`; under `each`, the memories.
-    """
+    stored_bits: int
+    occupied_bits: int
+
+
+class Memories(Schema):
+    """The memories of a network, as they stand in synth.json: the sum for each style, and all of them."""
+
+    block: Bits
+    lut: Bits
+    logic: Bits
+    each: list[Held]
+
+
+def record(held: Iterable[Held]) -> Memories:
+    """Add memories up by their style."""
     every = list(held)
-    return {style: _sum(one for one in every if one.style == style) for style in BUILT_OF} | {
-        "each": [asdict(one) for one in every]
-    }
+    return Memories(**{style: total(one for one in every if one.style == style) for style in BUILT_OF}, each=every)
 
 
-def _sum(held: Iterable[Held]) -> dict[str, int]:
+def total(held: Iterable[Held]) -> Bits:
+    """Add up the bits of memories."""
     every = list(held)
-    return {kind: sum(getattr(one, kind) for one in every) for kind in ("stored_bits", "occupied_bits")}
+    return Bits(
+        stored_bits=sum(one.stored_bits for one in every), occupied_bits=sum(one.occupied_bits for one in every)
+    )
 
 
 def in_use(held: Iterable[Held]) -> str:
     """Write how much of the block RAM that memories take they fill; nothing if they take none."""
-    bits = _sum(one for one in held if one.style == "block")
-    if not bits["occupied_bits"]:
+    bits = total(one for one in held if one.style == "block")
+    if not bits.occupied_bits:
         return ""
-    share = bits["stored_bits"] / bits["occupied_bits"]
-    return f"{bits['stored_bits']:,} of {bits['occupied_bits']:,} bits ({share:.0%})"
+    share = bits.stored_bits / bits.occupied_bits
+    return f"{bits.stored_bits:,} of {bits.occupied_bits:,} bits ({share:.0%})"
 
 
 def table(held: Iterable[Held]) -> Table:

@@ -15,7 +15,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.anatomy import Anatomy, Rom
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.dataflow import elaborate
-from bireal_hw.synth.resources import KINDS, NAMES, Resources, offered
+from bireal_hw.synth.resources import KINDS, NAMES, Resources, number, offered
 
 DEFAULT_FPS = 1_000
 NARROWER = (0.75, 0.5, 0.375, 0.25, 0.125)
@@ -71,15 +71,6 @@ def amounts(used: Resources, board: Board, kinds: Iterable[str] = KINDS) -> str:
         for kind in kinds
         if getattr(used, kind)
     )
-
-
-def number(amount: float) -> str:
-    """Write an amount.
-
-    >>> number(1_728_000), number(70.5)
-    ('1,728,000', '70.5')
-    """
-    return f"{amount:,.1f}".removesuffix(".0")
 
 
 def binding(used: Resources, board: Board) -> list[str]:

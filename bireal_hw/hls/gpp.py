@@ -13,6 +13,7 @@ from pathlib import Path
 from bireal_hw import tools
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
+from bireal_hw.files import replacing
 
 COMPILER = "g++"
 STANDARD = "-std=c++14"
@@ -109,8 +110,8 @@ def _prelude(open_headers: Path, builds: Path, flags: Sequence[str]) -> Path:
                 "c++-header",
                 str(header),
             ]
-            _compile([*command, "-o", f"{compiled}.tmp"], "the open headers")
-            Path(f"{compiled}.tmp").replace(compiled)
+            with replacing(compiled) as part:
+                _compile([*command, "-o", str(part)], "the open headers")
     return header
 
 

@@ -6,19 +6,21 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bireal_hw import golden
 from bireal_hw.errors import BirealError
-from bireal_hw.hls import PROJECT, VECTORS, Design, design, network_hash
 from bireal_hw.hls.csim import execute
+from bireal_hw.hls.design import Design, design, network_hash
 from bireal_hw.hls.gpp import OPTIMISED, build
+from bireal_hw.hls.project import PROJECT, VECTORS
+from bireal_hw.hls.results import CppSimulation
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Array
 from bireal_hw.passes.folding import Folding
 from bireal_hw.sim.packing import parse_beats
+from bireal_hw.sim.results import Mismatch, first_mismatch
 
 SECONDS = 120.0
 """Time within which a simulation computes as many of its images as it can."""
@@ -35,7 +37,7 @@ def simulate_network(
     seconds: float = SECONDS,
     flags: tuple[str, ...] = OPTIMISED,
     dump: Path | None = None,
-) -> dict[str, Any]:
+) -> CppSimulation:
     """Run images through a generated project and compare every logit.
 
     The images that were computed stay in the project with the golden model's logits, as the vectors of its test bench.
@@ -51,9 +53,7 @@ def simulate_network(
         dump: folder for both tensors of the first layer that differs, written only on a mismatch.
 
     Returns:
-        images, outputs_compared, mismatches, first_mismatch (layer, index, want, got, or None), cycles_per_frame (None
-        if time allowed one image only), cycles_predicted, bottleneck (the part that takes as many), cycles (of each
-        kernel), seconds_build, seconds_run.
+        The comparison; no cycles are measured if time allowed one image only.
 
     Raises:
         BirealError: the project is of another network, a tool is missing, or the program does not end well.
@@ -85,18 +85,18 @@ def simulate_network(
     vectors.mkdir(exist_ok=True)
     _write_images(vectors, images[:done])
     np.savetxt(vectors / "logits.txt", want[:done], "%d")
-    return {
-        "images": done,
-        "outputs_compared": done * graph.output.size,
-        "mismatches": mismatches,
-        "first_mismatch": first,
-        "cycles_per_frame": max(cycles.values()) if cycles else None,
-        "cycles_predicted": made.flow.cycles,
-        "bottleneck": made.flow.bottleneck,
-        "cycles": cycles,
-        "seconds_build": round(built - start, 2),
-        "seconds_run": round(ran - built, 2),
-    }
+    return CppSimulation(
+        images=done,
+        outputs_compared=done * graph.output.size,
+        mismatches=mismatches,
+        first_mismatch=first,
+        cycles_per_frame=max(cycles.values()) if cycles else None,
+        cycles_predicted=made.flow.cycles,
+        bottleneck=made.flow.bottleneck,
+        cycles=cycles,
+        seconds_build=round(built - start, 2),
+        seconds_run=round(ran - built, 2),
+    )
 
 
 def check_project(made: Design, project: Path) -> None:
@@ -125,7 +125,7 @@ def _intervals(path: Path) -> dict[str, int]:
 
 def _first_mismatch(
     graph: Graph, folding: Folding, program: Path, image: Array, number: int, dump: Path | None
-) -> dict[str, Any] | None:
+) -> Mismatch | None:
     """Compute one image again with every stream written down; find the first layer, in dataflow order, that differs."""
     ports = {node.name: node.op.hls(folding[node.name], *graph.inputs_of(node)).output for node in graph}
     with tempfile.TemporaryDirectory() as name:
@@ -134,17 +134,6 @@ def _first_mismatch(
         execute([str(program), name, "0", name], graph.name)
         for layer, want in golden.tensors(graph, image):
             got = parse_beats((folder / f"{layer}.hex").read_bytes(), ports[layer]).reshape(want.shape)
-            differs = np.argwhere(want != got)
-            if len(differs):
-                index = tuple(int(i) for i in differs[0])
-                if dump is not None:
-                    dump.mkdir(parents=True, exist_ok=True)
-                    np.save(dump / f"{layer}_want.npy", want)
-                    np.save(dump / f"{layer}_got.npy", got)
-                return {
-                    "layer": layer,
-                    "index": [number, *index[1:]],
-                    "want": int(want[index]),
-                    "got": int(got[index]),
-                }
+            if found := first_mismatch(layer, want, got, number, dump):
+                return found
     return None

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from bireal_hw.errors import BirealError
-from bireal_hw.hls import BLOCK_DESIGN, OVERLAY, PROJECT, SCRIPT, TIMING, TOP, UTILISATION, VITIS
 from bireal_hw.hls.overlay import boards
+from bireal_hw.hls.project import BLOCK_DESIGN, OVERLAY, PROJECT, SCRIPT, TIMING, TOP, UTILISATION, VITIS
 from bireal_hw.hls.reports import read_cosimulation, read_synthesis, read_timing, read_utilisation
+from bireal_hw.hls.results import VendorStages
 from bireal_hw.tools import environment as tool_environment
 from bireal_hw.tools import first_error
 
@@ -22,15 +23,13 @@ COSIMULATION = Path(VITIS) / "sim" / "report" / f"{TOP}_cosim.rpt"
 IP = Path(VITIS) / "impl" / "ip"
 FILES = (f"{OVERLAY}/bireal.bit", f"{OVERLAY}/bireal.hwh")
 
-STAGES = {"synthesis": "C synthesis with IP export", "cosimulation": "co-simulation", "bitstream": "bitstream"}
-"""What these tools do, by the keys of what `synthesise` returns."""
 _VITIS = {"vitis-run": ("--mode", "hls", "--tcl", SCRIPT), "vitis_hls": ("-f", SCRIPT)}
 """Programs that run the script of C synthesis, the newer first."""
 _VIVADO = ("vivado", "-mode", "batch", "-source", BLOCK_DESIGN)
 _QUIET = ("-nojournal", "-nolog", "-notrace")
 _NO_DESIGN = {"skipped": f"a block design is written for {' and '.join(boards())} only"}
 
-Result = dict[str, Any]
+Report = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class _Workplace:
     final: Path
     note: Callable[[str], object]
 
-    def run(self, command: list[str], read: Callable[[], Result], **environment: str) -> Result:
+    def run(self, command: list[str], read: Callable[[], Report], **environment: str) -> Report:
         """Run a tool with its words in a log, and read its reports."""
         log = f"{command[0]}.out"
         about = {"tool": command[0], "log": str(self.final / log)}
@@ -67,7 +66,7 @@ class _Workplace:
             return about | self.read(read)
         return about | {"failed": f"it ended with status {done.returncode}: {first_error(self.project / log)}"}
 
-    def read(self, read: Callable[[], Result]) -> Result:
+    def read(self, read: Callable[[], Report]) -> Report:
         """Return what a tool left, or how it failed to leave it."""
         try:
             return read()
@@ -77,7 +76,7 @@ class _Workplace:
 
 def synthesise(
     project: Path, final: Path, cosim: bool = False, note: Callable[[str], object] = lambda text: None
-) -> dict[str, Result]:
+) -> VendorStages:
     """Run the tools that are on the PATH: C synthesis, co-simulation on request, IP export, block design, bitstream.
 
     Args:
@@ -102,19 +101,20 @@ def synthesise(
             "command": f"cd {final} && {_command(steps)}" + (f" && {' '.join(_VIVADO)}" if design else ""),
         }
         stages = ("synthesis", *(["cosimulation"] if cosim else []), *(["bitstream"] if design else []))
-        return dict.fromkeys(stages, left_out) | ({} if design else {"bitstream": _NO_DESIGN})
+        results = dict.fromkeys(stages, left_out) | ({} if design else {"bitstream": _NO_DESIGN})
+        return VendorStages.model_validate(results)
 
-    def synthesis() -> Result:
+    def synthesis() -> Report:
         report = read_synthesis(project / SYNTHESIS)
         if not (project / IP / "component.xml").exists():
             raise BirealError(f"{project / IP} holds no IP")
         return report | {"ip": str(final / IP)}
 
-    def cosimulation() -> Result:
+    def cosimulation() -> Report:
         report = read_cosimulation(project / COSIMULATION)
         return report if report["passed"] else report | {"failed": "the SystemVerilog gives other logits"}
 
-    def bitstream() -> Result:
+    def bitstream() -> Report:
         if missing := [name for name in FILES if not (project / name).exists()]:
             raise BirealError(f"{project / missing[0]} is missing")
         report = {"clock_mhz": json.loads((project / PROJECT).read_text())["overlay_clock_mhz"]}
@@ -136,7 +136,7 @@ def synthesise(
         }
     else:
         results["bitstream"] = work.run([*_VIVADO, *_QUIET], bitstream)
-    return results
+    return VendorStages.model_validate(results)
 
 
 def _command(steps: list[str]) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bireal_hw.errors import BirealError, unknown
+from bireal_hw.files import replacing
 from bireal_hw.ir.encoding import bit
 from bireal_hw.ir.op import Op
 from bireal_hw.ir.types import DataType, TensorType
@@ -197,9 +198,8 @@ REMEDY = "remove it to make it again with the command lower"
 
 def save(graph: Graph, path: Path) -> None:
     """Write a graph to a file that appears whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(dumps(graph))
-    temporary.replace(path)
+    with replacing(path) as part:
+        part.write_text(dumps(graph))
 
 
 def load(path: Path) -> Graph:

@@ -9,6 +9,7 @@ from bireal_hw.ir.graph import INPUT, Graph
 from bireal_hw.passes.dataflow import Dataflow
 from bireal_hw.passes.describe import SLOWEST, facts, folds, shape
 from bireal_hw.picture.layout import FORK, GAP, INSIDE, LINE, MARGIN, NAMES, TOTAL, WIDE, Band, Layout, Rail
+from bireal_hw.picture.strips import Drawing
 from bireal_hw.picture.style import (
     BAND,
     BIT,
@@ -24,7 +25,6 @@ from bireal_hw.picture.style import (
     TEXT,
 )
 from bireal_hw.picture.text import fit, width, wrap
-from bireal_hw.report.drawing import Drawing
 
 SIZE, BIG, TITLE, SUBTITLE = 11.5, 12.0, 20.0, 12.5
 """Font sizes: of most texts, of names, of the head."""

@@ -1,6 +1,6 @@
 """What the report of a run says, as data: verdicts, facts, resources, tables, pictures.
 
-What is on a page, and what may be trusted, `bireal_hw.flows.report` decides; `bireal_hw.report.render` writes it.
+What is on a page, and what may be trusted, `bireal_hw.report.collect` decides; `bireal_hw.report.render` writes it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bireal_hw.report.drawing import Drawing
+from bireal_hw.picture.strips import Drawing
 from bireal_hw.report.layers import Layer
 from bireal_hw.synth.resources import Resources
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from bireal_hw import __version__
 from bireal_hw.report.page import Command, Page
-from bireal_hw.synth.resources import NAMES
+from bireal_hw.synth.resources import NAMES, number
 
 
 def render(page: Page) -> str:
@@ -28,18 +28,9 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"amount": amount, "percent": percent, "short": short}
+    environment.filters |= {"amount": number, "percent": percent, "short": short}
     environment.tests["command"] = lambda value: isinstance(value, Command)
     return environment.get_template("page.html.j2")
-
-
-def amount(value: float) -> str:
-    """Write a number with at most one decimal.
-
-    >>> amount(73728), amount(70.5), amount(0)
-    ('73,728', '70.5', '0')
-    """
-    return f"{value:,.1f}".removesuffix(".0")
 
 
 def short(name: str, length: int = 48) -> str:
@@ -60,4 +51,4 @@ def percent(share: float) -> str:
     """
     if share == float("inf"):
         return "none there"
-    return f"{amount(100 * share)} %" if share >= 0.001 or not share else "< 0.1 %"
+    return f"{number(100 * share)} %" if share >= 0.001 or not share else "< 0.1 %"

@@ -27,8 +27,9 @@ from bireal_hw.passes.dataflow import Dataflow, Instance
 from bireal_hw.passes.folding import Folding
 from bireal_hw.passes.folding_file import read_folding
 from bireal_hw.passes.streams import FIFO
-from bireal_hw.rtl import generate, top_text
-from bireal_hw.sim.network import MIN_FRAMES, network_dut, patience
+from bireal_hw.rtl import generate
+from bireal_hw.rtl.top import top_text
+from bireal_hw.sim.network import MIN_FRAMES, network_dut, timeout
 from bireal_hw.sim.runner import DEFAULT_BUILDS, Dut, SimResult, StallMode, attempt
 
 SHORT_FIFO = "br_short_fifo"
@@ -66,7 +67,7 @@ class Adjustable:
             output_beats=self.graph.output.beats(self.flow.output.lanes),
             stalls=stalls,
             builds=self.builds,
-            timeout=patience(self.flow),
+            timeout=timeout(self.flow),
         )
 
     def keeps_pace(self, result: SimResult | BirealError) -> bool:

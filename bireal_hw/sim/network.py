@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,20 +15,11 @@ from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.passes.folding import Folding
 from bireal_hw.passes.streams import FIFO
 from bireal_hw.rtl import CHECKS, FILE_LIST, MEMORIES
+from bireal_hw.sim.results import FifoFill, Mismatch, Simulation, first_mismatch
 from bireal_hw.sim.runner import DEFAULT_BUILDS, FREE, Dut, SimResult, StallMode, record, simulate
 
 MIN_FRAMES = 4
 """Frames driven at least, so that the distance of the last two is the steady state."""
-
-
-@dataclass(frozen=True)
-class Mismatch:
-    """The first value that differs: layer, index (frame, row, column, channel), golden value, hardware value."""
-
-    layer: str
-    index: tuple[int, ...]
-    want: int
-    got: int
 
 
 def simulate_network(
@@ -43,7 +32,7 @@ def simulate_network(
     waves: Path | None = None,
     dump: Path | None = None,
     min_frames: int = MIN_FRAMES,
-) -> dict[str, Any]:
+) -> Simulation:
     """Run images back to back through a generated network, once per stall mode, and compare every logit.
 
     Args:
@@ -58,11 +47,7 @@ def simulate_network(
         min_frames: frames driven at least.
 
     Returns:
-        The contents of `sim.json`: images, frames, runs, outputs_compared, mismatches, first_mismatch (layer, index,
-        want, got, or None), cycles_per_frame, latency_cycles, cycles_predicted, bottleneck (the part that takes as many
-        cycles), cycles_simulated (of all runs), fifos (name, depth, highest_fill of the free run, highest_fill_stalled
-        of the others), seconds_build, seconds_run.
-        Cycles and fills are None where nothing was measured (no such run, or one frame).
+        What was found. Cycles and fills are None where nothing was measured: no such run, or one frame.
 
     Raises:
         BirealError: as `simulate` does, or for images that do not fit the network.
@@ -81,30 +66,30 @@ def simulate_network(
     first = None
     if any(wrong):
         first = _first_mismatch(graph, flow, dut, frames, stalls[int(np.argmax(np.array(wrong) > 0))], builds, dump)
-    return {
-        "images": len(images),
-        "frames": len(frames),
-        "runs": len(runs),
-        "outputs_compared": len(runs) * want.size,
-        "mismatches": sum(wrong),
-        "first_mismatch": None if first is None else vars(first) | {"index": list(first.index)},
-        "cycles_per_frame": free.interval if free and len(frames) > 1 else None,
-        "latency_cycles": free.tlast[0] - free.first_in if free else None,
-        "cycles_predicted": flow.cycles,
-        "bottleneck": flow.bottleneck,
-        "cycles_simulated": sum(run.cycles for run in runs),
-        "fifos": [
-            {
-                "name": name,
-                "depth": depth,
-                "highest_fill": free.fills[name] if free else None,
-                "highest_fill_stalled": max((run.fills[name] for run in stalled), default=None),
-            }
+    return Simulation(
+        images=len(images),
+        frames=len(frames),
+        runs=len(runs),
+        outputs_compared=len(runs) * want.size,
+        mismatches=sum(wrong),
+        first_mismatch=first,
+        cycles_per_frame=free.interval if free and len(frames) > 1 else None,
+        latency_cycles=free.tlast[0] - free.first_in if free else None,
+        cycles_predicted=flow.cycles,
+        bottleneck=flow.bottleneck,
+        cycles_simulated=sum(run.cycles for run in runs),
+        fifos=[
+            FifoFill(
+                name=name,
+                depth=depth,
+                highest_fill=free.fills[name] if free else None,
+                highest_fill_stalled=max((run.fills[name] for run in stalled), default=None),
+            )
             for name, depth in dut.fifos.items()
         ],
-        "seconds_build": round(runs[0].seconds_build, 2),
-        "seconds_run": round(runs[0].seconds_run, 2),
-    }
+        seconds_build=round(runs[0].seconds_build, 2),
+        seconds_run=round(runs[0].seconds_run, 2),
+    )
 
 
 def network_dut(flow: Dataflow, rtl_dir: Path) -> Dut:
@@ -131,18 +116,6 @@ def fifo_depths(flow: Dataflow) -> dict[str, int]:
     return {name: one.parameters["Depth"] for name, one in bindings.items() if one.module == FIFO}
 
 
-def fullest(fifos: list[dict[str, Any]]) -> str:
-    """Say which FIFO of `sim.json` was closest to its depth in any run."""
-
-    def fill(fifo: dict[str, Any]) -> int:
-        return max(fifo["highest_fill"] or 0, fifo["highest_fill_stalled"] or 0)
-
-    if not fifos:
-        return "there is none"
-    most = max(fifos, key=lambda fifo: fill(fifo) / fifo["depth"])
-    return f"{most['name']}: {fill(most):,} of {most['depth']:,} beats"
-
-
 def _run(
     flow: Dataflow,
     graph: Graph,
@@ -158,12 +131,12 @@ def _run(
         output_beats=graph.output.beats(flow.output.lanes),
         stalls=stalls,
         builds=builds,
-        timeout=patience(flow),
+        timeout=timeout(flow),
         waves=waves,
     )
 
 
-def patience(flow: Dataflow) -> int:
+def timeout(flow: Dataflow) -> int:
     """Cycles without a transfer at either end or into a FIFO that no working network needs: some frames' time."""
     return 8 * flow.cycles + 20_000
 
@@ -180,17 +153,9 @@ def _first_mismatch(
         output_beats=graph.output.beats(flow.output.lanes),
         stall=stall,
         builds=builds,
-        timeout=patience(flow),
+        timeout=timeout(flow),
     ) as probe:
         for name, want in golden.tensors(graph, frames):
-            got = probe(name).reshape(-1)[: want.size]
-            differs = np.flatnonzero(want.reshape(-1)[: got.size] != got)
-            if differs.size or got.size < want.size:
-                at = int(differs[0]) if differs.size else got.size
-                index = tuple(int(i) for i in np.unravel_index(at, want.shape))
-                if dump is not None:
-                    dump.mkdir(parents=True, exist_ok=True)
-                    np.save(dump / f"{name}_want.npy", want)
-                    np.save(dump / f"{name}_got.npy", got)
-                return Mismatch(name, index, int(want.reshape(-1)[at]), int(got[at]) if at < got.size else 0)
+            if found := first_mismatch(name, want, probe(name), dump=dump):
+                return found
     return None

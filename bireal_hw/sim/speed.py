@@ -6,7 +6,6 @@ import resource
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.folding import Folding
 from bireal_hw.rtl import generate
 from bireal_hw.sim.network import simulate_network
+from bireal_hw.sim.results import Simulation
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,19 @@ def simulation_speed(graph: Graph, folding: Folding, frames: int, builds: Path |
         rtl, kept = Path(name) / "rtl", builds or Path(name) / "sim"
         generate(graph, folding, rtl)
         seconds: list[float] = []
-        found: list[dict[str, Any]] = []
+        found: list[Simulation] = []
         for count in (1, frames):
             before = _children()
             found.append(simulate_network(graph, folding, rtl, images[:count], builds=kept, min_frames=1))
             seconds.append(_children() - before)
     return Speed(
-        cycles_per_frame=found[1]["cycles_per_frame"],
-        cycles_predicted=found[1]["cycles_predicted"],
+        cycles_per_frame=found[1].cycles_per_frame or 0,
+        cycles_predicted=found[1].cycles_predicted,
         first_frame_seconds=seconds[0],
-        cycles=found[1]["cycles_simulated"],
+        cycles=found[1].cycles_simulated,
         seconds=seconds[1],
-        outputs_compared=sum(one["outputs_compared"] for one in found),
-        mismatches=sum(one["mismatches"] for one in found),
+        outputs_compared=sum(one.outputs_compared for one in found),
+        mismatches=sum(one.mismatches for one in found),
     )
 
 

@@ -125,7 +125,7 @@ def build(
         synthesise(made, graph, flow, rtl, folder)
     with timed("nextpnr", "place and route"):
         routed = nextpnr.place_and_route(folder, made.device, folder / PINS, made.mhz)
-    if routed.slowest.reached >= routed.slowest.wanted:
+    if routed.slowest.reached >= routed.slowest.requested:
         with timed("ecppack", "packing"):
             nextpnr.pack(folder, BITSTREAM)
     return routed, taken

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from bireal_hw import ending
 from bireal_hw.boards import Board
@@ -15,6 +14,7 @@ from bireal_hw.passes.streams import CONVERTER
 from bireal_hw.rtl import FILE_LIST, MEMORIES
 from bireal_hw.synth import yosys
 from bireal_hw.synth.resources import KINDS, Resources, count, exceeded, offered
+from bireal_hw.synth.results import LayerResources, Share, Utilisation
 from bireal_hw.synth.units import Progress, synthesise, unit
 
 SOURCE = "yosys"
@@ -76,25 +76,23 @@ def total(rows: Iterable[Row]) -> Resources:
     return result
 
 
-def report(rows: list[Row], board: Board) -> dict[str, Any]:
-    """Return the content of synth.json: used and available of every kind, and the same per layer."""
+def report(rows: list[Row], board: Board) -> Utilisation:
+    """Return what is used and available of every kind, and the same per layer."""
     used, have = total(rows), offered(board)
     layers: dict[str, list[Row]] = {}
     for row in rows:
         layers.setdefault(row.layer, []).append(row)
-    kinds = {kind: {"used": getattr(used, kind), "available": getattr(have, kind), "source": SOURCE} for kind in KINDS}
-    return {
-        "board": board.name,
-        "part": board.part,
-        "fits": not exceeded(used, board),
-        **kinds,
-        "layers": [
-            {
-                "name": name,
+    return Utilisation(
+        part=board.part,
+        fits=not exceeded(used, board),
+        **{kind: Share(used=getattr(used, kind), available=getattr(have, kind), source=SOURCE) for kind in KINDS},
+        layers=[
+            LayerResources(
+                name=name,
                 **asdict(total(some)),
-                "instances": [{"name": row.name, "module": row.module, **asdict(row.used)} for row in some],
-            }
+                instances=[{"name": row.name, "module": row.module, **asdict(row.used)} for row in some],
+            )
             for name, some in layers.items()
         ],
-        "yosys": yosys.version(),
-    }
+        yosys=yosys.version(),
+    )

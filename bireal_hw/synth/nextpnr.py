@@ -64,7 +64,7 @@ class CriticalPath:
 class Clock:
     """A clock, in MHz: what it is to be, what it could be, and the path that says so."""
 
-    wanted: float
+    requested: float
     reached: float
     path: CriticalPath
 
@@ -85,7 +85,7 @@ class Routed:
         """
         if not self.clocks:
             raise BirealError("nextpnr found no path between registers: there is nothing to time")
-        return min(self.clocks.values(), key=lambda clock: clock.reached / clock.wanted)
+        return min(self.clocks.values(), key=lambda clock: clock.reached / clock.requested)
 
 
 def version() -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, fields
 
 from bireal_hw.boards import Board
+from bireal_hw.schema import Number
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
     """Amounts of each kind; a block RAM of 18 Kb counts one half of `bram36`."""
 
-    lut: float = 0
-    ff: float = 0
-    bram36: float = 0
-    uram: float = 0
-    dsp: float = 0
+    lut: Number = 0
+    ff: Number = 0
+    bram36: Number = 0
+    uram: Number = 0
+    dsp: Number = 0
 
     def __add__(self, other: Resources) -> Resources:
         return Resources(
@@ -38,6 +39,15 @@ KINDS = tuple(item.name for item in fields(Resources))
 
 NAMES = {"lut": "LUT", "ff": "FF", "bram36": "BRAM36", "uram": "URAM", "dsp": "DSP"}
 """The kinds as people write them."""
+
+
+def number(amount: float) -> str:
+    """Write an amount with at most one decimal.
+
+    >>> number(1_728_000), number(70.5), number(0)
+    ('1,728,000', '70.5', '0')
+    """
+    return f"{amount:,.1f}".removesuffix(".0")
 
 
 def offered(board: Board) -> Resources:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bireal_hw import ending
+from bireal_hw.files import replacing
 from bireal_hw.ir.op import Binding, Memory, Port
 from bireal_hw.rtl import closure, memory_text
 from bireal_hw.synth import yosys
@@ -106,7 +107,8 @@ def synthesise(units: Sequence[Unit], family: str, cache: Path, progress: Progre
 
     def store(batch: list[tuple[str, Unit]]) -> int:
         for (key, _), found in zip(batch, _batch([one for _, one in batch], family, cache), strict=True):
-            _store(cache / f"{key}.json", found)
+            with replacing(cache / f"{key}.json") as part:
+                part.write_text(json.dumps(found, sort_keys=True) + "\n")
         return len(batch)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -119,12 +121,6 @@ def synthesise(units: Sequence[Unit], family: str, cache: Path, progress: Progre
             pool.shutdown(cancel_futures=True)
             raise
     return [json.loads((cache / f"{key}.json").read_text()) for key in keys]
-
-
-def _store(path: Path, found: dict[str, int]) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(found, sort_keys=True) + "\n")
-    temporary.replace(path)
 
 
 def _key(one: Unit, family: str) -> str:

@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from bireal_hw.errors import BirealError, unknown
+from bireal_hw.files import replacing
 
 FOLDER = Path(__file__).parent
 PREFIX = "zoo:"
@@ -72,9 +73,8 @@ def pack(name: str, model: bytes, content: dict[str, Any]) -> int:
     text = (json.dumps(content, indent=2) + "\n").encode()
     try:
         for suffix, data in ((".json", text), (".npz", buffer.getvalue())):
-            part = FOLDER / f"{name}{suffix}.part"
-            part.write_bytes(data)
-            part.replace(FOLDER / f"{name}{suffix}")
+            with replacing(FOLDER / f"{name}{suffix}") as part:
+                part.write_bytes(data)
     except OSError as error:
         raise BirealError(f"cannot write to {FOLDER}: {error.strerror}") from error
     return len(text) + len(buffer.getvalue())

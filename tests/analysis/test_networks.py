@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bireal_hw.cli import run
-from bireal_hw.flows.steps import synth
+from bireal_hw.steps import synth
 
 NETWORKS = {
     "demo": "",

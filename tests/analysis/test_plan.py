@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from bireal_hw.analysis import plan as planning
 from bireal_hw.analysis.choices import Choices
 from bireal_hw.analysis.plan import cycles_of, plan
 from bireal_hw.analysis.scale import scaled, smaller_images
@@ -19,6 +18,7 @@ from bireal_hw.ir.types import PIXEL, DataType, TensorType
 from bireal_hw.ops import AvgPool, Center
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.synth.memory import map_rom
+from bireal_hw.synth.resources import number
 from tests.networks import tiny
 
 GRAPH = tiny(16, 16, channels=3, base=16)
@@ -92,7 +92,7 @@ def test_weights_too_large_for_a_board_are_counted() -> None:
         plan(graph, board, 100, None, None)
     assert str(error.value).startswith(
         f"tiny at 8x8 does not fit pynq-z2 at any speed: its smallest folding takes BRAM36 "
-        f"{planning.number(smallest.predicted.bram36)} of 8 ({planning.number(weights)} of them for weights); "
+        f"{number(smallest.predicted.bram36)} of 8 ({number(weights)} of them for weights); "
         f"what fits: board=pynq-z1, "
     )
 
@@ -127,4 +127,4 @@ def test_a_network_for_large_images_is_not_offered_small_ones() -> None:
 
 
 def test_numbers() -> None:
-    assert planning.number(12.0) == "12"
+    assert number(12.0) == "12"

@@ -55,7 +55,7 @@ def test_without_finn_plus_the_other_half_runs(agreeing: Path, capsys: pytest.Ca
 def test_a_difference_fails_and_is_named(
     agreeing: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bireal_hw.flows.crosscheck.padding_effect", lambda tool, path: {"outputs": 1} | PADDED)
+    monkeypatch.setattr("bireal_hw.commands.crosscheck.padding_effect", lambda tool, path: {"outputs": 1} | PADDED)
     monkeypatch.setattr(through_hls4ml, "predict", wrong)
     assert cli.run(["crosscheck", "images=2"]) == 1
     found = json.loads((agreeing / "build" / "crosscheck" / "crosscheck.json").read_text())["hls4ml"]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bireal_hw.errors import BirealError
-from bireal_hw.hls import design, generate, render
+from bireal_hw.hls import design, generate
+from bireal_hw.hls.generator import render
 from bireal_hw.hls.tables import entries
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Memory
@@ -47,7 +48,7 @@ def test_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_earlier_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = project(tiny(), tmp_path / "hls")
     before = (folder / "top.cpp").read_text()
-    monkeypatch.setattr("bireal_hw.hls.render", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("bireal_hw.hls.generator.render", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         project(tiny(seed=1), folder)
     assert (folder / "top.cpp").read_text() == before

@@ -42,12 +42,12 @@ def built(graph: Graph, target: int, folder: Path) -> tuple[Folding, Path]:
 def test_logits_are_exact_in_the_cycles_foretold(graph: Graph, target: int, images: int, tmp_path: Path) -> None:
     folding, project = built(graph, target, tmp_path)
     result = simulate_network(graph, folding, project, random_images(graph, images), BUILDS, flags=QUICK)
-    assert result["mismatches"] == 0
-    assert result["first_mismatch"] is None
-    assert (result["images"], result["outputs_compared"]) == (images, graph.output.size * images)
-    assert result["cycles_per_frame"] == result["cycles_predicted"]
+    assert result.mismatches == 0
+    assert result.first_mismatch is None
+    assert (result.images, result.outputs_compared) == (images, graph.output.size * images)
+    assert result.cycles_per_frame == result.cycles_predicted
     costs = {node.name: node.op.cost(folding[node.name], *graph.inputs_of(node)).cycles for node in graph}
-    assert {name: result["cycles"][name] for name in costs} == costs
+    assert {name: result.cycles[name] for name in costs} == costs
 
 
 def test_counters_are_wide_enough_in_hardware(tmp_path: Path) -> None:
@@ -56,15 +56,15 @@ def test_counters_are_wide_enough_in_hardware(tmp_path: Path) -> None:
     folding, project = built(graph, 3_000, tmp_path)
     flags = (*QUICK, "-DBIREAL_AS_SYNTHESISED")
     result = simulate_network(graph, folding, project, random_images(graph, 3), BUILDS, flags=flags)
-    assert result["mismatches"] == 0
-    assert result["cycles_per_frame"] == result["cycles_predicted"]
+    assert result.mismatches == 0
+    assert result.cycles_per_frame == result.cycles_predicted
 
 
 def test_a_network_is_clean_under_the_sanitizers(tmp_path: Path) -> None:
     graph = tiny()
     folding, project = built(graph, 2_000, tmp_path)
     images = random_images(graph, 4)
-    assert simulate_network(graph, folding, project, images, BUILDS, flags=SANITIZED)["mismatches"] == 0
+    assert simulate_network(graph, folding, project, images, BUILDS, flags=SANITIZED).mismatches == 0
 
 
 def test_wrong_weights_are_traced_to_their_layer(tmp_path: Path) -> None:
@@ -76,13 +76,14 @@ def test_wrong_weights_are_traced_to_their_layer(tmp_path: Path) -> None:
     result = simulate_network(
         graph, folding, project, random_images(graph, 2), BUILDS, flags=QUICK, dump=tmp_path / "dump"
     )
-    assert result["mismatches"] > 0
-    first = result["first_mismatch"]
-    assert first["layer"] == "conv2"
+    assert result.mismatches > 0
+    first = result.first_mismatch
+    assert first is not None
+    assert first.layer == "conv2"
     want, got = (np.load(tmp_path / "dump" / f"conv2_{name}.npy") for name in ("want", "got"))
-    index = (0, *first["index"][1:])
-    assert (int(want[index]), int(got[index])) == (first["want"], first["got"])
-    assert first["want"] != first["got"]
+    index = (0, *first.index[1:])
+    assert (int(want[index]), int(got[index])) == (first.want, first.got)
+    assert first.want != first.got
 
 
 def test_the_test_bench_keeps_real_vectors(tmp_path: Path) -> None:
@@ -98,8 +99,8 @@ def test_time_bounds_the_images_but_one_is_always_computed(tmp_path: Path) -> No
     graph = tiny()
     folding, project = built(graph, 2_000, tmp_path)
     result = simulate_network(graph, folding, project, random_images(graph, 50), BUILDS, seconds=0, flags=QUICK)
-    assert (result["images"], result["outputs_compared"], result["mismatches"]) == (1, 5, 0)
-    assert result["cycles_per_frame"] is None
+    assert (result.images, result.outputs_compared, result.mismatches) == (1, 5, 0)
+    assert result.cycles_per_frame is None
     assert len(np.loadtxt(project / "vectors" / "logits.txt", int, ndmin=2)) == 1
 
 

@@ -138,8 +138,8 @@ def test_without_tools_the_commands_for_later_are_given(tools: Path, project: Pa
         "skipped": "neither vitis-run nor vitis_hls is on the PATH",
         "command": f"cd {FINAL} && STEPS='csynth export' vitis-run --mode hls --tcl run_hls.tcl && {VIVADO_COMMAND}",
     }
-    assert synthesise(project, FINAL) == {"synthesis": left_out, "bitstream": left_out}
-    cosim = synthesise(project, FINAL, cosim=True)
+    assert synthesise(project, FINAL).plain() == {"synthesis": left_out, "bitstream": left_out}
+    cosim = synthesise(project, FINAL, cosim=True).plain()
     assert list(cosim) == ["synthesis", "cosimulation", "bitstream"]
     assert "STEPS='csynth cosim export' vitis-run" in cosim["synthesis"]["command"]
 
@@ -151,7 +151,7 @@ def test_with_both_tools_all_reports_are_in_the_result(name: str, words: str, to
     stand_in(tools, name, VITIS)
     stand_in(tools, "vivado", VIVADO)
     said: list[str] = []
-    assert synthesise(project, FINAL, note=said.append) == {
+    assert synthesise(project, FINAL, note=said.append).plain() == {
         "synthesis": {"tool": name, "log": f"{FINAL}/{name}.out"}
         | SYNTHESISED
         | {"loops": 2, "slower_loops": [], "ip": f"{FINAL}/vitis/solution/impl/ip"},
@@ -171,12 +171,12 @@ def test_with_both_tools_all_reports_are_in_the_result(name: str, words: str, to
 def test_the_newer_tool_is_preferred(tools: Path, project: Path) -> None:
     for name in ("vitis_hls", "vitis-run"):
         stand_in(tools, name, VITIS)
-    assert synthesise(project, FINAL)["synthesis"]["tool"] == "vitis-run"
+    assert synthesise(project, FINAL).plain()["synthesis"]["tool"] == "vitis-run"
 
 
 def test_cosimulation_on_request(tools: Path, project: Path) -> None:
     stand_in(tools, "vitis_hls", VITIS)
-    result = synthesise(project, FINAL, cosim=True)
+    result = synthesise(project, FINAL, cosim=True).plain()
     assert result["cosimulation"] == {
         "tool": "vitis_hls",
         "log": f"{FINAL}/vitis_hls.out",
@@ -194,7 +194,7 @@ def test_cosimulation_that_differs_goes_no_further(tools: Path, project: Path) -
     name = "vitis/solution/sim/report/bireal_top_cosim.rpt"
     stand_in(tools, "vitis_hls", VITIS | {name: COSIMULATION.replace("Pass", "Fail")})
     stand_in(tools, "vivado", VIVADO)
-    result = synthesise(project, FINAL, cosim=True)
+    result = synthesise(project, FINAL, cosim=True).plain()
     assert result["cosimulation"]["failed"] == "the SystemVerilog gives other logits"
     assert result["bitstream"] == {"skipped": "cosimulation failed"}
     assert not (project / "called.vivado").exists()
@@ -203,7 +203,7 @@ def test_cosimulation_that_differs_goes_no_further(tools: Path, project: Path) -
 def test_a_failure_is_told_in_the_tool_s_words(tools: Path, project: Path) -> None:
     stand_in(tools, "vitis_hls", {}, "INFO: hello\nERROR: [HLS 200-70]  no licence\nERROR: more", status=3)
     stand_in(tools, "vivado", VIVADO)
-    result = synthesise(project, FINAL)
+    result = synthesise(project, FINAL).plain()
     assert result["synthesis"] == {
         "tool": "vitis_hls",
         "log": f"{FINAL}/vitis_hls.out",
@@ -216,13 +216,13 @@ def test_a_failure_is_told_in_the_tool_s_words(tools: Path, project: Path) -> No
 def test_a_tool_that_leaves_nothing_has_failed(tools: Path, project: Path) -> None:
     """Whatever its exit status says."""
     stand_in(tools, "vitis_hls", {name: text for name, text in VITIS.items() if "component" not in name})
-    assert synthesise(project, FINAL)["synthesis"]["failed"] == f"{FINAL}/vitis/solution/impl/ip holds no IP"
+    assert synthesise(project, FINAL).plain()["synthesis"]["failed"] == f"{FINAL}/vitis/solution/impl/ip holds no IP"
     stand_in(tools, "vitis_hls", VITIS)
     stand_in(tools, "vivado", {name: text for name, text in VIVADO.items() if not name.endswith("bit")})
-    assert synthesise(project, FINAL)["bitstream"]["failed"] == f"{FINAL}/overlay/bireal.bit is missing"
+    assert synthesise(project, FINAL).plain()["bitstream"]["failed"] == f"{FINAL}/overlay/bireal.bit is missing"
     (project / "vitis" / "solution" / "syn" / "report" / "bireal_top_csynth.xml").write_text("<profile>")
     (tools / "vitis_hls.files" / "vitis" / "solution" / "syn" / "report" / "bireal_top_csynth.xml").unlink()
-    assert synthesise(project, FINAL)["synthesis"]["failed"] == (
+    assert synthesise(project, FINAL).plain()["synthesis"]["failed"] == (
         f"{FINAL}/vitis/solution/syn/report/bireal_top_csynth.xml is no report of C synthesis: "
         "no element found: line 1, column 9"
     )
@@ -232,11 +232,11 @@ def test_a_board_without_a_block_design_ends_with_the_ip(tools: Path, tmp_path: 
     graph = tiny()
     generate(graph, fold(graph, 2_000), tmp_path / "hls", "xck26-sfvc784-2LV-c", 200, "kv260")
     none = {"skipped": "a block design is written for pynq-z1 and pynq-z2 only"}
-    without = synthesise(tmp_path / "hls", FINAL)
+    without = synthesise(tmp_path / "hls", FINAL).plain()
     assert without["bitstream"] == none
     assert "vivado" not in without["synthesis"]["command"]
     stand_in(tools, "vitis-run", VITIS)
     stand_in(tools, "vivado", VIVADO)
-    result = synthesise(tmp_path / "hls", FINAL)
+    result = synthesise(tmp_path / "hls", FINAL).plain()
     assert "failed" not in result["synthesis"]
     assert result["bitstream"] == none

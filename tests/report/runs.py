@@ -15,10 +15,10 @@ import pytest
 from bireal_hw import cli
 from bireal_hw.analysis.memories import memories, record
 from bireal_hw.crosscheck.qonnx import write
-from bireal_hw.flows.build import Build, Figures
-from bireal_hw.flows.engine import STEPS
-from bireal_hw.flows.rundir import write_json
+from bireal_hw.files import write_json
 from bireal_hw.passes.dataflow import Dataflow, elaborate
+from bireal_hw.run.build import Build, Figures
+from bireal_hw.run.engine import STEPS
 from bireal_hw.synth.resources import KINDS, offered
 from tests.networks import tiny
 
@@ -122,7 +122,7 @@ class Run:
         have = offered(build.board)
         kinds = {kind: {"used": used[kind], "available": getattr(have, kind), "source": "yosys"} for kind in KINDS}
         about = {"board": build.board.name, "part": build.board.part, "fits": True, "yosys": "0.70", "layers": layers}
-        more = {"predicted": used | {"lut": 1111}, "whole": used | {"lut": 999}, "memories": held}
+        more = {"predicted": used | {"lut": 1111}, "whole": used | {"lut": 999}, "memories": held.plain()}
         self.leave(build, folder / build.board.name / "synth.json", kinds | about | more)
 
 

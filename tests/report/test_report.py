@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from bireal_hw.commands import demo
 from bireal_hw.crosscheck.qonnx import write
-from bireal_hw.flows import demo
-from bireal_hw.flows.demo import Check
 from bireal_hw.report.page import State
+from bireal_hw.results.checks import Check
 from tests.networks import tiny
 from tests.report.runs import BOARD, CURVES, Run
 

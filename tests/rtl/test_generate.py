@@ -10,7 +10,8 @@ import pytest
 
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.passes.folding import fold
-from bireal_hw.rtl import generate, top_text
+from bireal_hw.rtl import generate
+from bireal_hw.rtl.top import top_text
 from tests.networks import tiny
 
 COMMITTED = Path(__file__).parent / "tiny_top.sv"
@@ -81,7 +82,7 @@ def test_a_failure_leaves_the_earlier_folder(tmp_path: Path, monkeypatch: pytest
     graph = tiny()
     generate(graph, fold(graph, 2_000), tmp_path / "rtl")
     before = (tmp_path / "rtl" / "br_top.sv").read_text()
-    monkeypatch.setattr("bireal_hw.rtl.closure", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("bireal_hw.rtl.generator.closure", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         generate(tiny(seed=1), fold(graph, 2_000), tmp_path / "rtl")
     assert (tmp_path / "rtl" / "br_top.sv").read_text() == before

@@ -15,7 +15,8 @@ from bireal_hw.ir.op import Binding, Port
 from bireal_hw.ir.types import DataType
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.passes.folding import fold
-from bireal_hw.rtl import CHECKS, checks_text, frame_beats, generate, library_sources
+from bireal_hw.rtl import CHECKS, generate, library_sources
+from bireal_hw.rtl.top import checks_text, frame_beats
 from bireal_hw.sim.network import network_dut
 from bireal_hw.sim.runner import Dut, StallMode, simulate
 from tests.conformance import BUILDS

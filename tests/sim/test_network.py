@@ -12,7 +12,8 @@ from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.passes.folding import Folding, fold
 from bireal_hw.rtl import generate
-from bireal_hw.sim.network import fifo_depths, fullest, simulate_network
+from bireal_hw.sim.network import fifo_depths, simulate_network
+from bireal_hw.sim.results import FifoFill, Simulation
 from bireal_hw.sim.runner import FREE, StallMode
 from tests.conformance import BUILDS
 from tests.networks import dense, random_images, tiny, two_streams
@@ -52,24 +53,27 @@ def built(graph: Graph, target: int, folder: Path) -> tuple[Folding, Path]:
 def test_logits_and_cycles_are_exact_under_any_stall(graph: Graph, target: int, tmp_path: Path) -> None:
     folding, rtl = built(graph, target, tmp_path)
     result = simulate_network(graph, folding, rtl, random_images(graph, 5), STALLS, BUILDS)
-    assert result["mismatches"] == 0
-    assert result["first_mismatch"] is None
-    assert result["outputs_compared"] == len(STALLS) * 5 * graph.output.size
-    assert result["cycles_per_frame"] == result["cycles_predicted"]
-    assert {fifo["name"]: fifo["depth"] for fifo in result["fifos"]} == fifo_depths(elaborate(graph, folding))
-    for fifo in result["fifos"]:
-        assert 1 <= fifo["highest_fill"] <= fifo["depth"]
-        assert 1 <= fifo["highest_fill_stalled"] <= fifo["depth"]
+    assert result.mismatches == 0
+    assert result.first_mismatch is None
+    assert result.outputs_compared == len(STALLS) * 5 * graph.output.size
+    assert result.cycles_per_frame == result.cycles_predicted
+    assert result.fifos is not None
+    assert {fifo.name: fifo.depth for fifo in result.fifos} == fifo_depths(elaborate(graph, folding))
+    for fifo in result.fifos:
+        assert fifo.highest_fill
+        assert fifo.highest_fill_stalled
+        assert 1 <= fifo.highest_fill <= fifo.depth
+        assert 1 <= fifo.highest_fill_stalled <= fifo.depth
 
 
 def test_the_fullest_fifo_is_the_one_closest_to_its_depth() -> None:
     fifos = [
-        {"name": "a", "depth": 1_000, "highest_fill": 900, "highest_fill_stalled": 10},
-        {"name": "b", "depth": 20, "highest_fill": 10, "highest_fill_stalled": 19},
-        {"name": "c", "depth": 20, "highest_fill": 18, "highest_fill_stalled": None},
+        FifoFill(name="a", depth=1_000, highest_fill=900, highest_fill_stalled=10),
+        FifoFill(name="b", depth=20, highest_fill=10, highest_fill_stalled=19),
+        FifoFill(name="c", depth=20, highest_fill=18, highest_fill_stalled=None),
     ]
-    assert fullest(fifos) == "b: 19 of 20 beats"
-    assert fullest([]) == "there is none"
+    assert Simulation.model_construct(fifos=fifos).fullest == "b: 19 of 20 beats"
+    assert Simulation.model_construct(fifos=[]).fullest == "there is none"
 
 
 def test_wrong_weights_are_traced_to_their_layer(tmp_path: Path) -> None:
@@ -78,14 +82,15 @@ def test_wrong_weights_are_traced_to_their_layer(tmp_path: Path) -> None:
     (memory,) = (rtl / "mem").glob("conv2_weight_*.mem")
     memory.write_text("".join(f"{int(word, 16) ^ 1:x}\n" for word in memory.read_text().split()))
     result = simulate_network(graph, folding, rtl, random_images(graph, 2), (FREE,), BUILDS, dump=tmp_path / "dump")
-    assert result["mismatches"] > 0
-    first = result["first_mismatch"]
-    assert first["layer"] == "conv2"
+    assert result.mismatches > 0
+    first = result.first_mismatch
+    assert first is not None
+    assert first.layer == "conv2"
     want = np.load(tmp_path / "dump" / "conv2_want.npy")
     got = np.load(tmp_path / "dump" / "conv2_got.npy").reshape(want.shape)
-    index = tuple(first["index"])
-    assert (int(want[index]), int(got[index])) == (first["want"], first["got"])
-    assert first["want"] != first["got"]
+    index = tuple(first.index)
+    assert (int(want[index]), int(got[index])) == (first.want, first.got)
+    assert first.want != first.got
     np.testing.assert_array_equal(
         got.reshape(-1)[: np.ravel_multi_index(index, want.shape)],
         want.reshape(-1)[: np.ravel_multi_index(index, want.shape)],

@@ -35,8 +35,8 @@ def test_the_cycles_are_the_predicted_ones(seed: int, tmp_path: Path) -> None:
     found = simulate_network(
         graph, folding, tmp_path / "rtl", random_images(graph, FRAMES), (FREE,), tmp_path / "sim", min_frames=FRAMES
     )
-    assert found["mismatches"] == 0, what
-    assert found["cycles_per_frame"] == found["cycles_predicted"], f"{what}: {found['fifos']}"
+    assert found.mismatches == 0, what
+    assert found.cycles_per_frame == found.cycles_predicted, f"{what}: {found.fifos}"
 
 
 @pytest.mark.parametrize("model", ["react18", "xnor18"])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from bireal_hw.flows.bench.throughput import throughput
+from bireal_hw.bench.throughput import throughput
 from bireal_hw.models.bireal import build_model
 from bireal_hw.models.randomise import random_images
 from bireal_hw.models.reference import ReferenceBiReal

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from bireal_hw.commands.join import join, joins
 from bireal_hw.errors import BirealError
-from bireal_hw.flows.training import join, joins
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training import fit
 from bireal_hw.training.data import load_data

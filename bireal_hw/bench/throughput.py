@@ -1,0 +1,62 @@
+"""How fast the golden model, evaluation and training are, each beside its yardstick in the same process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bireal_hw.bench.networks import SEED, random_network
+from bireal_hw.bench.page import Cell, Found
+from bireal_hw.golden import run
+from bireal_hw.run.images import to_pixels
+
+BATCH = 64
+"""Images per call, in training and evaluation."""
+PLAIN = "plain PyTorch"
+
+
+def throughput() -> Found:
+    """Measure the golden model beside the Brevitas model in eval mode, and that and training beside plain PyTorch.
+
+    Same images, batch and threads; the contenders take turns. Plain PyTorch: the authors' block, see `ReferenceBiReal`.
+    """
+    from bireal_hw.models.randomise import random_images
+    from bireal_hw.models.reference import ReferenceBiReal
+    from bireal_hw.training.bench import BENCH_SPEC, alternate, evaluation_bytes_per_image, training_throughput
+    from bireal_hw.training.evaluate import predict
+
+    model, graph = random_network(BENCH_SPEC)
+    reference = ReferenceBiReal(BENCH_SPEC)
+    images = random_images(BENCH_SPEC, BATCH, SEED)
+    pixels = to_pixels(images)
+    median = alternate(
+        {
+            "golden": lambda: run(graph, pixels, batch=BATCH),
+            "torch": lambda: predict(model, images, batch=BATCH),
+            "reference": lambda: predict(reference, images, batch=BATCH),
+        }
+    )
+    figures: dict[str, Any] = {
+        "golden_images_per_second": round(BATCH / median["golden"], 1),
+        "torch_images_per_second": round(BATCH / median["torch"], 1),
+        "torch_reference_images_per_second": round(BATCH / median["reference"], 1),
+        "golden_speedup": round(median["torch"] / median["golden"], 3),
+        "torch_speedup": round(median["reference"] / median["torch"], 3),
+        "torch_bytes_per_image": evaluation_bytes_per_image(model, images),
+        "torch_reference_bytes_per_image": evaluation_bytes_per_image(reference, images),
+        **training_throughput(BENCH_SPEC, BATCH),
+    }
+    names = {
+        "golden model, images per second": ("golden_images_per_second", "torch_images_per_second", "Brevitas model"),
+        "evaluation, images per second": ("torch_images_per_second", "torch_reference_images_per_second", PLAIN),
+        "evaluation, bytes per image": ("torch_bytes_per_image", "torch_reference_bytes_per_image", PLAIN),
+        "training, images per second": ("train_images_per_second", "train_reference_images_per_second", PLAIN),
+        "training, bytes per image": ("train_bytes_per_image", "train_reference_bytes_per_image", PLAIN),
+    }
+    rows: list[list[Cell]] = [
+        [what, figures[here], figures[there], yardstick] for what, (here, there, yardstick) in names.items()
+    ]
+    note = (
+        "Evaluation: the Brevitas model. Bytes per image: what one more image of a batch adds to the tensors alive at "
+        "once in evaluation, and to those kept for the backward pass in training."
+    )
+    return Found(["", "here", "yardstick", "which is"], rows, figures, note)

@@ -1,0 +1,16 @@
+"""The command `doctor`: what is installed, and what is missing."""
+
+from __future__ import annotations
+
+from bireal_hw import doctor
+from bireal_hw.commands.verb import Verb
+from bireal_hw.run.config import UsageError
+
+
+def _doctor(words: list[str]) -> int:
+    if words:
+        raise UsageError(f"doctor takes no words, not '{words[0]}'")
+    return doctor.doctor()
+
+
+VERB = Verb("doctor", "list tools and packages: what is here, who needs it, what to install", (), _doctor, "")

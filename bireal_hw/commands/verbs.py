@@ -1,0 +1,33 @@
+"""What the user can ask for, in the order of the help."""
+
+from __future__ import annotations
+
+from bireal_hw.commands import all as everything
+from bireal_hw.commands import bench, crosscheck, demo, depth, doctor, info, report, steps, study, zoo
+
+VERBS = {
+    verb.name: verb
+    for verb in (
+        steps.TRAIN,
+        steps.EXPORT,
+        steps.LOWER,
+        steps.FOLD,
+        steps.RTL,
+        steps.SIM,
+        demo.VERB,
+        steps.HLS,
+        steps.SYNTH,
+        steps.BITSTREAM,
+        report.VERB,
+        everything.VERB,
+        bench.VERB,
+        study.ABLATION,
+        study.STUDY,
+        depth.VERB,
+        crosscheck.VERB,
+        zoo.VERB,
+        info.VERB,
+        doctor.VERB,
+    )
+}
+"""All commands by name."""

@@ -1,0 +1,143 @@
+"""Writes the HLS C++ project of a network: kernel calls joined by streams, memories, a test bench, a script.
+
+The kernels are the hand-written headers in `hls/include/bireal`; this emitter only sets parameters, writes memories as
+tables and wires streams, from the same dataflow as the SystemVerilog. The output depends on nothing but the graph, the
+folding, the part, the clock and the version: the same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from bireal_hw import __version__
+from bireal_hw.assets import asset
+from bireal_hw.files import replacing
+from bireal_hw.hls.design import Design, Table, design, network_hash
+from bireal_hw.hls.overlay import overlay
+from bireal_hw.hls.project import (
+    BLOCK_DESIGN,
+    OVERLAY,
+    PROJECT,
+    SCRIPT,
+    TIMING,
+    TOP,
+    UTILISATION,
+    VECTORS,
+    VITIS,
+    WEIGHTS,
+)
+from bireal_hw.hls.tables import table
+from bireal_hw.ir.graph import Graph
+from bireal_hw.passes import describe
+from bireal_hw.passes.folding import Folding
+
+
+def generate(
+    graph: Graph, folding: Folding, out_dir: Path, part: str, clock_mhz: float, board: str | None = None
+) -> Design:
+    """Write the project of a network into a folder that appears whole or not at all.
+
+    Leaves `top.hpp`, `top.cpp`, `weights/*.hpp`, `include/bireal/*.hpp` (the library), `tb.cpp`, `run_hls.tcl`,
+    `README.md` and `project.json` (network hash, board, part, clock, kernels with parameters, streams with depths); for
+    a board that a block design is written for, `run_vivado.tcl` and `overlay/driver.py`. The test bench's images and
+    logits come with `simulate_network`.
+
+    Args:
+        graph: the network.
+        folding: a fold for every node (see `bireal_hw.passes.folding`).
+        out_dir: replaced if it exists.
+        part: device, package and speed grade.
+        clock_mhz: clock to synthesise for.
+        board: name of the board that the part is on, if any.
+    """
+    made = design(graph, folding)
+    context = {
+        "design": made,
+        "flow": made.flow,
+        "graph": graph,
+        "describe": describe,
+        "comments": describe.comments(graph, made.flow),
+        "layers": {instance.name: instance.layer for instance in made.flow.instances},
+        "top": TOP,
+        "version": __version__,
+        "hash": network_hash(made),
+        "part": part,
+        "board": board,
+        "overlay": overlay(board, clock_mhz) if board else None,
+        "clock_mhz": clock_mhz,
+        "period_ns": f"{1000 / clock_mhz:.3f}",
+        "vectors": VECTORS,
+        "weights": WEIGHTS,
+        "script": SCRIPT,
+        "vitis": VITIS,
+        "block_design": BLOCK_DESIGN,
+        "utilisation": UTILISATION,
+        "timing": TIMING,
+        "folder": OVERLAY,
+    }
+    texts = ["top.hpp", "top.cpp", "tb.cpp", SCRIPT, "README.md"]
+    if context["overlay"]:
+        texts += [BLOCK_DESIGN, f"{OVERLAY}/driver.py"]
+    with replacing(out_dir) as temporary:
+        shutil.copytree(asset("hls/include"), temporary / "include")
+        (temporary / WEIGHTS).mkdir()
+        for one in made.tables:
+            (temporary / WEIGHTS / f"{one.name}.hpp").write_text(_table_text(one))
+        for name in texts:
+            (temporary / name).parent.mkdir(exist_ok=True)
+            (temporary / name).write_text(render(Path(name).name, **context))
+        (temporary / PROJECT).write_text(json.dumps(_describe(made, context), indent=1) + "\n")
+    return made
+
+
+def render(name: str, **context: Any) -> str:
+    """Fill the template of a generated file."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bireal_hw.hls", "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(f"{name}.j2").render(**context)
+
+
+def _table_text(one: Table) -> str:
+    words, width, entry = len(one.memory.words), one.memory.width, one.memory.entry
+    about = f"// {one.name}: {words} words of {width} bits, entries of {entry} bits from the low bits up."
+    return f'{about}\n#include "bireal/common.hpp"\n\n{table(one.name, one.memory)}\n'
+
+
+def _describe(made: Design, context: dict[str, Any]) -> dict[str, object]:
+    """The contents of project.json."""
+    return {
+        "name": made.flow.name,
+        "network": context["hash"],
+        "version": __version__,
+        "top": TOP,
+        "board": context["board"],
+        "part": context["part"],
+        "clock_mhz": context["clock_mhz"],
+        "overlay_clock_mhz": context["overlay"].clock_mhz if context["overlay"] else None,
+        "cycles_per_frame": made.flow.cycles,
+        "bottleneck": made.flow.bottleneck,
+        "kernels": [
+            {
+                "name": process.name,
+                "kernel": process.kernel,
+                "parameters": process.parameters,
+                "inputs": list(process.inputs),
+                "outputs": list(process.outputs),
+                "memories": {
+                    one.name: {"words": len(one.memory.words), "width": one.memory.width} for one in process.tables
+                },
+            }
+            for process in made.processes
+        ],
+        "streams": {one.name: {"width": one.width, "depth": one.depth} for one in made.channels},
+    }

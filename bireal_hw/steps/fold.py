@@ -1,0 +1,66 @@
+"""Step `fold`: how much each layer computes in a cycle, for a board and a speed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bireal_hw.analysis.cost import total as predicted_total
+from bireal_hw.analysis.memories import in_use, memories
+from bireal_hw.analysis.plan import amounts, plan
+from bireal_hw.errors import BirealError
+from bireal_hw.files import content_hash
+from bireal_hw.ir.graph import load
+from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.passes.folding_file import folding_text, read_folding
+from bireal_hw.run.build import FOLDING, Build
+from bireal_hw.run.engine import Step
+from bireal_hw.run.network import show
+from bireal_hw.toml import read_toml
+
+
+def _refuse_folding(build: Build) -> None:
+    given, file = build.config.given(), build.config.folding
+    if "folding" in given and "target_fps" in given:
+        raise BirealError(f"{show('target_fps', given['target_fps'])} does not go with folding=: the file decides")
+    if file:
+        read_toml(Path(file), f"folding={file}")
+
+
+def _fold_settings(build: Build) -> dict[str, Any]:
+    requested = build.requested
+    return requested | {"content": content_hash(Path(requested["folding"])) if requested["folding"] else None}
+
+
+def _fold(build: Build, folder: Path) -> dict[str, str]:
+    """Leave the folding as a file: the user's, or the solver's for the board and the speed asked for."""
+    graph, board = load(build.path / "graph.json"), build.board
+    requested = build.requested
+    if requested["folding"]:
+        folding = read_folding(Path(requested["folding"]), graph)
+    else:
+        width = build.values.get("width")
+        folding = plan(graph, board, build.clock_mhz, requested["target_fps"], width).folding
+    target = folder / board.name / FOLDING
+    target.parent.mkdir()
+    target.write_text(folding_text(graph, folding))
+    flow = elaborate(graph, folding)
+    used = predicted_total((one.binding.module, one.binding.parameters) for one in flow.instances).rounded()
+    return {
+        "cycles per frame": f"{flow.cycles:,}",
+        "frames per second": f"{build.clock_mhz * 1e6 / flow.cycles:,.0f} at {build.clock_mhz:g} MHz",
+        "predicted": amounts(used, board),
+        "block RAM in use": in_use(memories(flow, board.family)) or "none",
+    }
+
+
+STEP = Step(
+    name="fold",
+    needs=lambda build: "lower",
+    reads=("graph.json",),
+    makes=(f"{{board}}/{FOLDING}",),
+    settings=_fold_settings,
+    refuse=_refuse_folding,
+    work=_fold,
+    module=__name__,
+)

@@ -1,0 +1,95 @@
+"""Step `train`: the network trained and evaluated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from bireal_hw.files import write_json
+from bireal_hw.results.accuracy import accuracies
+from bireal_hw.results.network import TrainFile
+from bireal_hw.run.build import Build, Figures
+from bireal_hw.run.engine import Step
+from bireal_hw.run.network import PARTIAL, Values, spec
+from bireal_hw.schema import write
+from bireal_hw.training.recipe import load_recipe
+
+if TYPE_CHECKING:
+    from bireal_hw.training.data import Data
+    from bireal_hw.training.fit import TrainConfig
+
+
+def planned(values: Values) -> tuple[TrainConfig, Data]:
+    """Load the data set of a run and return how its network is trained on it.
+
+    Raises BirealError for data that cannot be read, and a technique that the recipe does not use.
+    """
+    from bireal_hw.training.data import load_data
+    from bireal_hw.training.fit import default_config
+
+    recipe = load_recipe(values["recipe"])
+    for technique in (values["without"] or "").split(",") if values["without"] else ():
+        recipe = recipe.without(technique)
+    folder = Path(values["data"]) if values["data"] else None
+    shape = values["image"], values["channels"], values["classes"]
+    if recipe.binary:
+        spec(values | {"classes": values["classes"] or 2}).check_sums()  # whatever the data has
+    data = load_data(
+        values["dataset"], folder, *shape, skip_broken=bool(values["skip_broken"]),
+        train_images=values["train_images"], label=values["label"], image_column=values["image_column"],
+    )  # fmt: skip
+    found = spec(values | {"classes": data.classes})
+    init = Path(values["init"]) if values["init"] else None
+    config = default_config(
+        found, values["dataset"], values["epochs"], values["seed"], recipe, init, values["batch"],
+        values["learning_rate"], len(data.train_images),
+    )  # fmt: skip
+    return config, data
+
+
+def _mend(build: Build) -> None:
+    """Try a finished training's checkpoint, and write train.json again from it if it is gone."""
+    from bireal_hw.training.checkpoint import load_checkpoint
+
+    *_, info = load_checkpoint(build.path / "checkpoint.ckpt")
+    if not (build.path / TrainFile.file).exists():
+        write_json(build.path / TrainFile.file, info | build.marks)  # of an earlier version, it may lack keys
+
+
+def _described(values: Values) -> str:
+    """Write a network in a few words."""
+    size, data = "x".join(map(str, values["image"])), f"{values['classes']} classes of {values['dataset']}"
+    return f"{values['model']}, width {values['width']:g}, {size} pixels, {data}"
+
+
+def _train(build: Build, folder: Path) -> Figures:
+    from bireal_hw.training.fit import train
+    from bireal_hw.training.overview import overview
+
+    values = build.values
+    config, data = planned(values)
+    values |= {"classes": data.classes, "epochs": config.epochs}
+    build.record_values()
+    passes = f"{config.epochs} epoch{'s'[: config.epochs != 1]}"
+    about = f"training {_described(values)}, {passes}, into {build.path}"
+    Console(highlight=False, soft_wrap=True).print("\n".join([about, *overview(config, data)]), markup=False)
+    result = train(config, data, folder, partial=build.path / PARTIAL)
+    write(folder / TrainFile.file, TrainFile(**build.marks, **result))
+    return accuracies(result) | {"test images": f"{result['test_images']:,}"}
+
+
+STEP = Step(
+    name="train",
+    needs=lambda build: None,
+    reads=(),
+    makes=("checkpoint.ckpt", "train.json", "metrics.csv", "curves.png"),
+    settings=lambda build: {},
+    work=_train,
+    origins=("trained",),
+    clears=(PARTIAL,),
+    once=True,
+    check=_mend,
+    module=__name__,
+)
