@@ -20,7 +20,7 @@ pip   := bin/python -m pip --disable-pip-version-check
 
 # Verbs that need torch, and those to which the small environment is enough where it is the one that was made.
 training := train export demo all bench ablation study depth crosscheck
-hardware := lower fold rtl sim hls synth bitstream report zoo info
+hardware := lower fold rtl sim hls synth bitstream report zoo info check
 # Files of a training, which took long.
 kept     := *.ckpt train.json metrics.csv curves.png steps.json
 enough   := $(or $(wildcard $(full)),$(wildcard $(small)),$(full))

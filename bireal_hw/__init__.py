@@ -1,6 +1,6 @@
 """Bi-Real networks from Brevitas to bit-exact streaming hardware.
 
-`bireal_hw.lower`, `fold`, `compute`, `generate_rtl`, `generate_hls`, `simulate` and their types are those of
+`bireal_hw.lower`, `compile`, `fold`, `compute`, `generate_rtl`, `generate_hls`, `simulate` and their types are those of
 `bireal_hw.api`, which is imported when one of them is first used.
 """
 
@@ -10,13 +10,16 @@ __version__ = "0.1.0"
 
 API = (
     "BirealError",
+    "Compiled",
     "Dataflow",
     "Design",
+    "Distance",
     "Fold",
     "Folding",
     "Graph",
     "Simulation",
     "classify",
+    "compile",
     "compute",
     "fold",
     "generate_hls",

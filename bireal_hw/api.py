@@ -10,7 +10,11 @@ import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from bireal_hw import boards, golden
 from bireal_hw import hls as _hls
@@ -22,6 +26,10 @@ from bireal_hw.golden import classify
 from bireal_hw.hls import Design
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Array, Fold
+from bireal_hw.lowering.compare import Distance
+from bireal_hw.lowering.compare import compare as _compare
+from bireal_hw.lowering.convert import Images
+from bireal_hw.lowering.reader import Entry
 from bireal_hw.passes.dataflow import Dataflow
 from bireal_hw.passes.folding import Folding, verify_folding
 from bireal_hw.sim.network import simulate_network
@@ -30,13 +38,16 @@ from bireal_hw.sim.runner import DEFAULT_BUILDS, FREE, STALLED
 
 __all__ = [
     "BirealError",
+    "Compiled",
     "Dataflow",
     "Design",
+    "Distance",
     "Fold",
     "Folding",
     "Graph",
     "Simulation",
     "classify",
+    "compile",
     "compute",
     "fold",
     "generate_hls",
@@ -46,15 +57,84 @@ __all__ = [
 ]
 
 
-def lower(path: str | Path) -> Graph:
-    """Read a QONNX file into the integer graph.
+def lower(path: str | Path, pixels: str | None = None, calibration: Images | None = None) -> Graph:
+    """Read a file of a network into the integer graph.
+
+    Args:
+        path: a QONNX file, or an ONNX file with quantizers.
+        pixels: what a stored pixel stands for: `0..1`, `-1..1` or any `LOW..HIGH`, `imagenet`, or `stored` for 0..255;
+            None to find out (docs/networks.md).
+        calibration: images from which the ranges of streams without a quantizer are learnt, 8 or more: (N, C, H, W)
+            numbers as the network reads them, or (N, H, W, C) uint8; None for made-up images.
 
     Raises:
         BirealError: the file cannot be read, or holds a node that is not supported; the text names it.
     """
+    return _convert(path, pixels, calibration).graph
+
+
+def compile(
+    module: Any,
+    example: Any,
+    calibration: Images | None = None,
+    board: str = "pynq-z2",
+    target_fps: float | str | None = None,
+    pixels: str | None = None,
+) -> Compiled:
+    """Turn a network of stock Brevitas layers into integers, hold it against itself, and fold it for a board.
+
+    Args:
+        module: a `torch.nn.Module` in eval mode, of layers that Brevitas exports as QONNX.
+        example: a tensor (1, C, H, W) that it reads.
+        calibration: as of `lower`.
+        board: as of `fold`.
+        target_fps: as of `fold`.
+        pixels: as of `lower`.
+
+    Raises:
+        BirealError: the module is not exported, something in it is not supported, or it does not fit the board.
+    """
+    from brevitas.export import export_qonnx
+
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / f"{type(module).__name__}.onnx"
+        try:
+            export_qonnx(module.eval(), example, export_path=str(path))
+        except Exception as error:  # torch and Brevitas have many
+            words = " ".join(str(error).split())
+            raise BirealError(f"Brevitas cannot export {type(module).__name__}: {words}") from error
+        found = _convert(path, pixels, calibration)
+    distance = _compare(found, found.images[:COMPARED])
+    return Compiled(found.graph, fold(found.graph, board, target_fps), distance, tuple(found.journal))
+
+
+COMPARED = 32
+"""Images on which `compile` holds the integers against the network."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A network as integers.
+
+    Attributes:
+        graph, folding: for the other functions.
+        distance: how far the integers are from the network (`agreement`: share of images with the same class).
+        moved: what was moved to the grid, with the most that it moves.
+    """
+
+    graph: Graph
+    folding: Folding
+    distance: Distance
+    moved: tuple[Entry, ...]
+
+
+def _convert(path: str | Path, pixels: str | None, calibration: Images | None) -> _lowering.Conversion:
     if not isinstance(path, str | Path):
         raise BirealError(f"a file is named by a path, not by a {type(path).__name__}")
-    return _lowering.lower(Path(path))
+    if calibration is not None and not hasattr(calibration, "dtype"):
+        raise BirealError(f"images are an array, not a {type(calibration).__name__}")
+    images = None if calibration is None else np.asarray(calibration)
+    return _lowering.convert(Path(path), _lowering.Options(pixels, images))
 
 
 def fold(

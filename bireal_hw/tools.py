@@ -129,6 +129,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "crosscheck": ("train", "hls"),
     "zoo": (),
     "info": (),
+    "check": (),
     "doctor": (),
     "test": ("train", "sim", "hls", "synth", "bitstream", "dev"),
     "test-all": ("train", "sim", "hls", "synth", "bitstream", "dev"),

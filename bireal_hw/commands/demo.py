@@ -19,7 +19,7 @@ from bireal_hw.results.network import COMPARED, DemoCheck, DemoFile, TrainFile
 from bireal_hw.results.sim import SimFile
 from bireal_hw.run.build import Build
 from bireal_hw.run.engine import ensure
-from bireal_hw.run.images import DEFAULT_IMAGES, dataset_of, to_pixels
+from bireal_hw.run.images import DEFAULT_IMAGES, load_dataset, to_pixels
 from bireal_hw.run.network import Start
 from bireal_hw.schema import read, write
 
@@ -55,7 +55,7 @@ def demo(build: Build) -> list[Check]:
 def check_numbers(build: Build) -> list[Check]:
     """Check the accuracy, and P = Q = G, on the whole test set."""
     graph = load(build.path / "graph.json")
-    data = dataset_of(build.values, graph)
+    data = load_dataset(build.values, graph.input.shape)
     golden = run(graph, to_pixels(data.test_images[:]))
     right = int((classify(golden) == data.test_labels.numpy()).sum())
     trained = read(build.path / TrainFile.file, TrainFile).top1_trained

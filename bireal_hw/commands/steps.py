@@ -10,6 +10,7 @@ from bireal_hw.analysis.memories import Held, total
 from bireal_hw.commands.verb import CONSOLE, OF_FOLDING, OF_NETWORK, Verb, of_run, summary
 from bireal_hw.results.bitstream import BitstreamFile
 from bireal_hw.results.hls import HlsFile
+from bireal_hw.results.lower import LowerFile
 from bireal_hw.results.sim import SimFile
 from bireal_hw.results.synth import SynthFile
 from bireal_hw.run.build import Build
@@ -37,6 +38,8 @@ def _step(
 
 
 def _sim(build: Build) -> None:
+    if build.origin == "file":
+        CONSOLE.print(f"the file itself: {read(build.path / LowerFile.file, LowerFile).found}", soft_wrap=True)
     read(build.path / build.board.name / SimFile.file, SimFile).refuse()
 
 

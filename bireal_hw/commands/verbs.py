@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bireal_hw.commands import all as everything
-from bireal_hw.commands import bench, crosscheck, demo, depth, doctor, info, report, steps, study, zoo
+from bireal_hw.commands import bench, check, crosscheck, demo, depth, doctor, info, report, steps, study, zoo
 
 VERBS = {
     verb.name: verb
@@ -27,6 +27,7 @@ VERBS = {
         crosscheck.VERB,
         zoo.VERB,
         info.VERB,
+        check.VERB,
         doctor.VERB,
     )
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bireal_hw.lowering.convert import Conversion, Options, convert, lower
 from bireal_hw.lowering.files import copy, load
-from bireal_hw.lowering.reader import METADATA, Pixels
+from bireal_hw.lowering.pixels import Pixels
+from bireal_hw.lowering.reader import METADATA
 
 __all__ = ["METADATA", "Conversion", "Options", "Pixels", "convert", "copy", "load", "lower"]

@@ -15,7 +15,8 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.encoding import FLOAT32_EXACT, half, signed_width
 from bireal_hw.ir.types import DataType, TensorType, ranged
 from bireal_hw.lowering.grid import Fit, Floats, Integers, as_integers, exponent, fit, thresholds
-from bireal_hw.lowering.reader import Pixels, Reader, Refused, Reread, Site
+from bireal_hw.lowering.pixels import Pixels, span
+from bireal_hw.lowering.reader import Reader, RefusedError, RereadError, Site
 from bireal_hw.lowering.values import Bent, Bits, Clipped, Constant, Expression, Pair, Source, Stream, Total, Value
 from bireal_hw.ops import Affine, AvgPool, Center, LeakyClip, Merge, RealConv, Rescale, Sum
 
@@ -63,8 +64,7 @@ def integers(site: Site, index: int) -> Expression:
     A sum, a PReLU or a clip without a quantizer is rounded, as `settle` says.
     """
     tensor = site.tensor(index)
-    found = build(site.reader, expression(site, tensor, site.value(index)))
-    return found
+    return build(site.reader, expression(site, tensor, site.value(index)))
 
 
 def expression(site: Site, tensor: str, value: Value) -> Expression:
@@ -163,7 +163,7 @@ def know_pixels(reader: Reader, value: Expression, limits: tuple[float, float] |
         limits: least and most that the quantizer behind it lets through; None if there is none.
 
     Raises:
-        Reread: the pixels stand for something else than was assumed.
+        RereadError: the pixels stand for something else than was assumed.
     """
     if reader.pixels_known or reader.has_metadata:
         return
@@ -178,20 +178,21 @@ def know_pixels(reader: Reader, value: Expression, limits: tuple[float, float] |
             good = high - low < 20 and not (plain and most > 1)
             good = good or most == 1.0
         else:
-            span = limits[1] - limits[0]
-            good = low >= limits[0] - 0.05 * span and high <= limits[1] + 0.05 * span and high - low >= 0.45 * span
+            room = limits[1] - limits[0]
+            inside = low >= limits[0] - 0.05 * room and high <= limits[1] + 0.05 * room
+            good = inside and high - low >= 0.45 * room
             good = good and not (plain and most == 1.0 and limits[0] < 0)
         if good:
             if most == 255.0:
                 return
-            scale = np.full(len(gain), 1 / 255)
-            raise Reread(pixels=Pixels(scale, np.zeros(len(gain)), f"the file reads {words}"))
-    assert limits is not None
+            raise RereadError(pixels=span(0.0, 1.0, len(gain), f"the file reads {words}"), free=limits is None)
+    if reader.pictures or limits is None:
+        raise RereadError(pixels=span(0.0, 1.0, len(gain), "the file reads pixels divided by 255"))
     step = (limits[1] - limits[0]) / 255
     first = 128.0 if limits[0] < 0 else 0.0
     scale = step / gain
     words = f"a stored pixel is a step of the first quantizer{', and 128 is 0' if first else ''}"
-    raise Reread(pixels=Pixels(scale, -first * scale - add / gain, words))
+    raise RereadError(pixels=Pixels(scale, -first * scale - add / gain, words))
 
 
 def numbers(site: Site, bits: Bits) -> Expression:
@@ -215,16 +216,18 @@ def settle(reader: Reader, tensor: str, value: Value) -> Expression:
             dtype = DataType(reader.stream_bits, frac=frac - coarser)
             name, lsb = close(reader, reader.maker(tensor), tensor, value, dtype, NEAREST)
             break
-        except Refused:
+        except RefusedError:
             if coarser == COARSER:
                 raise
     frac = reader.types[name].dtype.frac
     found = replace(reader.values_of(name), order=order_of(value))
     reader.settled[name] = tensor
     reader.values[tensor] = found
-    bound = (lsb + 0.5) * 2.0**-frac
+    rounds = getattr(reader.nodes[-1].op, "shift", 0) > 0
+    bound = (lsb + 0.5 * rounds) * 2.0**-frac
     reader.mark(tensor, found, bound, saturates=True)
-    reader.say(tensor, f"rounded to {reader.types[name].dtype.width} bits, 2^-{frac}", bound)
+    if bound:
+        reader.say(tensor, f"rounded to {reader.types[name].dtype.width} bits, steps of 2^-{frac}", bound)
     return found
 
 
@@ -272,7 +275,8 @@ def close(
         value: what is rounded.
         dtype: format; a grid that the gains do not fit is made coarser if no quantizer gave it.
         mode: of rounding.
-        low, high: limits in steps of the grid where they are tighter than the format's.
+        low: least result, in steps of the grid, where it is above the format's.
+        high: largest result, where it is below the format's.
     """
     match value:
         case Stream():
@@ -292,7 +296,9 @@ def close(
             low = max(ends[0], dtype.low if low is None else low)
             high = min(ends[1], dtype.high if high is None else high)
             inner = build(reader, value.inner)
-            return rescale(reader, name, inner, dtype, mode, low, max(low, high), value.slope)
+            found, moved = rescale(reader, name, inner, dtype, mode, low, max(low, high), value.slope)
+            finite = [end * grid for end in (value.low, value.high) if abs(end * grid) < 2.0**30]
+            return found, moved + max((abs(end - round(end)) for end in finite), default=0.0)
         case Total():
             return close_bent_total(reader, name, tensor, value, dtype, mode)
         case Pair():
@@ -343,7 +349,8 @@ def rescale(
         value: the function of a stream.
         dtype: format of y.
         mode: of rounding.
-        low, high: limits of y.
+        low: least y, where it is above the format's.
+        high: largest y, where it is below the format's.
         slope: (C,) factor of the function where it is below 0.
         more: (C,) added behind the slope.
     """
@@ -351,15 +358,12 @@ def rescale(
     gain, offset = value.gain * unit, value.add * unit
     theta, turned = thresholds(value.gain, value.add, x.low, x.high)
     extra = 0.0 if more is None else more * unit
-    if slope is not None:
-        below = slope * gain, slope * offset + extra
-    else:
-        below = gain, offset
+    below = (slope * gain, slope * offset + extra) if slope is not None else (gain, offset)
     fitted = fit(
         np.concatenate([gain, below[0]]), np.concatenate([offset + extra, below[1]]), x.low, x.high
     )  # one shift for both
     if fitted is None:
-        raise Refused(
+        raise RefusedError(
             f"node '{name}': found a gain of {np.abs(value.gain).max():.4g} onto steps of 2^-{dtype.frac};"
             f" supported: gains below {2**15 / unit:.4g}"
         )
@@ -374,9 +378,8 @@ def rescale(
         return value.source.stream, 0.0
     narrow = None if low is None else low, None if high is None else high
     if bent:
-        above, below = ((piece.gain, bias) for piece, bias in zip(pieces, biases, strict=True))
         (above_gain, below_gain), (above_bias, below_bias) = (
-            (np.where(turned, b, a), np.where(turned, a, b)) for a, b in zip(above, below, strict=True)
+            (np.where(turned, b, a), np.where(turned, a, b)) for a, b in ([one.gain for one in pieces], biases)
         )
         op = Rescale(
             above_gain, above_bias, fitted.shift, dtype, theta.astype(np.int64), below_gain, below_bias, *narrow
@@ -404,7 +407,7 @@ def add(
     shapes = [reader.types[one.source.stream].shape for one in (a, b)]
     if shapes[0] != shapes[1]:
         sizes = " and ".join("x".join(map(str, shape)) for shape in shapes)
-        raise Refused(f"node '{name}': found a sum of {sizes}; supported: two of the same size")
+        raise RefusedError(f"node '{name}': found a sum of {sizes}; supported: two of the same size")
     if low is not None or high is not None:
         total = settle(reader, tensor, value)
         return rescale(reader, name, total, dtype, mode, low, high)
@@ -615,7 +618,7 @@ def finish(reader: Reader, tensor: str, value: Value) -> str:
         try:
             name, moved = rescale(reader, f"{reader.maker(tensor)}_logits", value, DataType(WIDEST, frac=frac), NEAREST)
             break
-        except Refused:  # a coarser grid lets a larger gain through
+        except RefusedError:  # a coarser grid lets a larger gain through
             frac -= 1
     found = replace(reader.values_of(name), order=value.order)
     reader.mark(tensor, found, (moved + 0.5) * 2.0**-frac)
@@ -627,7 +630,7 @@ def share_grids(reader: Reader) -> None:
     """Give streams that are added to each other one grid, the coarsest of them, so that no layer has to move them.
 
     Raises:
-        Reread: with the fraction bits that were found.
+        RereadError: with the fraction bits that were found.
     """
     group = {tensor: tensor for pair in reader.links for tensor in pair}
 
@@ -645,4 +648,4 @@ def share_grids(reader: Reader) -> None:
             least[root(tensor)] = min(own[tensor], least.get(root(tensor), own[tensor]))
     found = {tensor: least[root(tensor)] for tensor in group if tensor in own}
     if any(found[tensor] != own[tensor] for tensor in found):
-        raise Reread(fracs={**reader.fracs, **found})
+        raise RereadError(fracs={**reader.fracs, **found})

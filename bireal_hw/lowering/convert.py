@@ -13,14 +13,20 @@ from numpy.typing import NDArray
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph
 from bireal_hw.lowering.files import load
-from bireal_hw.lowering.reader import Entry, Mark, Pixels, Ranges, Reader, Reread
+from bireal_hw.lowering.pixels import Pixels, parse, span
+from bireal_hw.lowering.reader import Entry, Mark, Ranges, Reader, RefusedError, RereadError, Row
 from bireal_hw.lowering.reference import FileRunner
 from bireal_hw.lowering.rules import RULES
 
 GENERATED = 16
 """Images that are made up where a user gives none."""
+FEWEST = 8
+"""Images for calibration at least."""
 AGAIN = 12
 """Times that a file is read anew at most."""
+
+
+Images = NDArray[np.generic]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +34,15 @@ class Options:
     """What a user may say of a file.
 
     Attributes:
-        pixels: what a stored pixel stands for; None to find out.
-        images: (N, C, H, W) numbers as the file reads them, or (N, H, W, C) uint8 stored pixels, from which ranges are
-            learnt; None for made-up images.
+        pixels: what a stored pixel stands for, also in words (see `pixels.parse`); None to find out.
+        images: from which ranges are learnt: (N, H, W, C) uint8 stored pixels, or (N, C, H, W) numbers as the file
+            reads them; also a function of the image's (height, width, channels) that gives them; None for images
+            that are made up.
         stream_bits: width of a stream that no quantizer rounds, 8 to 24.
     """
 
-    pixels: Pixels | None = None
-    images: NDArray[np.generic] | None = None
+    pixels: Pixels | str | None = None
+    images: Images | Callable[[tuple[int, int, int]], Images] | None = None
     stream_bits: int = 16
 
 
@@ -48,8 +55,10 @@ class Conversion:
         graph: the network in integers.
         pixels: what a stored pixel stands for.
         marks: where tensors of the file stand in the graph.
-        journal: what was done with the nodes that were moved, folded or left out.
+        journal: what was moved or left out, and by how much.
+        rows: what became of each node of the file.
         answer: tensor of the file that the graph's output is.
+        channels_last: tensors of the file that are (N, H, W, C).
         images: (N, H, W, C) uint8: the images that ranges were learnt from.
     """
 
@@ -58,7 +67,9 @@ class Conversion:
     pixels: Pixels
     marks: dict[str, Mark]
     journal: list[Entry]
+    rows: list[Row]
     answer: str
+    channels_last: set[str]
     images: NDArray[np.uint8]
 
     @property
@@ -92,70 +103,112 @@ def convert(path: Path, options: Options | None = None) -> Conversion:
 
 def convert_model(model: onnx.ModelProto, options: Options) -> Conversion:
     """As `convert`, of a file that has been read."""
-    pixels, fracs = options.pixels, {}
-    images: NDArray[np.uint8] | None = None
-    if options.images is not None and options.images.dtype == np.uint8 and options.images.ndim == 4:
-        images = np.asarray(options.images, np.uint8)
+    reader, graph = _read(model, options)
+    if isinstance(graph, BirealError):
+        raise graph
+    found = replace(graph, info={**graph.info, **reader.pixels.about()})
+    images = _Images(options).stored(reader.pixels, reader.input.shape)
+    return Conversion(
+        model,
+        found,
+        reader.pixels,
+        reader.marks,
+        reader.journal,
+        reader.rows,
+        reader.answer,
+        reader.channels_last,
+        images,
+    )
+
+
+def rows(path: Path, options: Options | None = None) -> tuple[list[Row], BirealError | None]:
+    """What becomes of each node of a file, also where some are refused: (rows, why it is not converted)."""
+    reader, graph = _read(load(path), options or Options())
+    return reader.rows, graph if isinstance(graph, BirealError) else None
+
+
+def _read(model: onnx.ModelProto, options: Options) -> tuple[Reader, Graph | BirealError]:
+    """Read a file until pixels and grids are settled: the last reader, and what it gave."""
+    images, fracs = _Images(options), dict[str, int]()
+    cache: dict[int, tuple[Pixels, Ranges]] = {}
+    given = options.pixels
+    pixels = given if isinstance(given, Pixels) else None
 
     def ranges(known: Pixels) -> Ranges:
-        chosen = _images(options, images, known, reader)
-        found = FileRunner(model, None).ranges(known.of(one[None]) for one in chosen)
-        return lambda tensor: found.get(tensor, (-1.0, 1.0))
-
-    cache: dict[int, Ranges] = {}
-
-    def cached(known: Pixels) -> Ranges:
         if id(known) not in cache:
-            cache[id(known)] = ranges(known)
-        return cache[id(known)]
+            chosen = images.stored(known, reader.input.shape)
+            found = FileRunner(model, None).ranges(known.of(one[None]) for one in chosen)
+            cache[id(known)] = known, lambda tensor: found.get(tensor, (-1.0, 1.0))
+        return cache[id(known)][1]
 
     for _ in range(AGAIN):
-        reader = Reader(model, RULES, pixels, cached, fracs, options.stream_bits)
+        reader = Reader(model, RULES, pixels, ranges, fracs, options.stream_bits, images.are_pictures)
+        if isinstance(given, str) and pixels is None:
+            pixels = parse(given, reader.input.channels)
+            continue
         try:
-            graph = reader.run()
-        except Reread as again:
+            return reader, reader.run()
+        except RereadError as again:
             pixels = again.known.get("pixels", pixels)
             fracs = again.known.get("fracs", fracs)
-            if options.images is not None and options.pixels is None and "pixels" in again.known:
-                pixels = _spanned(options, pixels)
-            continue
-        about = {**graph.info, **_about(reader.pixels)}
-        chosen = _images(options, images, reader.pixels, reader)
-        return Conversion(
-            model, replace(graph, info=about), reader.pixels, reader.marks, reader.journal, reader.answer, chosen
-        )
-    raise BirealError("the grids of its streams do not settle: give the network quantizers")
+            if pixels is not None and "pixels" in again.known and again.known.get("free"):
+                pixels = images.spanned(pixels, reader.input.shape)
+        except BirealError as error:
+            return reader, error
+    return reader, RefusedError("the grids of its streams do not settle: give the network quantizers")
 
 
-def _about(pixels: Pixels) -> dict[str, object]:
-    """What the graph's info says of its pixels; nothing where they are read as they are stored."""
-    if np.all(pixels.scale == 1) and not np.any(pixels.offset):
-        return {}
-    return {"pixels": {"scale": pixels.scale.tolist(), "offset": pixels.offset.tolist(), "why": pixels.why}}
+class _Images:
+    """The images that a user gives, or made-up ones."""
 
+    def __init__(self, options: Options) -> None:
+        self._given = options.images
+        self._found: Images | None = None
 
-def _spanned(options: Options, pixels: Pixels | None) -> Pixels | None:
-    """Pixels that reach over the images that a user gives, where no quantizer says how they are rounded."""
-    given = options.images
-    if pixels is None or given is None or given.dtype == np.uint8 or "divided" not in pixels.why:
-        return pixels
-    low, high = min(float(given.min()), 0.0), max(float(given.max()), 0.0)
-    if high <= low:
-        return pixels
-    step = (high - low) / 255
-    zero = round(-low / step)
-    channels = len(pixels.scale)
-    words = f"the images that were given reach from {low:.4g} to {high:.4g}, in steps of {step:.4g}"
-    return Pixels(np.full(channels, step), np.full(channels, -zero * step), words)
+    def _images(self, shape: tuple[int, int, int]) -> Images | None:
+        """What is given, checked against (height, width, channels) of the network."""
+        if self._found is None and self._given is not None:
+            found = self._given(shape) if callable(self._given) else self._given
+            height, width, channels = shape
+            wanted = shape if found.dtype == np.uint8 else (channels, height, width)
+            if found.ndim != 4 or found.shape[1:] != wanted:
+                form = "x".join(map(str, found.shape))
+                raise BirealError(
+                    f"the images for calibration have the shape {form} ({found.dtype}); the network takes uint8 of"
+                    f" Nx{height}x{width}x{channels}, or numbers of Nx{channels}x{height}x{width}"
+                )
+            if len(found) < FEWEST:
+                raise BirealError(f"{len(found)} images for calibration are too few: give {FEWEST} or more")
+            if found.dtype != np.uint8 and not np.isfinite(found.astype(np.float64)).all():
+                raise BirealError("the images for calibration hold numbers that are not finite")
+            self._found = found
+        return self._found
 
+    @property
+    def are_pictures(self) -> bool:
+        """Whether they are stored pixels, as far as is known."""
+        return callable(self._given) or (self._given is not None and self._given.dtype == np.uint8)
 
-def _images(options: Options, stored: NDArray[np.uint8] | None, pixels: Pixels, reader: Reader) -> NDArray[np.uint8]:
-    """The images that ranges are learnt from, as stored pixels."""
-    if stored is not None:
-        return stored
-    if options.images is not None:
-        return pixels.stored(np.asarray(options.images, np.float64))
-    return generated((GENERATED, *reader.input.shape))
+    def stored(self, pixels: Pixels, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+        """As stored pixels (N, H, W, C)."""
+        found = self._images(shape)
+        if found is None:
+            return generated((GENERATED, *shape))
+        return np.asarray(found, np.uint8) if found.dtype == np.uint8 else pixels.nearest(np.asarray(found, np.float64))
+
+    def spanned(self, pixels: Pixels, shape: tuple[int, int, int]) -> Pixels:
+        """Pixels that reach over numbers that are given, for a file that does not say how they are rounded."""
+        found = self._images(shape)
+        if found is None or found.dtype == np.uint8:
+            return pixels
+        numbers = np.asarray(found, np.float64)
+        low, high = min(float(numbers.min()), 0.0), max(float(numbers.max()), 0.0)
+        if high <= low:
+            return pixels
+        step = (high - low) / 255
+        zero = round(-low / step)
+        words = f"the images that were given reach from {low:.4g} to {high:.4g}"
+        return span(-zero * step, (255 - zero) * step, len(pixels.scale), words)
 
 
 def generated(shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -173,6 +226,3 @@ def generated(shape: tuple[int, ...]) -> NDArray[np.uint8]:
         mixed = 128 + 127 * (contrast * noise + (1 - contrast) * slope[..., None])
         found[at] = np.clip(np.round(mixed), 0, 255)
     return found
-
-
-_ = Callable

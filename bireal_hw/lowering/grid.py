@@ -89,7 +89,8 @@ def fit(gain: Floats, add: Floats, low: int, high: int) -> Fit | None:
     Args:
         gain: (C,) in units of the output per unit of x.
         add: (C,) in units of the output.
-        low, high: range of x.
+        low: least x.
+        high: largest x.
 
     Returns:
         The integers, or None where a gain is too large for 16 bits.

@@ -1,7 +1,7 @@
 """Reads a file node by node and builds the integer graph: state, names, and what every rule needs.
 
-A tensor of the file is, at any point, one of the values of `values.py`. The rules of `rules/` say what each type of node
-makes of them; `closing.py` says how a function of a stream becomes a layer.
+A tensor of the file is, at any point, one of the values of `values.py`. The rules of `rules/` say what each type of
+node makes of them; `closing.py` says how a function of a stream becomes a layer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from bireal_hw.errors import BirealError, nearest
@@ -24,6 +23,7 @@ from bireal_hw.ir.op import Op
 from bireal_hw.ir.types import PIXEL, TensorType
 from bireal_hw.lowering.grid import Floats, Integers
 from bireal_hw.lowering.names import identifier
+from bireal_hw.lowering.pixels import Pixels
 from bireal_hw.lowering.values import Answer, Bits, Constant, Expression, Source, Stream, Unknown, Value
 
 METADATA = "bireal_hw."
@@ -34,29 +34,6 @@ CHANNELS_LAST = "qonnx.custom_op.channels_last"
 """Domain of nodes whose tensors are (N, H, W, C)."""
 SHOWN = 3
 """Refusals that the error tells; `check` tells all."""
-
-
-@dataclass(frozen=True, eq=False)
-class Pixels:
-    """What a stored pixel p (0..255) stands for: the file reads scale * p + offset.
-
-    Attributes:
-        scale, offset: (C,) per channel.
-        why: how that is known, in words.
-    """
-
-    scale: Floats
-    offset: Floats
-    why: str
-
-    def of(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, H, W, C) stored pixels as the file reads them, (N, C, H, W)."""
-        return (images * self.scale + self.offset).transpose(0, 3, 1, 2).astype(np.float32)
-
-    def stored(self, x: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """The nearest stored pixels (N, H, W, C) of what the file reads, (N, C, H, W)."""
-        p = (np.asarray(x, np.float64).transpose(0, 2, 3, 1) - self.offset) / self.scale
-        return np.clip(np.round(p), 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +65,21 @@ class Entry:
     moved: float = 0.0
 
 
-class Refused(BirealError):
+@dataclass(frozen=True)
+class Row:
+    """A node of the file: its name, its type, what becomes of it, and what is said of it where it is refused."""
+
+    node: str
+    kind: str
+    becomes: str
+    refused: str = ""
+
+
+class RefusedError(BirealError):
     """A node that is not supported."""
 
 
-class Reread(Exception):
+class RereadError(Exception):
     """Reading has to begin anew, as something about the whole network has come to light: keyword arguments."""
 
     def __init__(self, **known: Any) -> None:
@@ -100,7 +87,7 @@ class Reread(Exception):
         self.known = known
 
 
-class Skip(Exception):
+class SkipError(Exception):
     """A node reads what a refused one gives."""
 
 
@@ -135,6 +122,7 @@ class Reader:
         ranges: of the file's tensors; asked only where no quantizer says how a stream is rounded.
         fracs: fraction bits of tensors of the file that are rounded without a quantizer.
         stream_bits: width of streams that are rounded without a quantizer.
+        pictures: whether the images that are known are pictures, so that a pixel is one of a picture.
     """
 
     def __init__(
@@ -145,6 +133,7 @@ class Reader:
         ranges: Callable[[Pixels], Ranges],
         fracs: Mapping[str, int],
         stream_bits: int = 16,
+        pictures: bool = False,
     ) -> None:
         self.model = model
         self.rules = rules
@@ -155,6 +144,7 @@ class Reader:
         self.values: dict[str, Value] = {}
         self.marks: dict[str, Mark] = {}
         self.journal: list[Entry] = []
+        self.rows: list[Row] = []
         self.refusals: list[str] = []
         self.fracs = fracs
         self.settled: dict[str, str] = {}  # streams that were rounded without a quantizer: tensor of the file
@@ -165,6 +155,7 @@ class Reader:
         self.stream_bits = stream_bits
         self._ranges = ranges
         self.pixels_known = pixels is not None
+        self.pictures = pictures
         self.has_metadata = any(entry.key.startswith(METADATA) for entry in model.metadata_props)
         self.makers = {name: node.name or name for node in model.graph.node for name in node.output}
         self.numbers: dict[str, np.dtype[Any]] = {}  # formats of constants that are no float
@@ -193,14 +184,14 @@ class Reader:
 
         Raises:
             BirealError: nodes that are not supported; the text tells the first of them.
-            Reread: something about the whole network has come to light.
+            RereadError: something about the whole network has come to light.
         """
         for node in self.model.graph.node:
             self._read(node)
         if self.refusals:
             more = len(self.refusals) - SHOWN
             rest = f"; and {more} more, which bireal-hw check lists" if more > 0 else ""
-            raise Refused("; ".join(self.refusals[:SHOWN]) + rest)
+            raise RefusedError("; ".join(self.refusals[:SHOWN]) + rest)
         name = self.model.graph.output[0].name
         from bireal_hw.lowering import closing
 
@@ -230,21 +221,24 @@ class Reader:
         return tuple(reversed(nodes))
 
     def _read(self, node: onnx.NodeProto) -> None:
-        site = Site(self, node)
-        value: Value
+        site, before = Site(self, node), len(self.nodes)
+        value: Value = Unknown()
+        refused = ""
         try:
             value = site.read()
-        except Skip:
-            value = Unknown()
-        except Reread:
+        except SkipError:
+            pass
+        except RereadError:
             raise
         except BirealError as error:
-            self.refusals.append(str(error))
-            value = Unknown()
+            refused = str(error)
         except Exception as error:  # whatever a library says of a damaged node
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            self.refusals.append(f"{site.words} cannot be read: {reason}")
-            value = Unknown()
+            refused = f"{site.words} cannot be read: {reason}"
+        if refused:
+            self.refusals.append(refused)
+        made = [f"{one.op.kind} {one.name}" for one in self.nodes[before:]]
+        self.rows.append(Row(site.name, node.op_type, "" if refused else _becomes(value, made), refused))
         for name in node.output:
             if name:
                 self.values[name] = value if name == node.output[0] else Unknown()
@@ -352,18 +346,18 @@ class Site:
         node, rules = self.node, self.reader.rules
         rule = rules.get(node.op_type)
         if node.domain not in (*DOMAINS, CHANNELS_LAST):
-            raise Refused(f"{self.words} is of the domain {node.domain}; supported are {', '.join(DOMAINS[1:])}")
+            raise RefusedError(f"{self.words} is of the domain {node.domain}; supported are {', '.join(DOMAINS[1:])}")
         if rule is None:
             near = nearest(node.op_type, rules, cutoff=0.8)
             hint = f" did you mean {near}?" if near else ""
-            raise Refused(f"node '{self.name}' is a {node.op_type};{hint} supported are {', '.join(rules)}")
+            raise RefusedError(f"node '{self.name}' is a {node.op_type};{hint} supported are {', '.join(rules)}")
         if len(node.output) > 1:
             used = [name for name in node.output[1:] if name and self.reader.uses[name]]
             if used:
                 raise self.unsupported(f"a second output that is read, '{used[0]}'", "the first")
         inputs = [self.reader.values.get(name) for name in node.input if name]
         if any(isinstance(value, Unknown) for value in inputs):
-            raise Skip
+            raise SkipError
         for key, value in self.attributes.items():
             if key in rule.only and value != rule.only[key]:
                 raise self.unsupported(f"{key}={value!r}", f"{key}={rule.only[key]!r}")
@@ -398,7 +392,7 @@ class Site:
         """What an input is; refuses numbers that are none."""
         name = self.tensor(index)
         if name not in self.reader.values:
-            raise Refused(f"{self.words} reads '{name}', which no earlier node makes")
+            raise RefusedError(f"{self.words} reads '{name}', which no earlier node makes")
         value = self.reader.values[name]
         if isinstance(value, Constant) and not np.isfinite(value.array).all():
             at = np.argwhere(~np.isfinite(value.array))[0].tolist()
@@ -441,9 +435,24 @@ class Site:
             self.reader.channels_last.add(self.output)
         return max((self.reader.ranks[name] for name in self.node.input if name in self.reader.ranks), default=0)
 
-    def unsupported(self, found: str, supported: str) -> Refused:
+    def unsupported(self, found: str, supported: str) -> RefusedError:
         """Describe what is not supported, and what is."""
-        return Refused(f"{self.words}: found {found}; supported: {supported}")
+        return RefusedError(f"{self.words}: found {found}; supported: {supported}")
+
+
+def _becomes(value: Value, made: list[str]) -> str:
+    """In words, what a node has become."""
+    if made:
+        return ", ".join(made)
+    match value:
+        case Unknown():
+            return "not read: something before it is not supported"
+        case Constant():
+            return "constants"
+        case Answer():
+            return "left out: the class is the largest logit"
+        case _:
+            return "part of what reads it"
 
 
 def in_order(array: Any, order: Integers | None) -> Any:

@@ -22,6 +22,7 @@ from bireal_hw.report.board import board_artifacts, board_section, missing_of
 from bireal_hw.report.page import Command, Facts, Page, Verdict
 from bireal_hw.report.render import render
 from bireal_hw.results.accuracy import TRAINED, accuracies
+from bireal_hw.results.lower import LowerFile
 from bireal_hw.results.network import ExportFile, TrainFile
 from bireal_hw.run.artifacts import Artifact, artifact, demo_artifact, on_board, outdated
 from bireal_hw.run.build import FOLDING, Build, Figures
@@ -75,7 +76,8 @@ def collect(build: Build) -> Page:
 def judge(build: Build, names: list[str]) -> list[Verdict]:
     """Return the verdicts on the network, and on its hardware for some boards."""
     train, export = _network_artifacts(build)
-    found = verdicts.of_network(train, export, demo_artifact(build), build.origin == "untrained")
+    lowered = artifact(build, LowerFile)
+    found = verdicts.of_network(train, export, lowered, demo_artifact(build), build.origin == "untrained")
     for name in names:
         found += verdicts.of_board(name, *board_artifacts(on_board(build, name)))
     return found

@@ -12,6 +12,7 @@ from bireal_hw.report.page import State, Verdict
 from bireal_hw.results.base import OfRun
 from bireal_hw.results.checks import check_accuracy
 from bireal_hw.results.hls import HlsFile
+from bireal_hw.results.lower import LowerFile
 from bireal_hw.results.network import DemoFile, ExportFile, TrainFile
 from bireal_hw.results.sim import SimFile
 from bireal_hw.results.synth import SynthFile
@@ -23,13 +24,18 @@ Form = TypeVar("Form", bound=OfRun)
 
 
 def of_network(
-    train: Artifact[TrainFile] | None, export: Artifact[ExportFile] | None, demo: Artifact[DemoFile], untrained: bool
+    train: Artifact[TrainFile] | None,
+    export: Artifact[ExportFile] | None,
+    lowered: Artifact[LowerFile],
+    demo: Artifact[DemoFile],
+    untrained: bool,
 ) -> list[Verdict]:
     """Judge the network: accuracy, the same integers in PyTorch, QONNX and the golden model, exactness of float32.
 
     Args:
         train: what the training left; None for a network that was not trained here.
         export: what the export left; None for a network that came as a file.
+        lowered: what was found when the file became a graph.
         demo: what the demo left.
         untrained: whether the weights are random.
     """
@@ -48,6 +54,7 @@ def of_network(
         why = "has random weights" if untrained else "came as a file"
         note = f"make demo checks this for a network that is trained here; this one {why}"
         verdicts.append(Verdict("P = Q = G on every test image", "", State.OPEN, note=note))
+    verdicts.append(_judged("the golden model computes what the file says", lowered, "", _as_the_file))
     if export:
         verdicts.append(_judged("every intermediate value is exact in float32", export, "", _exact))
     return verdicts
@@ -92,6 +99,10 @@ def _judged(claim: str, made: Artifact[Form], board: str, judge: Callable[[Form]
 def _unknown(claim: str, made: Artifact[OfRun], board: str) -> Verdict:
     state = State.STALE if made.stale else State.OPEN
     return Verdict(claim, "", state, board, made.file, made.problem, made.command)
+
+
+def _as_the_file(lowered: LowerFile) -> tuple[str, bool]:
+    return lowered.found, True  # what differs by more than it was moved stops the step
 
 
 def _loss(train: TrainFile) -> tuple[str, bool]:

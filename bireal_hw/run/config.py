@@ -11,6 +11,7 @@ from typing import Any
 
 from bireal_hw import boards, zoo
 from bireal_hw.errors import BirealError, nearest, out_of_range, unknown
+from bireal_hw.lowering.pixels import WORDS as PIXELS
 from bireal_hw.models.networks import NETWORKS
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.toml import read_toml
@@ -123,6 +124,15 @@ def _file(name: str) -> Callable[[str], str]:
     return parse
 
 
+def _existing(name: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not Path(text).exists():
+            raise _no_path(name, text, "file or folder", "give one that exists")
+        return text
+
+    return parse
+
+
 def _recipe(text: str) -> str:
     load_recipe(text)
     return text
@@ -184,6 +194,13 @@ class BuildConfig:
     init: str | None = _variable(_file("init"), "checkpoint to begin with: ours, Bi-Real Net's or ReActNet's")
     label: str | None = _variable(_text, "column of parquet files or hub data with the labels (default: the only one)")
     image_column: str | None = _variable(_text, "column of them with the pictures (default: the only one)")
+    pixels: str | None = _variable(
+        _text, f"what a stored pixel stands for in a file of others: {PIXELS} (default: as its first quantizer says)"
+    )
+    calibration: str | None = _variable(
+        _existing("calibration"),
+        "pictures (a folder) or numbers (.npy) that tell the ranges in a file of others (default: dataset=)",
+    )
     skip_broken: bool | None = _variable(_flag("skip_broken"), "1: leave out images that cannot be decoded")
     seed: int | None = _variable(_integer("seed", 0, 2**31 - 1), "seed of every random choice (default 0)")
     seeds: int | None = _variable(

@@ -44,11 +44,11 @@ def images_for(values: Values, graph: Graph, count: int, or_fewer: bool = False)
 def _images(values: Values, graph: Graph, count: int) -> tuple[NDArray[np.uint8], str] | None:
     """Load a few images of the network's data set; None if it has none, or it is that of the zoo and not here."""
     if values["dataset"] is not None:
-        return _tested(values, graph, count)
+        return of_dataset(values, graph.input.shape, count)
     if (packed := from_zoo(values)) is None:
         return None
     try:
-        return _tested(values | {"dataset": packed["dataset"]}, graph, count, local=True)
+        return of_dataset(values | {"dataset": packed["dataset"]}, graph.input.shape, count, local=True)
     except (BirealError, ModuleNotFoundError) as error:
         if values["data"]:
             raise
@@ -58,25 +58,27 @@ def _images(values: Values, graph: Graph, count: int) -> tuple[NDArray[np.uint8]
         return None
 
 
-def _tested(values: Values, graph: Graph, count: int, local: bool = False) -> tuple[NDArray[np.uint8], str]:
-    """Load test images and the name of their data set; digits are read without torch."""
-    *image, channels = graph.input.shape
+def of_dataset(
+    values: Values, shape: tuple[int, int, int], count: int, local: bool = False
+) -> tuple[NDArray[np.uint8], str]:
+    """Load test images (N, H, W, C) of the data set and its name; digits are read without torch."""
+    *image, channels = shape
     if values["dataset"] == "digits" and values["data"] is None and channels in (1, 3):
         from bireal_hw.training.digits import held_back
 
         return held_back((image[0], image[1]), channels, count), "digits"
-    data = dataset_of(values, graph, count, local)
+    data = load_dataset(values, shape, count, local)
     return to_pixels(data.test_images[:]), data.name
 
 
-def dataset_of(values: Values, graph: Graph, limit: int | None = None, local: bool = False) -> Data:
-    """Load the network's data set at the graph's image shape; with `limit` the same few images of each split.
+def load_dataset(values: Values, shape: tuple[int, int, int], limit: int | None = None, local: bool = False) -> Data:
+    """Load the network's data set at an image's (height, width, channels); with `limit` a few images of each split.
 
     With `local` it is not fetched from the hub.
     """
     from bireal_hw.training.data import load_data
 
-    height, width, channels = graph.input.shape
+    height, width, channels = shape
     folder = Path(values["data"]) if values["data"] else None
     return load_data(
         values["dataset"], folder, (height, width), channels, limit=limit, skip_broken=bool(values["skip_broken"]),

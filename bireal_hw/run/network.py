@@ -18,15 +18,17 @@ BUILD = Path("build")
 #: Variables that make a run's network; once it exists they are fixed.
 NETWORK = (
     *SPEC, "dataset", "label", "image_column", "skip_broken", "train_images", "recipe", "without", "init", "epochs",
-    "batch", "learning_rate", "seed", "untrained",
+    "batch", "learning_rate", "seed", "untrained", "pixels", "calibration",
 )  # fmt: skip
 #: Those that say how it is trained.
 TRAINING = ("recipe", "without", "init", "epochs", "batch", "learning_rate", "train_images")
 #: Those that runs of earlier versions lack, as they had no choice.
 LATER: dict[str, Any] = {
     "skip_broken": False, "train_images": None, "recipe": DEFAULT_RECIPE, "without": None, "init": None,
-    "label": None, "image_column": None, "batch": None, "learning_rate": None,
+    "label": None, "image_column": None, "batch": None, "learning_rate": None, "pixels": None, "calibration": None,
 }  # fmt: skip
+#: Those that say how a file of others is read.
+OF_FILE = ("pixels", "calibration")
 #: State of a training after its last finished epoch.
 PARTIAL = "partial.ckpt"
 #: Files whose presence means that a run has a network, or the beginning of one.
@@ -36,7 +38,7 @@ IMAGENET_CLASSES = 1000
 #: Runs that are listed where one does not exist.
 SHOWN = 8
 #: Variables that choose the images for a network that was brought as a file.
-IMAGES_OF_FILE = ("dataset", "data", "label", "image_column", "skip_broken", "seed")
+IMAGES_OF_FILE = ("dataset", "data", "label", "image_column", "skip_broken", "seed", *OF_FILE)
 
 OTHER = "choose another run=NAME"
 
@@ -219,6 +221,8 @@ def _fresh(config: BuildConfig, given: Values) -> Values:
         if values["classes"] is None:
             raise BirealError(f"classes= is needed: untrained=1 reads no data set, so '{name}' cannot bring its own")
         values["recipe"] = None
+    if foreign := next((key for key in OF_FILE if values[key]), None):
+        raise BirealError(f"{show(foreign, values[foreign])} goes with a file of others: give one, as in FILE.onnx")
     return values
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from bireal_hw import zoo
 from bireal_hw.lowering import copy, lower
 from bireal_hw.run.build import Build, Figures
+from bireal_hw.run.calibration import options_of
 from bireal_hw.run.engine import Step
 from bireal_hw.run.network import called, in_zoo
 
@@ -16,7 +17,9 @@ def _import(build: Build, folder: Path) -> Figures:
     if in_zoo(build.file):
         (folder / "model.onnx").write_bytes(zoo.unpack(build.file.stem))
     else:
-        lower(build.file)  # a file that cannot be lowered replaces nothing, and the message names the user's own path
+        lower(
+            build.file, options_of(build.values)
+        )  # a file that cannot be lowered replaces nothing, and the message names the user's own path
         copy(build.file, folder / "model.onnx")
     build.record_values()
     return {"from": called(build.file)}

@@ -20,7 +20,7 @@ from bireal_hw.ir.graph import Graph, load
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.ops import BinaryConv
 from bireal_hw.run.config import parse_words
-from bireal_hw.run.images import dataset_of, images_for, to_pixels
+from bireal_hw.run.images import images_for, load_dataset, to_pixels
 from bireal_hw.run.network import resolve
 from bireal_hw.run.rundir import RunDir
 
@@ -85,7 +85,7 @@ def vars_of(spec: ModelSpec) -> dict[str, Any]:
 def test_the_accuracy_of_the_digits_network(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     say(f"lower model=zoo:{DIGITS}", capsys)
     graph, about = load(RUN / "graph.json"), zoo.about(DIGITS)
-    data = dataset_of({"dataset": "digits", "data": None, "skip_broken": False}, graph)
+    data = load_dataset({"dataset": "digits", "data": None, "skip_broken": False}, graph.input.shape)
     right = int((classify(run(graph, to_pixels(data.test_images[:]))) == data.test_labels.numpy()).sum())
     assert (len(data.test_images), round(100 * right / len(data.test_images), 4)) == (
         about["test_images"],

@@ -10,7 +10,7 @@ from bireal_hw.ir.types import TensorType
 from bireal_hw.lowering import closing
 from bireal_hw.lowering.closing import integers
 from bireal_hw.lowering.grid import NOISE, Floats, exponent, weight_integers
-from bireal_hw.lowering.reader import CHANNELS_LAST, Rule, Site, in_order
+from bireal_hw.lowering.reader import CHANNELS_LAST, Rule, Site
 from bireal_hw.lowering.values import Bits, Constant, Expression, Source, Stream, Value
 from bireal_hw.ops import BinaryConv, MaxPool, Sign, Upsample
 
@@ -236,7 +236,8 @@ def _maxpool(site: Site) -> Value:
         raise site.unsupported(f"kernel_shape={kernel}", "two numbers")
     x = image(site, value)
     pads = _pads(site, (x.height, x.width), tuple(kernel), strides)
-    rest = [(n + a + b - k) % s for n, a, b, k, s in zip((x.height, x.width), pads[:2], pads[2:], kernel, strides)]
+    ends = zip((x.height, x.width), pads[:2], pads[2:], kernel, strides, strict=True)
+    rest = [(size + before + behind - taps) % step for size, before, behind, taps, step in ends]
     if attributes.get("ceil_mode") and any(rest):
         raise site.unsupported("ceil_mode=1 where windows reach over the edge", "ceil_mode=0")
     if tuple(kernel) == (3, 3) and strides == [2, 2] and pads in ((1, 1, 1, 1), (1, 1, 0, 0)):
@@ -278,8 +279,8 @@ def _largest(site: Site, op: MaxPool) -> Value:
     inner = integers(site, 0)
     if np.any(inner.gain < 0):
         inner = closing.settle(reader, site.tensor(0), inner)
-    made = reader.emit(site.name, op, inner.source.stream)
-    return Expression(Source("value", made), inner.gain, inner.add, order=inner.order)
+    pooled = reader.emit(site.name, op, inner.source.stream)
+    return Expression(Source("value", pooled), inner.gain, inner.add, order=inner.order)
 
 
 def _averagepool(site: Site) -> Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,11 +21,14 @@ NHWC, NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
 def evaluated(site: Site) -> Constant:
     """What a node makes of constants, as ONNX defines it."""
     names = [name for name in site.node.input if name]
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for index, name in enumerate(site.node.input):
         if name:
-            arrays[name] = site.constant(index).astype(site.reader.numbers.get(name, np.dtype(np.float32)))
-    known = [onnx.helper.make_tensor_value_info(name, _element(arrays[name]), arrays[name].shape) for name in names]
+            arrays[str(name)] = site.constant(index).astype(site.reader.numbers.get(name, np.dtype(np.float32)))
+    known = [
+        onnx.helper.make_tensor_value_info(str(name), _element(arrays[str(name)]), arrays[str(name)].shape)
+        for name in names
+    ]
     out = onnx.helper.make_tensor_value_info(site.output, onnx.TensorProto.UNDEFINED, None)
     graph = onnx.helper.make_graph([site.node], "constant", known, [out])
     model = onnx.helper.make_model(graph, opset_imports=list(site.reader.model.opset_import), ir_version=10)
@@ -163,9 +167,9 @@ def _reshaped(site: Site, array: np.ndarray) -> np.ndarray:
         return array.reshape(int(np.prod(array.shape[:axis])), -1)
     if kind in ("Squeeze", "Unsqueeze"):
         axes = site.constant(1).astype(int).tolist() if site.has(1) else site.attributes.get("axes")
-        if kind == "Unsqueeze":
-            return np.expand_dims(array, tuple(axes))
-        return np.squeeze(array, tuple(axes) if axes is not None else None)
+        if axes is None:
+            return np.squeeze(array)
+        return np.expand_dims(array, tuple(axes)) if kind == "Unsqueeze" else np.squeeze(array, tuple(axes))
     shape = site.constant(1).astype(int).tolist() if site.has(1) else list(site.attributes.get("shape", []))
     return array.reshape([array.shape[at] if number == 0 else number for at, number in enumerate(shape)])
 
@@ -181,7 +185,7 @@ def _identity(site: Site) -> Value:
 
 def _cast(site: Site) -> Value:
     """A change of number format: of constants, and of tensors to a float."""
-    value, to = site.value(0), site.attributes.get("to")
+    value, to = site.value(0), int(site.attributes["to"])
     if isinstance(value, Constant):
         site.reader.numbers[site.output] = onnx.helper.tensor_dtype_to_np_dtype(to)
         kind = site.reader.numbers[site.output]
