@@ -224,7 +224,7 @@ def settle(reader: Reader, tensor: str, value: Value) -> Expression:
     reader.settled[name] = tensor
     reader.values[tensor] = found
     rounds = getattr(reader.nodes[-1].op, "shift", 0) > 0
-    bound = (lsb + 0.5 * rounds) * 2.0**-frac
+    bound = (lsb + 0.5 * rounds) * 2.0**-frac + slack_of(value)
     reader.mark(tensor, found, bound, saturates=True)
     if bound:
         reader.say(tensor, f"rounded to {reader.types[name].dtype.width} bits, steps of 2^-{frac}", bound)
@@ -242,6 +242,20 @@ def order_of(value: Value) -> Integers | None:
             return value.inner.order
         case _:
             return None
+
+
+def slack_of(value: Value) -> float:
+    """Most that a value may differ from the file's before it is rounded."""
+    match value:
+        case Expression():
+            return value.slack
+        case Pair():
+            return value.a.slack + value.b.slack
+        case Bent():
+            steep = 1.0 if value.slope is None else max(1.0, float(np.abs(value.slope).max()))
+            return value.inner.slack * steep
+        case _:
+            return 0.0
 
 
 def suggested(reader: Reader, tensor: str, bits: int) -> int:
@@ -621,7 +635,7 @@ def finish(reader: Reader, tensor: str, value: Value) -> str:
         except RefusedError:  # a coarser grid lets a larger gain through
             frac -= 1
     found = replace(reader.values_of(name), order=value.order)
-    reader.mark(tensor, found, (moved + 0.5) * 2.0**-frac)
+    reader.mark(tensor, found, (moved + 0.5) * 2.0**-frac + value.slack)
     reader.say(tensor, f"logits on the grid 2^-{frac}", (moved + 0.5) * 2.0**-frac)
     return name
 

@@ -137,7 +137,7 @@ class _Lockstep:
         have = self.as_file(name, mark, value.shape)
         dtype = self.conversion.graph.types[mark.stream].dtype
         if name in self.signs and dtype.bipolar:
-            wrong = self._other_signs(name, value, have)
+            wrong = self._other_signs(name, value, have, mark.bound)
         else:
             away = np.abs(value.astype(np.float64) - have)
             cut_off = np.zeros(away.shape, np.bool_)
@@ -156,12 +156,14 @@ class _Lockstep:
             )
         return have
 
-    def _other_signs(self, name: str, value: NDArray[Any], have: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Where bits differ, but for values that float32 cannot tell from the threshold."""
+    def _other_signs(
+        self, name: str, value: NDArray[Any], have: NDArray[np.float64], bound: float
+    ) -> NDArray[np.bool_]:
+        """Where bits differ, but for values that float32, or a border, cannot tell from the threshold."""
         before = self.before.get(self.signs[name])
         if before is None or self.conversion.exact:
             return value != have
-        return (value != have) & (np.abs(before) > NOISE * float(np.abs(before).max()))
+        return (value != have) & (np.abs(before) > NOISE * float(np.abs(before).max()) + bound)
 
     def as_file(self, name: str, mark: Mark, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """The integers of a stream as the file's numbers, in its shape and order."""

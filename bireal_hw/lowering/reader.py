@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from bireal_hw.errors import BirealError, nearest
+from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import INPUT, Graph, Node, verify
 from bireal_hw.ir.op import Op
 from bireal_hw.ir.types import PIXEL, TensorType
@@ -191,7 +191,9 @@ class Reader:
         if self.refusals:
             more = len(self.refusals) - SHOWN
             rest = f"; and {more} more, which bireal-hw check lists" if more > 0 else ""
-            raise RefusedError("; ".join(self.refusals[:SHOWN]) + rest)
+            known = {node.op_type for node in self.model.graph.node} <= set(self.rules)
+            supported = "" if known else f"; supported are {', '.join(self.rules)}"
+            raise RefusedError("; ".join(self.refusals[:SHOWN]) + rest + supported)
         name = self.model.graph.output[0].name
         from bireal_hw.lowering import closing
 
@@ -347,17 +349,15 @@ class Site:
         rule = rules.get(node.op_type)
         if node.domain not in (*DOMAINS, CHANNELS_LAST):
             raise RefusedError(f"{self.words} is of the domain {node.domain}; supported are {', '.join(DOMAINS[1:])}")
+        inputs = [self.reader.values.get(name) for name in node.input if name]
+        if any(isinstance(value, Unknown) for value in inputs):
+            raise SkipError
         if rule is None:
-            near = nearest(node.op_type, rules, cutoff=0.8)
-            hint = f" did you mean {near}?" if near else ""
-            raise RefusedError(f"node '{self.name}' is a {node.op_type};{hint} supported are {', '.join(rules)}")
+            raise RefusedError(f"node '{self.name}' is a {node.op_type}")
         if len(node.output) > 1:
             used = [name for name in node.output[1:] if name and self.reader.uses[name]]
             if used:
                 raise self.unsupported(f"a second output that is read, '{used[0]}'", "the first")
-        inputs = [self.reader.values.get(name) for name in node.input if name]
-        if any(isinstance(value, Unknown) for value in inputs):
-            raise SkipError
         for key, value in self.attributes.items():
             if key in rule.only and value != rule.only[key]:
                 raise self.unsupported(f"{key}={value!r}", f"{key}={rule.only[key]!r}")

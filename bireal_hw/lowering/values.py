@@ -127,6 +127,7 @@ class Expression:
         gain, add: (C,), in the order of the stream's channels.
         affine: the integers that it has been rounded to.
         order: (C,) behind a Flatten: channel c of the stream is the file's feature order[c]; None for the same order.
+        slack: most that it may differ from the file's value, where a border is padded with the nearest whole pixel.
     """
 
     source: Source
@@ -134,6 +135,7 @@ class Expression:
     add: Floats
     affine: Rounded | None = None
     order: Integers | None = None
+    slack: float = 0.0
 
     @property
     def channels(self) -> int:
@@ -158,7 +160,8 @@ class Expression:
     def times(self, constant: Floats) -> Expression:
         """Multiply by a constant per channel."""
         self._check_open()
-        return replace(self, gain=self.gain * constant, add=self.add * constant)
+        slack = self.slack * float(np.abs(constant).max())
+        return replace(self, gain=self.gain * constant, add=self.add * constant, slack=slack)
 
     def rounded(self, gain: Integers, bias: Integers, shift: int, dtype: DataType) -> Expression:
         """Close the expression as an integer affine."""

@@ -100,7 +100,12 @@ def _real(site: Site, weights: Constant, bias: Floats, stride: int, pads: tuple[
     # A constant in every tap: what is left of a pixel's zero, where it is no whole number, or of an affine.
     bias = bias + (whole.sum(axis=(1, 2)) @ inner.add) * step
     source = Source("real", inner.source.stream, site.name, whole.astype(np.int32), stride, pads)
-    return Expression(source, step * inner.gain[0], bias)
+    slack = 0.0
+    if any(pads) and inner.add.any():
+        every = np.abs(whole).sum(axis=(1, 2)) @ np.abs(inner.add)
+        slack = float((every * step).max())
+        site.reader.say(site.output, "the border is padded with the nearest whole pixel", slack)
+    return Expression(source, step * inner.gain[0], bias, slack=slack)
 
 
 def _uniform(site: Site, padded: bool) -> Expression:
@@ -303,8 +308,7 @@ def _globalaveragepool(site: Site) -> Value:
 
 
 def _reduce(site: Site) -> Value:
-    """A sum or a mean over height and width."""
-    mean = site.node.op_type == "ReduceMean"
+    """A sum, a mean or the largest value over height and width."""
     axes = site.constant(1).astype(int).tolist() if site.has(1) else site.attributes.get("axes")
     x = image(site, site.value(0))
     sides = [1, 2] if site.is_channels_last else [2, 3]
@@ -312,7 +316,10 @@ def _reduce(site: Site) -> Value:
         raise site.unsupported(f"axes={axes}", f"axes={sides}")
     if not site.attributes.get("keepdims", 1):
         site.reader.ranks[site.output] = 2
-    return _window_sum(site, (x.height, x.width), 1.0 / x.pixels if mean else 1.0)
+    whole = (x.height, x.width)
+    if site.node.op_type == "ReduceMax":
+        return _largest(site, MaxPool(whole, whole, 0))
+    return _window_sum(site, whole, 1.0 / x.pixels if site.node.op_type == "ReduceMean" else 1.0)
 
 
 def _window_sum(site: Site, kernel: tuple[int, int], factor: float) -> Expression:
@@ -424,6 +431,7 @@ RULES = {
     "GlobalMaxPool": Rule(_globalmaxpool),
     "MatMul": Rule(_matmul),
     "MaxPool": Rule(_maxpool, (*SIZES, "ceil_mode"), {"dilations": [1, 1], "storage_order": 0}),
+    "ReduceMax": Rule(_reduce, ("axes", "keepdims"), {"noop_with_empty_axes": 0}),
     "ReduceMean": Rule(_reduce, ("axes", "keepdims"), {"noop_with_empty_axes": 0}),
     "ReduceSum": Rule(_reduce, ("axes", "keepdims"), {"noop_with_empty_axes": 0}),
     "Resize": Rule(
@@ -432,5 +440,5 @@ RULES = {
         {"antialias": 0, "exclude_outside": 0, "axes": None, "keep_aspect_ratio_policy": "stretch"},
         ("cubic_coeff_a", "extrapolation_value"),
     ),
-    "Upsample": Rule(_resize, ("mode", "scales")),
+    "Upsample": Rule(_resize, ("mode", "scales"), {"height_scale": None, "width_scale": None}),
 }

@@ -91,7 +91,8 @@ def activation(site: Site, value: Value, scale: Floats, limits: tuple[int, int],
     made = replace(reader.values_of(name), order=order)
     made = made.times(_factors(site, made, scale))
     largest = float(made.gain.max())
-    bound = (moved + (1 if moved else 0)) * largest
+    slack = closing.slack_of(value)
+    bound = (moved + (1 if moved or slack else 0)) * largest + slack
     reader.mark(site.output, made, bound)
     reader.say(site.output, f"{dtype.width} bits, steps of {largest:.4g}", bound)
     return reader.as_stream(made)
@@ -142,6 +143,8 @@ def _on_the_grid(site: Site, value: Value, dtype: DataType, mode: str) -> Value 
             made = closing.close_center(reader, value, dtype)
             return None if made is None else _marked(site, made, 0.0)
         case "real":
+            if value.slack:
+                return None
             real = closing.close_real(reader, value, dtype, "FLOOR" if value.is_whole(dtype.frac) else mode)
             return None if real is None else _marked(site, *real)
         case "dot" | "excess":
@@ -200,7 +203,7 @@ def sign(site: Site, value: Value, scale: float) -> Value:
     plain = not theta.any() and not turned.any() and inner.source.kind != "value"
     made = reader.emit(site.name, Sign(None if plain else theta), inner.source.stream)
     found = Bits(Stream(made), turned, scale, (inner.source.stream, theta), inner.order)
-    reader.mark(site.output, found, 0.0)
+    reader.mark(site.output, found, inner.slack)
     if turned.any():
         reader.say(site.output, f"thresholds; {int(turned.sum())} of {len(turned)} comparisons are turned")
     return found

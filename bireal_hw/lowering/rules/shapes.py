@@ -233,9 +233,10 @@ def _readers(site: Site) -> list[onnx.NodeProto]:
 ANSWERS = ("Softmax", "LogSoftmax", "ArgMax", "TopK", "Identity", "Squeeze", "Flatten")
 FOLDED = ("Concat", "ConstantOfShape", "Equal", "Expand", "Gather", "Pow", "Range", "Slice", "Sqrt", "Where")
 """Types of nodes that are read on constants only, in which exporters leave the arithmetic of shapes."""
+FOLDED_WITH = ("axis", "axes", "value", "starts", "ends", "broadcast", "consumed_inputs", "stash_type")
 VALUES = ("value", "value_float", "value_floats", "value_int", "value_ints")
 RULES = {
-    **{kind: Rule(_folded, ("axis", "value")) for kind in FOLDED},
+    **{kind: Rule(_folded, FOLDED_WITH) for kind in FOLDED},
     "ArgMax": Rule(_answer, (), {"select_last_index": 0}, ("axis", "keepdims")),
     "Cast": Rule(_cast, ("to",), {}, ("saturate", "round_mode")),
     "Constant": Rule(_constant, VALUES),
