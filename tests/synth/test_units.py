@@ -17,7 +17,8 @@ from bireal_hw.rtl import generate
 from bireal_hw.synth import units as module
 from bireal_hw.synth import yosys
 from bireal_hw.synth.network import by_instance, report, total, whole
-from bireal_hw.synth.resources import KINDS, Resources, count, exceeded, offered
+from bireal_hw.synth.resources import Resources, count, exceeded, offered
+from bireal_hw.synth.results import Utilisation
 from bireal_hw.synth.units import Unit, synthesise, unit, wrapper
 from tests.networks import tiny
 
@@ -142,12 +143,12 @@ def test_the_parts_add_up_to_the_whole(tmp_path: Path) -> None:
     assert (parts.bram36, parts.dsp) == (together.bram36, together.dsp)
     assert parts.lut == pytest.approx(together.lut, rel=0.05)
     assert parts.ff == pytest.approx(together.ff, rel=0.05)
-    content = json.loads(json.dumps(report(rows, boards.board("pynq-z2"))))
-    assert content["fits"] is True
-    for kind in KINDS:
-        assert content[kind]["used"] == sum(layer[kind] for layer in content["layers"])
-    assert [layer["name"] for layer in content["layers"]][:2] == ["center", "stem"]
-    assert {layer["name"] for layer in content["layers"]} == {node.name for node in graph}
+    found = report(rows, boards.board("pynq-z2"))
+    assert found.fits
+    assert found.used == total(rows) == sum((layer.used for layer in found.layers), Resources())
+    assert [layer.name for layer in found.layers][:2] == ["center", "stem"]
+    assert {layer.name for layer in found.layers} == {node.name for node in graph}
+    assert Utilisation.model_validate_json(json.dumps(found.plain())) == found
 
 
 @pytest.mark.synth
