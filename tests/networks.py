@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 
 from bireal_hw.ir.graph import INPUT, Graph, Node, verify
-from bireal_hw.ir.op import Array, Op
+from bireal_hw.ir.op import Array, Op, Pads
 from bireal_hw.ir.types import PIXEL, DataType, TensorType
-from bireal_hw.ops import Affine, AvgPool, BinaryConv, Center, LeakyClip, MaxPool, Merge, RealConv, Sign, Sum, Upsample
+from bireal_hw.ops import (
+    Affine,
+    AvgPool,
+    BinaryConv,
+    Center,
+    Flatten,
+    LeakyClip,
+    MaxPool,
+    Merge,
+    RealConv,
+    Rescale,
+    Sign,
+    Sum,
+    Upsample,
+)
 
 
 def tiny(
@@ -193,6 +210,146 @@ def deep(blocks: int, channels: int = 4, seed: int = 0) -> Graph:
         Node("classifier", logits, ("global_pool",)),
     ]
     return verify(Graph("deep", TensorType.full(4, 4, 1, PIXEL), tuple(nodes), {"classes": list("abcde")}))
+
+
+class _Mixed:
+    """Puts layers of every kind behind each other at random, as networks of other people have them.
+
+    Some images go along, whose values the constants are chosen by: else few outputs would depend on the image.
+    """
+
+    def __init__(self, height: int, width: int, channels: int, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.types = {INPUT: TensorType.full(height, width, channels, PIXEL)}
+        self.values: dict[str, Array] = {INPUT: self.numbers(0, 255, 4, height, width, channels)}
+        self.nodes: list[Node] = []
+
+    def numbers(self, low: int, high: int, *shape: int) -> Array:
+        return self.rng.integers(low, high + 1, shape)
+
+    def one_of(self, *values: int) -> int:
+        return int(self.rng.choice(values))
+
+    def add(self, op: Op, *inputs: str) -> str:
+        name = f"{op.kind}{len(self.nodes)}"
+        self.types[name] = op.infer(*(self.types[source] for source in inputs))
+        self.values[name] = op.golden(*(self.values[source] for source in inputs))
+        self.nodes.append(Node(name, op, inputs))
+        return name
+
+    def pads(self, x: TensorType, kernel: int) -> Pads:
+        """Any that a kernel can have, more where the image is smaller than it."""
+        top, left = self.numbers(0, (kernel - 1) // 2, 2).tolist()
+        bottom, right = (
+            int(self.rng.integers(max(0, kernel - size - before), kernel - before))
+            for size, before in ((x.height, top), (x.width, left))
+        )
+        return top, left, bottom, right
+
+    def kernel(self, x: TensorType) -> int:
+        return self.one_of(1, 2, 3, 5) if min(x.height, x.width) > 2 else self.one_of(1, 3)
+
+    def rescale(
+        self, source: str, dtype: DataType, pieces: int = 1, low: int | None = None, high: int | None = None
+    ) -> str:
+        """Map most of the values to the format, some beyond; each channel rises or falls around a value of its own."""
+        shift, middle = 8, self.some(source)
+        spread = np.maximum(self.values[source].reshape(-1, len(middle)).std(axis=0), 0.5)
+
+        def affine() -> tuple[Array, Array]:
+            steep = self.rng.uniform(0.3, 1, len(middle)) * self.rng.choice([-1, 1], len(middle))
+            gain = np.clip(steep * 2.0 ** (dtype.width - 2 + shift) / spread, 1 - (1 << 15), (1 << 15) - 1).astype(int)
+            return gain, (1 << shift - 1) - gain * middle
+
+        (gain, bias), (gain_below, bias_below) = affine(), affine()
+        op = Rescale(gain, bias, shift, dtype, None, None, None, low, high)
+        if pieces == 2:
+            op = replace(op, knee=self.some(source), gain_below=gain_below, bias_below=bias_below)
+        return self.add(op, source)
+
+    def some(self, source: str) -> Array:
+        """A value that each channel of a tensor has."""
+        values = self.values[source].reshape(-1, self.types[source].channels)
+        return self.rng.permuted(values, axis=0)[0].astype(np.int64)
+
+    def real(self, source: str, cout: int, kernel: int = 1, stride: int = 1) -> str:
+        x = self.types[source]
+        weights, pads = self.numbers(-127, 127, cout, kernel, kernel, x.channels), self.pads(x, kernel)
+        shift = self.numbers(x.dtype.width - 6, x.dtype.width - 3, cout)
+        bias = self.numbers(-500, 500, cout)
+        return self.add(RealConv(weights, bias, shift, DataType(16, frac=6), stride, pads), source)
+
+    def bits(self, source: str) -> str:
+        """Sign of numbers, mostly with thresholds."""
+        theta = self.some(source) if self.one_of(0, 1, 1) else None
+        return source if self.types[source].dtype.bipolar else self.add(Sign(theta), source)
+
+    def binary(self, source: str, cout: int, kernel: int = 1, stride: int = 1) -> str:
+        x = self.types[source]
+        weights = self.rng.choice(np.array([-1, 1], np.int8), (cout, kernel, kernel, x.channels))
+        return self.add(BinaryConv(weights, stride, self.pads(x, kernel)), source)
+
+    def pool(self, source: str) -> str:
+        x = self.types[source]
+        size = tuple(self.numbers(1, 2, 2).tolist())
+        tiled = MaxPool(size, size, 0)
+        return self.add(tiled if min(x.height, x.width) > 1 and self.one_of(0, 1) else MaxPool(), source)
+
+    def block(self, source: str) -> str:
+        """One of the layers, or a few that belong together."""
+        x, cout = self.types[source], self.one_of(4, 6, 8)
+        small = DataType(self.one_of(4, 8, 12), frac=3)
+        match self.one_of(0, 1, 2, 3, 4, 5) if not x.dtype.bipolar else self.one_of(1, 4):
+            case 0:
+                return self.rescale(source, small, self.one_of(1, 2))
+            case 1:
+                return self.pool(source)
+            case 2:
+                return self.real(source, cout, self.kernel(x), self.one_of(1, 2))
+            case 3:
+                return self.rescale(source, small, self.one_of(1, 2), low=0, high=(1 << small.width - 1) - 2)
+            case 4:
+                dot = self.binary(self.bits(source), cout, self.kernel(x), self.one_of(1, 1, 2))
+                return self.bits(dot) if self.one_of(0, 1) else self.rescale(dot, DataType(12, frac=3))
+            case _:  # two branches that meet
+                weights = self.rng.choice(np.array([-1, 1], np.int8), (x.channels, 3, 3, x.channels))
+                dot = self.add(BinaryConv(weights), self.bits(source))
+                stream = DataType(12, frac=3)
+                return self.add(Sum(stream), self.rescale(source, stream, 2), self.rescale(dot, stream))
+
+    def build(self, blocks: int) -> Graph:
+        x = self.add(Center(np.full(self.types[INPUT].channels, 128)), INPUT)
+        x = self.real(x, 4, self.one_of(2, 3, 5), self.one_of(1, 2))
+        for _ in range(blocks):
+            x = self.block(x)
+        if self.one_of(0, 1):  # dense layers on bits, as multi-layer perceptrons have them
+            x = self.bits(self.binary(self.add(Flatten(), self.bits(x)), 8))
+            x = self.rescale(self.binary(x, 5), DataType(16, frac=6))
+        else:
+            image = self.types[x]
+            if image.dtype.bipolar:
+                x = self.rescale(self.binary(x, 6), DataType(8, frac=3))
+            whole = (image.height, image.width)
+            x = self.add(MaxPool(whole, whole, 0) if self.one_of(0, 1) else Flatten(), x)
+            weights = self.numbers(-127, 127, 5, 1, 1, self.types[x].channels)
+            zeros = np.zeros(5, np.int32)
+            x = self.add(RealConv(weights, self.numbers(-900, 900, 5), zeros, DataType(31, frac=8)), x)
+        classes = {"classes": list("abcde")}
+        return verify(Graph("mixed", self.types[INPUT], tuple(self.nodes), classes))
+
+
+def mixed(height: int = 8, width: int = 8, channels: int = 3, blocks: int = 5, seed: int = 0) -> Graph:
+    """Draw a network of layers of all kinds behind each other, some in two branches; 5 classes.
+
+    The first one drawn that tells its images apart.
+    """
+    for attempt in itertools.count():
+        drawn = _Mixed(height, width, channels, 1000 * seed + attempt)
+        graph = drawn.build(blocks)
+        outputs = drawn.values[graph.nodes[-1].name].reshape(len(drawn.values[INPUT]), -1)
+        if len(np.unique(outputs, axis=0)) == len(outputs):
+            return graph
+    raise AssertionError
 
 
 def random_images(graph: Graph, count: int, seed: int = 0) -> Array:

@@ -22,6 +22,7 @@ from bireal_hw.ops import (
     MaxPool,
     Merge,
     RealConv,
+    Rescale,
     Sign,
     Sum,
     Upsample,
@@ -81,6 +82,22 @@ AFFINE = Layer(
 RSIGN = Layer(Sign(np.array([5, -6, 0], np.int32)), (TensorType.full(3, 4, 3, DataType(4)),), Fold(lanes=1))
 CLIP = Layer(LeakyClip(60, 205, 11), (TensorType.full(2, 5, 2, STREAM),), Fold(lanes=2))
 SUM = Layer(Sum(STREAM), (TensorType.full(3, 4, 2, STREAM),) * 2, Fold(lanes=1))
+RESCALE = Layer(
+    Rescale(
+        np.array([900, -700], np.int32),
+        np.array([8, -300], np.int32),
+        4,
+        STREAM,
+        np.array([1, -1], np.int32),
+        np.array([200, 300], np.int32),
+        np.array([-9, 90], np.int32),
+        low=-60,
+        high=150,
+    ),
+    (TensorType.full(3, 4, 2, DataType(3)),),
+    Fold(lanes=1),
+)
+BITS = Layer(MaxPool((2, 2), (2, 2), 0), (TensorType.full(5, 5, 4, BIPOLAR),), Fold(lanes=2))
 FLATTEN = Layer(Flatten(), (TensorType.full(2, 3, 4, STREAM),), Fold(lanes=2))
 UPSAMPLE = Layer(Upsample(2), (TensorType.full(3, 4, 2, STREAM),), Fold(lanes=1))
 CENTER = Layer(Center(np.array([124, 116])), (TensorType.full(2, 3, 2, PIXEL),), Fold(lanes=2))
@@ -140,6 +157,16 @@ FAULTS: dict[str, tuple[Layer, str]] = {
     ),
     "addend-dropped": (SUM, ".in_i(SumWidth'(a_q)),"),
     "ring-overflows": (UPSAMPLE, "assign s_axis_tready = 1'b1;"),
+    "knee-itself": (
+        RESCALE,
+        "chosen_q[l*FieldWidth+:FieldWidth] <= x > knee"
+        " ? affine_q[l*FieldWidth+:FieldWidth] : below_q[l*FieldWidth+:FieldWidth];",
+    ),
+    "bias-late": (RESCALE, "sum_q <= SumWidth'(product_q) + SumWidth'(bias);"),
+    "limit-above-only": (RESCALE, "if (1'b0) out = OutWidth'(Low);"),
+    "compares-otherwise": (BITS, "lane_max[l*InWidth+:InWidth] = signed'(x) > signed'(y) ? x : y;"),
+    "left-over-column": (BITS, "assign whole_x = phase_x_q == PhaseXWidth'(StrideW - 1) || col_end;"),
+    "left-over-row": (BITS, "assign whole_y = phase_y_q == PhaseYWidth'(StrideH - 1) || row_end;"),
     "lanes-turned": (FLATTEN, "assign m_axis_tdata = {<<InWidth{s_axis_tdata}};"),
     "copy-of-next-row": (UPSAMPLE, "assign first_copy = across_q == '0;"),
 }
@@ -175,8 +202,8 @@ def test_every_mark_has_a_fault() -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [CONV, REAL, MERGE, PRELU, AFFINE, RSIGN, CENTER],
-    ids=["binary_conv", "real_conv", "merge", "prelu", "affine", "rsign", "center"],
+    [CONV, REAL, MERGE, PRELU, AFFINE, RESCALE, RSIGN, CENTER],
+    ids=["binary_conv", "real_conv", "merge", "prelu", "affine", "rescale", "rsign", "center"],
 )
 def test_one_flipped_bit_in_a_memory_is_caught(layer: Layer) -> None:
     def flip(binding: Binding) -> Binding:
@@ -190,8 +217,8 @@ def test_one_flipped_bit_in_a_memory_is_caught(layer: Layer) -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [POOL, MAX, SIGN, CLIP, SUM, UPSAMPLE, FLATTEN],
-    ids=["avg_pool", "max_pool", "sign", "leaky_clip", "sum", "upsample", "flatten"],
+    [POOL, MAX, BITS, SIGN, CLIP, SUM, UPSAMPLE, FLATTEN],
+    ids=["avg_pool", "max_pool", "bits", "sign", "leaky_clip", "sum", "upsample", "flatten"],
 )
 def test_sound_layers_pass_the_same_check(layer: Layer) -> None:
     assert not mismatches(layer)

@@ -125,7 +125,8 @@ class MaxPool(Op):
         stride_h, stride_w = p["KernelH"] - overlap, p["KernelW"] - overlap
         windows = ((p["Width"] - 1) // stride_w + 1 if overlap else p["Width"] // stride_w) * groups
         counters = (windows, groups, p["Width"], p["Height"], stride_w, stride_h)
-        sizes: Features = {"counter": sum(map(index_bits, counters)), "beat": width}
+        sizes: Features = {"counter": sum(map(index_bits, counters)), "beat": width, "overlap": width * overlap}
+        sizes["compare"] = width if p["InWidth"] > 1 else 0
         return Anatomy(sizes, [Ram(groups, width, "row"), Ram(windows, width, "column")])
 
     @classmethod

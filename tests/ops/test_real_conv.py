@@ -71,6 +71,12 @@ CASES = {
     "padding below and right": ((5, 4, 2), layer(2, 3, 2, 12, (1, 6), pads=(0, 0, 2, 2)), Fold(2, 2)),
     "four different pads": ((5, 6, 1), layer(3, 5, 1, 12, (1, 6), stride=2, pads=(3, 0, 1, 4)), Fold(1, 5)),
     "9-bit input": ((4, 4, 3), layer(4, 3, 3, 11, (2, 8), pads=(1,) * 4), Fold(4, 3, pack=2)),
+    "10-bit input": ((4, 3, 2), layer(3, 3, 2, 11, (2, 8), pads=(1,) * 4), Fold(3, 2, pack=2)),
+    "2-bit input": ((4, 3, 3), layer(4, 3, 3, 9, (0, 3), pads=(1,) * 4), Fold(4, 3, pack=2)),
+    "4-bit input": ((2, 3, 4), layer(4, 1, 4, 8, (0, 3)), Fold(2, 2)),
+    "16-bit input": ((5, 4, 3), layer(4, 3, 3, 14, (6, 12), pads=(1,) * 4), Fold(2, 9)),
+    "16-bit input, 1x1": ((3, 3, 8), layer(6, 1, 8, 20, (4, 9)), Fold(3, 4)),
+    "16-bit input, logits": ((1, 1, 64), layer(10, 1, 64, 31, (0, 0)), Fold(5, 16)),
 }
 
 
@@ -78,18 +84,28 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_naive_golden_and_rtl_agree(case: str) -> None:
     shape, op, fold = CASES[case]
-    dtype = DataType(9 if case.startswith("9-bit") else 8, frac=7)
+    width = int(case.split("-bit")[0]) if "-bit" in case else 8
+    dtype = DataType(width, frac=7)
     check_op(op, [TensorType.full(*shape, dtype)], fold, lambda x: naive(x, op))
 
 
-@given(st.integers(0, 1 << 20), st.sampled_from([1, 3]), st.integers(1, 2), st.tuples(*[st.integers(0, 2)] * 4))
-def test_golden_equals_loops_and_stays_in_the_inferred_range(seed: int, kernel: int, stride: int, pads: Pads) -> None:
+@given(
+    st.integers(0, 1 << 20),
+    st.sampled_from([1, 3]),
+    st.integers(1, 2),
+    st.tuples(*[st.integers(0, 2)] * 4),
+    st.sampled_from([2, 8, 16]),
+)
+def test_golden_equals_loops_and_stays_in_the_inferred_range(
+    seed: int, kernel: int, stride: int, pads: Pads, bits: int
+) -> None:
     assume(max(both_ends(pads)) < kernel)
     op = layer(3, kernel, 2, 10, (-2, 8), seed, stride=stride, pads=pads)
-    x = np.random.default_rng(seed).integers(-128, 128, (2, 4, 3, 2))
+    dtype = DataType(bits)
+    x = np.random.default_rng(seed).integers(dtype.low, dtype.high + 1, (2, 4, 3, 2))
     y = op.golden(x)
     np.testing.assert_array_equal(y, naive(x, op))
-    out = op.infer(TensorType.full(4, 3, 2, DataType(8)))
+    out = op.infer(TensorType.full(4, 3, 2, dtype))
     assert out.low <= y.min()
     assert y.max() <= out.high
 

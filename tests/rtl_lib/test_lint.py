@@ -36,15 +36,18 @@ ZERO = {
     "Gain",
     "Half",
     "KWidth",
+    "KneeWidth",
     "LeftShift",
     "Limit",
     "MaskPad",
+    "Overlap",
     "PadBottom",
     "PadLeft",
     "PadRight",
     "PadTop",
     "SWidth",
     "Shift",
+    "Signed",
     "Tree",
     "TWidth",
 }
@@ -55,7 +58,7 @@ MORE = {
     "br_dense": {"Width": 8, "Depth": 9},
     "br_leaky_clip": {"Shift": 1},
     "br_link": {"BitCycles": 4},
-    "br_max_pool": {"Height": 2, "Width": 2},
+    "br_rescale": {"Low": 0, "High": 0},
     "br_real_conv": {"InWidth": 2},
     "br_real_mvu": {"InWidth": 2},
     "br_saturate": {"InWidth": 2},
@@ -68,7 +71,7 @@ MORE = {
 
 def parameters(module: str) -> list[str]:
     """Names of the parameters of a module, but for files."""
-    declared = re.findall(r"^  parameter +(?:\w+ )*?(\w+) += ", (RTL / module).read_text(), re.MULTILINE)
+    declared = re.findall(r"^  parameter +(?:\w+ +)*?(\w+) += ", (RTL / module).read_text(), re.MULTILINE)
     return [name for name in declared if not name.endswith("File")]
 
 
@@ -106,7 +109,8 @@ def test_header_answers_every_question(module: str) -> None:
         ("layers/br_center", {"OutWidth": 10}, "br_center: OutWidth=10 must be 8 or 9"),
         ("layers/br_merge", {"Channels": 8, "Lanes": 3}, "br_merge: Channels=8 must be a multiple of Lanes=3"),
         ("layers/br_avg_pool", {"Height": 5}, "br_avg_pool: a 2x2 window does not tile 5x2"),
-        ("layers/br_max_pool", {"Width": 7}, "br_max_pool: Height=2 and Width=7 must be even"),
+        ("layers/br_max_pool", {"Overlap": 0}, "br_max_pool: a 3x3 window does not fit 2x2"),
+        ("layers/br_rescale", {"Low": 9, "High": 8}, "br_rescale: Low=9 and High=8 must be in this order"),
         ("lib/br_width_converter", {"InLanes": 6, "OutLanes": 4}, "InLanes=6 and OutLanes=4: one must be a multiple"),
     ],
 )

@@ -1,12 +1,15 @@
-// max_pool: 3x3 maximum, stride 2, padding 1.
-// Function       out[y][x] = largest of in[2y-1..2y+1][2x-1..2x+1], taps outside the image left out
-// Stream in      beat = Lanes signed numbers of InWidth bits of one pixel; rows from the top, pixels from the left
+// max_pool: largest value of each window; windows side by side, or with a row and a column in common.
+// Function       Overlap = 0: out[y][x] = largest of in[y*KernelH..][x*KernelW..], KernelH x KernelW taps; what is left
+//                over at the end is dropped. Overlap = 1: of in[y*(KernelH-1)-1..][x*(KernelW-1)-1..], taps outside the
+//                image left out: the pool of 3x3, stride 2, padding 1
+// Stream in      beat = Lanes numbers of InWidth bits of one pixel; rows from the top, pixels from the left
 // Stream out     the same format
-// Parameters     Height and Width even, Lanes divides Channels
+// Parameters     Lanes divides Channels, at least one window fits; Overlap = 1 takes kernels of 2 and more; Signed = 0
+//                compares without sign, as bits of -1 and +1 are
 // Throughput     frames * Height*Width*(Channels/Lanes) iterations: a frame every Height*Width*(Channels/Lanes) cycles
 // Source         golden in bireal_hw/ops/max_pool.py. The maximum runs along the row, then down the column, and both are the
-//                same step: at an even position the running maximum takes the value in, at an odd one it takes it in,
-//                is complete, and the value starts the next maximum
+//                same step: a value begins the maximum or is taken in; where a window ends the maximum is complete, and
+//                what windows have in common, the value, begins the next one
 #ifndef BIREAL_MAX_POOL_HPP
 #define BIREAL_MAX_POOL_HPP
 
@@ -15,14 +18,14 @@
 namespace bireal {
 
 // The larger number of each lane.
-template <int Width, int Bits>
+template <int Width, bool Signed, int Bits>
 ap_uint<Bits> lane_max(const ap_uint<Bits>& a, const ap_uint<Bits>& b) {
   BIREAL_HLS(INLINE)
   ap_uint<Bits> larger = a;
   for (int l = 0; l < Bits / Width; ++l) {
     BIREAL_HLS(UNROLL)
     const ap_int<Width> x = element<Width>(a, l), y = element<Width>(b, l);
-    if (y > x) set_element(larger, l, y);
+    if (Signed ? y > x : ap_uint<Width>(y) > ap_uint<Width>(x)) set_element(larger, l, y);
   }
   return larger;
 }
@@ -31,48 +34,70 @@ template <class Config>
 void max_pool(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
               hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& out, int frames) {
   static_assert(Config::Channels % Config::Lanes == 0, "max_pool: Channels must be a multiple of Lanes");
-  static_assert(Config::Height % 2 == 0 && Config::Width % 2 == 0, "max_pool: Height and Width must be even");
+  static_assert(Config::Overlap <= 1 && Config::KernelH > Config::Overlap && Config::KernelW > Config::Overlap,
+                "max_pool: Overlap must be 0 or 1 and less than the kernel");
+  constexpr int Padding = 2 * Config::Overlap;
+  static_assert(Config::Height + Padding >= Config::KernelH && Config::Width + Padding >= Config::KernelW,
+                "max_pool: a window must fit the image");
+  constexpr int StrideH = Config::KernelH - Config::Overlap, StrideW = Config::KernelW - Config::Overlap;
   constexpr int Groups = Config::Channels / Config::Lanes;
-  constexpr int Depth = Config::Width / 2 * Groups;
+  constexpr int Depth = ((Config::Width + Padding - Config::KernelW) / StrideW + 1) * Groups;
   constexpr int Beats = Config::Height * Config::Width * Groups;
+  constexpr bool Overlap = Config::Overlap != 0, Signed = Config::Signed != 0;
   typedef ap_uint<Config::Lanes * Config::InWidth> Beat;
 
-  // One running maximum per group of channels along the row, one per pixel pair and group down the column. What was
-  // written last to the row's is also kept in a register: no memory is read in the cycle after its write.
-  Beat row_maxima[Groups], column_maxima[Depth], latest = 0;
+  // One running maximum per group of channels along the row, one per window and group down the column. What was written
+  // last to either is also kept in a register: no memory is read in the cycle after its write.
+  Beat row_maxima[Groups], column_maxima[Depth], latest_row = 0, latest_column = 0;
   BIREAL_HLS(DEPENDENCE variable=row_maxima inter RAW distance=2 true)
   BIREAL_HLS(DEPENDENCE variable=column_maxima inter RAW distance=2 true)
   SignedCount<Groups> latest_group = -1;
-  // Of the next beat: channels, pixel, and the odd pixels of the row before it.
+  SignedCount<Depth> latest_address = -1;
+  // Of the next beat: channels, pixel, its place in the stride, and the maxima that are complete in the row before it.
   Count<Groups - 1> group = 0;
   Count<Config::Width - 1> x = 0;
   Count<Config::Height - 1> y = 0;
-  Count<Depth - 1> pair = 0;
+  Count<StrideW - 1> phase_x = 0;
+  Count<StrideH - 1> phase_y = 0;
+  Count<Depth> address = 0;
   for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
     BIREAL_HLS(PIPELINE II=1 style=flp)
-    const bool odd_x = x % 2 != 0, odd_y = y % 2 != 0;
-    const bool group_end = group == Groups - 1, line_end = group_end && x == Config::Width - 1;
+    const bool group_end = group == Groups - 1, x_end = x == Config::Width - 1, y_end = y == Config::Height - 1;
+    const bool first_x = Overlap ? x == 0 : phase_x == 0, first_y = Overlap ? y == 0 : phase_y == 0;
+    const bool whole_x = phase_x == StrideW - 1 || (Overlap && x_end);
+    const bool whole_y = phase_y == StrideH - 1 || (Overlap && y_end);
     const Beat beat = in.read();
 
     Beat row_max = beat;
-    if (x != 0) {
-      const Beat stored = group == latest_group ? latest : row_maxima[group];
-      row_max = lane_max<Config::InWidth>(stored, beat);
+    if (!first_x) {
+      const Beat stored = group == latest_group ? latest_row : row_maxima[group];
+      row_max = lane_max<Config::InWidth, Signed>(stored, beat);
     }
-    row_maxima[group] = latest = odd_x ? beat : row_max;
+    row_maxima[group] = latest_row = Overlap && whole_x ? beat : row_max;
     latest_group = group;
 
-    if (odd_x) {
+    if (whole_x) {
       Beat column_max = row_max;
-      if (y != 0) column_max = lane_max<Config::InWidth>(column_maxima[pair], row_max);
-      column_maxima[pair] = odd_y ? row_max : column_max;
-      if (odd_y) out.write(column_max);
-      pair = step(pair, line_end);
+      if (!first_y) {
+        const Beat stored = address == latest_address ? latest_column : column_maxima[address];
+        column_max = lane_max<Config::InWidth, Signed>(stored, row_max);
+      }
+      column_maxima[address] = latest_column = Overlap && whole_y ? row_max : column_max;
+      latest_address = address;
+      if (whole_y) out.write(column_max);
+      ++address;
     }
 
     group = step(group, group_end);
-    if (group_end) x = step(x, line_end);
-    if (line_end) y = step(y, y == Config::Height - 1);
+    if (group_end) {
+      x = step(x, x_end);
+      phase_x = step(phase_x, x_end || whole_x);
+    }
+    if (group_end && x_end) {
+      y = step(y, y_end);
+      phase_y = step(phase_y, y_end || whole_y);
+      address = 0;
+    }
   }
   ran(static_cast<long>(frames) * Beats);
 }
