@@ -58,7 +58,14 @@ class FileRunner:
             x: (1, C, H, W) what the file reads.
             watch: told of every tensor in `cuts`.
         """
-        tensors = {self.input: x.astype(helper.tensor_dtype_to_np_dtype(self.elem_type))}
+        tensors: dict[str, NDArray[Any]] = {}
+
+        def keep(name: str, value: NDArray[Any]) -> None:
+            told = self._cuts is None or name in self._cuts
+            instead = watch(name, value) if watch and told else None
+            tensors[name] = value if instead is None else instead.astype(value.dtype).reshape(value.shape)
+
+        keep(self.input, x.astype(helper.tensor_dtype_to_np_dtype(self.elem_type)))
         for step in self._steps:
             if isinstance(step, onnx.NodeProto):
                 made = {step.output[0]: self._custom(step, tensors)}
@@ -66,9 +73,7 @@ class FileRunner:
                 found = step.session.run(step.outputs, {name: tensors[name] for name in step.inputs})
                 made = dict(zip(step.outputs, found, strict=True))
             for name, value in made.items():
-                told = self._cuts is None or name in self._cuts
-                instead = watch(name, value) if watch and told else None
-                tensors[name] = value if instead is None else instead.astype(value.dtype).reshape(value.shape)
+                keep(name, value)
         return tensors[self.output]
 
     def ranges(self, images: Iterator[NDArray[np.floating]]) -> dict[str, tuple[float, float]]:
@@ -81,7 +86,6 @@ class FileRunner:
                 found[name] = min(low, float(value.min())), max(high, float(value.max()))
 
         for image in images:
-            watch(self.input, image)
             self.run(image, watch)
         return found
 
