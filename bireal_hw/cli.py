@@ -19,11 +19,15 @@ from bireal_hw.commands.verb import Verb
 from bireal_hw.commands.verbs import VERBS
 from bireal_hw.errors import BirealError, unknown
 from bireal_hw.run.config import UsageError, choices
+from bireal_hw.run.network import BUILD
 from bireal_hw.tools import lacks, require
 
 FAILED, USAGE = 1, 2
 
-TRAIN_PACKAGES = ("torch", "brevitas", "lightning", "qonnx", "datasets", "sklearn", "matplotlib", "PIL")
+BUG_REPORT = BUILD / "bug-report.txt"
+"""What is left where a library failed inside of a file's node."""
+
+TRAIN_PACKAGES = ("torch", "brevitas", "lightning", "datasets", "sklearn", "matplotlib")
 """Packages of the train extra by the names they are imported by; the other commands work without them."""
 
 Chosen = tuple[Verb, list[str]]
@@ -39,13 +43,25 @@ def run(arguments: list[str]) -> int:
         status = _run(arguments)
         sys.stdout.flush()
     except BirealError as error:
-        line = " ".join(escape(str(error)).split())
+        line = " ".join(escape(f"{error}{_reported(error)}").split())
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {line}")
         return USAGE if isinstance(error, UsageError) else FAILED
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return status
+
+
+def _reported(error: BirealError) -> str:
+    """Leave what a developer needs to know in a file; return the words that point to it, nothing if there is none."""
+    if not error.report:
+        return ""
+    try:
+        BUG_REPORT.parent.mkdir(exist_ok=True)
+        BUG_REPORT.write_text(f"bireal_hw {__version__}\n{' '.join(sys.argv[1:])}\n{error}\n\n{error.report}")
+    except OSError:
+        return ""
+    return f"; {BUG_REPORT} tells more, for a report"
 
 
 def _run(arguments: list[str]) -> int:

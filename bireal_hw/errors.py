@@ -7,7 +7,13 @@ from collections.abc import Iterable
 
 
 class BirealError(Exception):
-    """A mistake in the input or an impossible request; its text is one line fit for a terminal."""
+    """A mistake in the input or an impossible request; its text is one line fit for a terminal.
+
+    Attributes:
+        report: what a developer needs to know besides, where the program itself may be wrong.
+    """
+
+    report: str = ""
 
 
 class VerdictError(BirealError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,7 +99,14 @@ def convert(path: Path, options: Options | None = None) -> Conversion:
     try:
         return convert_model(model, options or Options())
     except BirealError as error:
-        raise type(error)(f"{path}: {error}") from error
+        named = type(error)(f"{path}: {error}")
+        named.report = error.report
+        raise named from error
+    except Exception as error:  # whatever a library says of a damaged file
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        fault = BirealError(f"{path} cannot be read: {reason}")
+        fault.report = traceback.format_exc()
+        raise fault from error
 
 
 def convert_model(model: onnx.ModelProto, options: Options) -> Conversion:

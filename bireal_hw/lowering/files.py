@@ -21,6 +21,8 @@ def load(path: Path) -> onnx.ModelProto:
         model = onnx.load(str(path))
     except DecodeError as error:
         raise BirealError(f"cannot read {path}: it is not an ONNX file, or it is truncated") from error
+    except MemoryError as error:
+        raise BirealError(f"cannot read {path}: its weights do not fit in the memory of this machine") from error
     except (OSError, onnx.checker.ValidationError, ValueError) as error:
         if not path.is_file():
             raise BirealError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error

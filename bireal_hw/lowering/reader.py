@@ -7,6 +7,7 @@ node makes of them; `closing.py` says how a function of a stream becomes a layer
 from __future__ import annotations
 
 import json
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,14 +25,13 @@ from bireal_hw.ir.types import PIXEL, TensorType
 from bireal_hw.lowering.grid import Floats, Integers
 from bireal_hw.lowering.names import identifier
 from bireal_hw.lowering.pixels import Pixels
+from bireal_hw.lowering.reference import CHANNELS_LAST
 from bireal_hw.lowering.values import Answer, Bits, Constant, Expression, Source, Stream, Unknown, Value
 
 METADATA = "bireal_hw."
 """Prefix of the metadata entries of the file that become the graph's `info`."""
 DOMAINS = ("", "ai.onnx", "qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 """Domains of the nodes that are read."""
-CHANNELS_LAST = "qonnx.custom_op.channels_last"
-"""Domain of nodes whose tensors are (N, H, W, C)."""
 SHOWN = 3
 """Refusals that the error tells; `check` tells all."""
 
@@ -146,6 +146,7 @@ class Reader:
         self.journal: list[Entry] = []
         self.rows: list[Row] = []
         self.refusals: list[str] = []
+        self.report = ""  # of nodes at which a library failed
         self.fracs = fracs
         self.settled: dict[str, str] = {}  # streams that were rounded without a quantizer: tensor of the file
         self.links: list[tuple[str, str]] = []  # tensors that would share a grid
@@ -160,7 +161,11 @@ class Reader:
         self.makers = {name: node.name or name for node in model.graph.node for name in node.output}
         self.numbers: dict[str, np.dtype[Any]] = {}  # formats of constants that are no float
         for initializer in model.graph.initializer:
-            array = numpy_helper.to_array(initializer)
+            try:
+                array = numpy_helper.to_array(initializer)
+            except (TypeError, ValueError) as error:
+                reason = " ".join(str(error).split())
+                raise BirealError(f"the constant '{initializer.name}' cannot be read: {reason}") from error
             if array.dtype.kind in "iub":
                 self.numbers[initializer.name] = array.dtype
             self.values[initializer.name] = Constant(array.astype(np.float64))
@@ -193,7 +198,9 @@ class Reader:
             rest = f"; and {more} more, which bireal-hw check lists" if more > 0 else ""
             known = {node.op_type for node in self.model.graph.node} <= set(self.rules)
             supported = "" if known else f"; supported are {', '.join(self.rules)}"
-            raise RefusedError("; ".join(self.refusals[:SHOWN]) + rest + supported)
+            error = RefusedError("; ".join(self.refusals[:SHOWN]) + rest + supported)
+            error.report = self.report
+            raise error
         name = self.model.graph.output[0].name
         from bireal_hw.lowering import closing
 
@@ -237,7 +244,9 @@ class Reader:
         except Exception as error:  # whatever a library says of a damaged node
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             refused = f"{site.words} cannot be read: {reason}"
+            self.report += f"{node}\n{traceback.format_exc()}\n"
         if refused:
+            refused = " ".join(refused.split())  # names may hold anything
             self.refusals.append(refused)
         made = [f"{one.op.kind} {one.name}" for one in self.nodes[before:]]
         self.rows.append(Row(site.name, node.op_type, "" if refused else _becomes(value, made), refused))

@@ -16,6 +16,8 @@ from onnx import helper, numpy_helper
 
 from bireal_hw.errors import BirealError
 
+CHANNELS_LAST = "qonnx.custom_op.channels_last"
+"""Domain of nodes whose tensors are (N, H, W, C)."""
 Watch = Callable[[str, NDArray[Any]], NDArray[Any] | None]
 """Told of a tensor that has been computed; what it returns takes the tensor's place."""
 
@@ -48,6 +50,7 @@ class FileRunner:
             value.type.tensor_type.elem_type for value in model.graph.input if value.name == self.input
         )
         self.output = model.graph.output[0].name
+        self._nodes = [one for node in model.graph.node for one in _channels_first(node)]
         self._steps: list[_Segment | onnx.NodeProto] = []
         self._plan()
 
@@ -92,7 +95,7 @@ class FileRunner:
     def _plan(self) -> None:
         """Compute what is constant once; put the other nodes together into sessions."""
         waiting: list[onnx.NodeProto] = []
-        for node in self._model.graph.node:
+        for node in self._nodes:
             if all(name in self._constants for name in node.input if name):
                 self._constants.update(self._once(node))
             elif _is_plain(node):
@@ -122,9 +125,7 @@ class FileRunner:
         read = [name for node in nodes for name in node.input if name]
         inputs = [name for name in dict.fromkeys(read) if name not in made and name not in self._constants]
         later = self._cuts is None
-        outside = {name for node in self._model.graph.node if node.output[0] not in made for name in node.input} | {
-            self.output
-        }
+        outside = {name for node in self._nodes if node.output[0] not in made for name in node.input} | {self.output}
         wanted = [n for n in made if later or n in outside or (self._cuts is not None and n in self._cuts)]
         wanted = wanted or made[-1:]
         used = [
@@ -166,6 +167,22 @@ class FileRunner:
         getCustomOp(node).execute_node(context, None)
         found: NDArray[Any] = np.asarray(context[node.output[0]], np.float32)
         return found
+
+
+def _channels_first(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """A node of qonnx whose tensors are (N, H, W, C), between the transpositions that make it a plain one."""
+    if node.domain != CHANNELS_LAST:
+        return [node]
+    turned = [0] if node.op_type != "Conv" else [0, 1]
+    inner = onnx.NodeProto.FromString(node.SerializeToString())
+    inner.domain = ""
+    before = []
+    for at in turned:
+        inner.input[at] = f"{node.output[0]}_first_{at}"
+        before.append(helper.make_node("Transpose", [node.input[at]], [inner.input[at]], perm=[0, 3, 1, 2]))
+    inner.output[0] = f"{node.output[0]}_first"
+    after = helper.make_node("Transpose", [inner.output[0]], [node.output[0]], perm=[0, 2, 3, 1])
+    return [*before, inner, after]
 
 
 def _is_plain(node: onnx.NodeProto) -> bool:

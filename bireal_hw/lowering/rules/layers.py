@@ -10,7 +10,8 @@ from bireal_hw.ir.types import TensorType
 from bireal_hw.lowering import closing
 from bireal_hw.lowering.closing import integers
 from bireal_hw.lowering.grid import NOISE, Floats, exponent, weight_integers
-from bireal_hw.lowering.reader import CHANNELS_LAST, Rule, Site
+from bireal_hw.lowering.reader import Rule, Site
+from bireal_hw.lowering.reference import CHANNELS_LAST
 from bireal_hw.lowering.values import Bits, Constant, Expression, Source, Stream, Value
 from bireal_hw.ops import BinaryConv, MaxPool, Sign, Upsample
 
@@ -29,6 +30,8 @@ def _conv(site: Site) -> Value:
     weights = _weights(site)
     if weights.array.ndim != 4:
         raise site.unsupported(f"weights of {weights.array.ndim - 2} dimensions", "2, an image")
+    if site.node.domain == CHANNELS_LAST:
+        weights = weights.map(lambda array: array.transpose(0, 3, 1, 2))
     group = site.attributes.get("group", 1)
     kernel = weights.array.shape[2:]
     if site.attributes.get("kernel_shape", list(kernel)) != list(kernel):
@@ -93,18 +96,20 @@ def _magnitude(site: Site, weights: Constant) -> Floats:
 def _real(site: Site, weights: Constant, bias: Floats, stride: int, pads: tuple[int, int, int, int]) -> Expression:
     """Integers times one step per output channel, of an input with one gain for all channels."""
     inner = _uniform(site, any(pads))
-    whole, step = _eight_bits(site, weights)
+    whole, step, away = _eight_bits(site, weights)
+    x = site.reader.types[inner.source.stream]
+    most = max(abs(x.low), abs(x.high)) * abs(float(inner.gain[0])) + float(np.abs(inner.add).max())
+    slack = away * most + float(np.abs(weights.array).reshape(len(weights.array), -1).sum(1).max()) * inner.slack
     whole = whole.transpose(0, 2, 3, 1)
     if inner.order is not None:
         whole = whole[..., inner.order]
     # A constant in every tap: what is left of a pixel's zero, where it is no whole number, or of an affine.
     bias = bias + (whole.sum(axis=(1, 2)) @ inner.add) * step
     source = Source("real", inner.source.stream, site.name, whole.astype(np.int32), stride, pads)
-    slack = 0.0
     if any(pads) and inner.add.any():
-        every = np.abs(whole).sum(axis=(1, 2)) @ np.abs(inner.add)
-        slack = float((every * step).max())
-        site.reader.say(site.output, "the border is padded with the nearest whole pixel", slack)
+        border = float(((np.abs(whole).sum(axis=(1, 2)) @ np.abs(inner.add)) * step).max())
+        site.reader.say(site.output, "the border is padded with the nearest whole pixel", border)
+        slack += border
     return Expression(source, step * inner.gain[0], bias, slack=slack)
 
 
@@ -122,18 +127,22 @@ def _uniform(site: Site, padded: bool) -> Expression:
     return closing.settle(reader, tensor, inner)
 
 
-def _eight_bits(site: Site, weights: Constant) -> tuple[np.ndarray, Floats]:
-    """Weights as integers of 8 bits with one step per output channel; others are rounded to such."""
+def _eight_bits(site: Site, weights: Constant) -> tuple[np.ndarray, Floats, float]:
+    """Weights as integers of 8 bits with one step per output channel; others are rounded to such.
+
+    Returns:
+        The integers, the steps, and the largest sum over the weights of an output channel of what they were moved.
+    """
     if weights.integers is not None and weights.scale is not None and np.abs(weights.integers).max() <= WEIGHT_MAX:
         steps = weights.scale.reshape(len(weights.array), -1)
         if np.all(steps == steps[:, :1]):
-            return weights.integers, steps[:, 0]
+            return weights.integers, steps[:, 0], 0.0
     whole, step = weight_integers(weights.array)
     shape = (-1, *[1] * (whole.ndim - 1))
-    moved = float(np.abs(weights.array - whole * step.reshape(shape)).max())
-    if moved > 0:
-        site.reader.say(site.output, "weights rounded to 8 bits, one step per output channel", moved)
-    return whole, step
+    moved = np.abs(weights.array - whole * step.reshape(shape))
+    if moved.any():
+        site.reader.say(site.output, "weights rounded to 8 bits, one step per output channel", float(moved.max()))
+    return whole, step, float(moved.reshape(len(moved), -1).sum(1).max())
 
 
 def _ungrouped(weights: Constant, group: int) -> Constant:
