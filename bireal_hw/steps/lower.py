@@ -14,7 +14,7 @@ from bireal_hw.run.engine import Step
 
 
 def _source(build: Build) -> str | None:
-    """The step that makes model.onnx; none for a file that an earlier command brought."""
+    """The step that makes model.onnx; none for a file that an earlier command imported."""
     return {"trained": "export", "untrained": "export", "file": "import" if build.file else None}[build.origin]
 
 
