@@ -73,10 +73,10 @@ def _run(arguments: list[str]) -> int:
         raise UsageError(f"{error.format_message().rstrip('.')}: bireal-hw --help lists commands and options") from None
     if not isinstance(chosen, tuple):
         return chosen or 0  # an option such as --help has done its work
-    verb, words = chosen
+    verb, arguments = chosen
     require(verb.name)
     try:
-        return join(verb.name, words) if joins() else verb(words)
+        return join(verb.name, arguments) if joins() else verb(arguments)
     except ModuleNotFoundError as error:
         if error.name not in TRAIN_PACKAGES:
             raise
@@ -90,7 +90,7 @@ def _version(asked: bool) -> None:
 
 
 def _app() -> typer.Typer:
-    """Return the parser and its help; a command returns its verb and words, to be run outside of it."""
+    """Return the parser and its help; a command returns its verb and arguments, to be run outside of it."""
     app = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode="rich",
@@ -123,23 +123,23 @@ def _command(verb: Verb) -> Callable[[list[str] | None], Chosen]:
         return [word for name in verb.variables for word in choices(name) if word.startswith(incomplete)]
 
     def command(
-        words: Annotated[
-            list[str] | None, typer.Argument(metavar=verb.words, help=text, autocompletion=complete)
+        arguments: Annotated[
+            list[str] | None, typer.Argument(metavar=verb.usage, help=text, autocompletion=complete)
         ] = None,
     ) -> Chosen:
-        return verb, _joined(words or [])
+        return verb, _joined(arguments or [])
 
     return command
 
 
-def _joined(words: list[str]) -> list[str]:
+def _joined(arguments: list[str]) -> list[str]:
     """Turn `--key value` into `key=value`.
 
     >>> _joined(["--width", "0.25", "--image=32", "run=a"])
     ['width=0.25', 'image=32', 'run=a']
     """
     joined: list[str] = []
-    rest = iter(words)
+    rest = iter(arguments)
     for word in rest:
         if not word.startswith("--"):
             joined.append(word)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal was closed"}
 """What ends a command, and how the line about it begins."""
 REST = "earlier results are as they were; the same command goes on from there"
-PATIENCE = 2.0
+GRACE = 2.0
 """Seconds that the children have to put their own things in order."""
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
 
@@ -151,14 +151,14 @@ def _end_children() -> None:
         starting, running = _starting(), _descendants()
         if not starting and not running:
             return
-        late = time.monotonic() - started > PATIENCE
+        late = time.monotonic() - started > GRACE
         for process in running:
             if late or process not in asked:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL if late else signal.SIGTERM)
         asked.update(running)
         time.sleep(0.01)
-        if time.monotonic() - started > 2 * PATIENCE:
+        if time.monotonic() - started > 2 * GRACE:
             return
 
 

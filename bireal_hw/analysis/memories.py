@@ -67,8 +67,8 @@ def memories(flow: Dataflow, family: str) -> list[Held]:
     return found
 
 
-class Bits(Schema):
-    """Bits that memories keep when they are full, and bits of the RAMs that they take."""
+class StoredBits(Schema):
+    """StoredBits that memories keep when they are full, and bits of the RAMs that they take."""
 
     stored_bits: int
     occupied_bits: int
@@ -77,9 +77,9 @@ class Bits(Schema):
 class Memories(Schema):
     """The memories of a network, as they stand in synth.json: the sum for each style, and all of them."""
 
-    block: Bits
-    lut: Bits
-    logic: Bits
+    block: StoredBits
+    lut: StoredBits
+    logic: StoredBits
     each: list[Held]
 
 
@@ -89,10 +89,10 @@ def record(held: Iterable[Held]) -> Memories:
     return Memories(**{style: total(one for one in every if one.style == style) for style in BUILT_OF}, each=every)
 
 
-def total(held: Iterable[Held]) -> Bits:
+def total(held: Iterable[Held]) -> StoredBits:
     """Add up the bits of memories."""
     every = list(held)
-    return Bits(
+    return StoredBits(
         stored_bits=sum(one.stored_bits for one in every), occupied_bits=sum(one.occupied_bits for one in every)
     )
 

@@ -15,7 +15,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.anatomy import Anatomy, Rom
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.dataflow import elaborate
-from bireal_hw.synth.resources import KINDS, NAMES, Resources, number, offered
+from bireal_hw.synth.resources import KINDS, NAMES, Resources, capacity, number
 
 DEFAULT_FPS = 1_000
 NARROWER = (0.75, 0.5, 0.375, 0.25, 0.125)
@@ -65,7 +65,7 @@ def amounts(used: Resources, board: Board, kinds: Iterable[str] = KINDS) -> str:
     >>> amounts(Resources(lut=60_000, bram36=70.5), boards.board("pynq-z2"))
     'LUT 60,000 of 53,200, BRAM36 70.5 of 140'
     """
-    have = offered(board)
+    have = capacity(board)
     return ", ".join(
         f"{NAMES[kind]} {number(getattr(used, kind))} of {number(getattr(have, kind))}"
         for kind in kinds
@@ -78,20 +78,20 @@ def binding(used: Resources, board: Board) -> list[str]:
 
     The solver counts whole LUTs a layer: where it says no by a hair, that is the scarcest kind alone.
     """
-    have = offered(board)
+    have = capacity(board)
     load = {kind: getattr(used, kind) / max(USABLE[kind] * getattr(have, kind), 0.5) for kind in KINDS}
     scarce = sorted(KINDS, key=lambda kind: -load[kind])
     return [kind for kind in scarce if load[kind] > 1] or scarce[:1]
 
 
 def _too_slow(solver: Solver, best: Solution, clock_mhz: float, fps: float) -> BirealError:
-    board, wanted = solver.board, cycles_of(clock_mhz, fps)
+    board, requested = solver.board, cycles_of(clock_mhz, fps)
     reached = f"at most {clock_mhz * 1e6 / best.cycles:,.0f} frames per second ({best.cycles:,} cycles) can be reached"
     start = f"target_fps={fps:.12g} is out of reach on {board.name} at {clock_mhz:g} MHz: {reached}"
-    if wanted < solver.fastest:
+    if requested < solver.fastest:
         name, cycles = solver.slowest
         return BirealError(f"{start}; {name} takes {cycles:,} cycles when it is unfolded as far as it goes")
-    needed = solver.least(wanted, fitting=False)
+    needed = solver.least(requested, fitting=False)
     assert needed
     used = needed.predicted.rounded()
     over = binding(used, board)

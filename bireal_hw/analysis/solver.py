@@ -16,7 +16,7 @@ from bireal_hw.analysis.choices import FIXED, Choice, Choices, Link
 from bireal_hw.boards import Board
 from bireal_hw.errors import BirealError
 from bireal_hw.passes.folding import Folding, complete
-from bireal_hw.synth.resources import KINDS, Resources, offered
+from bireal_hw.synth.resources import KINDS, Resources, capacity
 
 USABLE = {"lut": 0.9, "ff": 0.9, "bram36": 0.95, "uram": 1.0, "dsp": 1.0}
 """Share of a board that a network may take; placement, routing and the DMA beside it need the rest."""
@@ -73,7 +73,7 @@ class Solver:
     @property
     def _hopeless(self) -> bool:
         """Whether the layers' least shares of LUT and block RAM together add up to more than all of both: no search."""
-        have = offered(self.board)
+        have = capacity(self.board)
 
         def share(choice: Choice) -> float:
             return sum(
@@ -209,7 +209,7 @@ class _Program:
         return sum(value * literal for literal, value in self.terms[kind])
 
     def _available(self, kind: str) -> int:
-        return _whole(kind, getattr(offered(self.board), kind))
+        return _whole(kind, getattr(capacity(self.board), kind))
 
     def bound(self) -> None:
         """Demand that the network fits the board."""

@@ -11,7 +11,7 @@ from bireal_hw.analysis.solver import Solution, Solver
 from bireal_hw.bench.networks import random_network
 from bireal_hw.bench.page import Cell, Found
 from bireal_hw.models.spec import ModelSpec
-from bireal_hw.synth.resources import NAMES, offered
+from bireal_hw.synth.resources import NAMES, capacity
 
 WIDTHS = (0.25, 0.5, 1.0)
 SHOWN = ("lut", "bram36", "dsp")
@@ -26,7 +26,7 @@ def speed() -> Found:
     for name in boards.names():
         board = boards.board(name)
         for width, graph in graphs.items():
-            question = (width, *asdict(offered(board)).values())  # two boards may have the same device
+            question = (width, *asdict(capacity(board)).values())  # two boards may have the same device
             if question not in solved:
                 solved[question] = Solver(Choices(graph), board).most()
             found = solved[question]

@@ -8,8 +8,8 @@ from bireal_hw.bench.bench import HEADLINES, SECTIONS, bench
 from bireal_hw.commands.verb import CONSOLE, Verb
 
 
-def _bench(words: list[str]) -> int:
-    names = [word.removeprefix("section=") for word in words]
+def _bench(arguments: list[str]) -> int:
+    names = [word.removeprefix("section=") for word in arguments]
     figures, files = bench(names, CONSOLE.print)
     table = Table(show_edge=False, title_justify="left", title=str(files[0]))
     table.add_column("figure")

@@ -24,7 +24,7 @@ from bireal_hw.ir.op import Array
 from bireal_hw.lowering import lower
 from bireal_hw.passes.folding import Folding, convolutions, fold
 from bireal_hw.passes.folding_file import folding_text
-from bireal_hw.run.config import BuildConfig, UsageError, parse_words
+from bireal_hw.run.config import BuildConfig, UsageError, parse_arguments
 from bireal_hw.run.images import random_images
 from bireal_hw.run.network import BUILD, existing, no_run, show
 from bireal_hw.run.rundir import RunDir
@@ -45,19 +45,19 @@ ALLOWED = f"a file, {', '.join(VARIABLES)}"
 Say = Callable[[str], None]
 
 
-def crosscheck(words: list[str], say: Say) -> dict[str, Any]:
+def crosscheck(arguments: list[str], say: Say) -> dict[str, Any]:
     """Compare the other tools with the golden model; leaves build/crosscheck/ and returns crosscheck.json.
 
     Args:
-        words: `[FILE.onnx] [run=NAME] [images=N] [seed=N]`. The network is the file's or the run's; without either,
+        arguments: `[FILE.onnx] [run=NAME] [images=N] [seed=N]`. The network is the file's or the run's; without either,
             that of `crosscheck/network.py` with constants of this seed. The images are random.
         say: shows one line of what is being done.
 
     Raises:
-        UsageError: other words.
+        UsageError: other arguments.
         BirealError: the network pads, hls4ml is missing, or a tool stopped on the network.
     """
-    file, config = _read(words)
+    file, config = _read(arguments)
     seed = config.seed or 0
     with RunDir(FOLDER).locked():
         (FOLDER / "crosscheck.json").unlink(missing_ok=True)
@@ -80,10 +80,10 @@ def crosscheck(words: list[str], say: Say) -> dict[str, Any]:
     return report
 
 
-def _read(words: list[str]) -> tuple[Path | None, BuildConfig]:
-    """Return the file that the words name, if any, and their variables."""
-    files = [word for word in words if "=" not in word and word.endswith(".onnx")]
-    config = parse_words(word for word in words if word not in files)
+def _read(arguments: list[str]) -> tuple[Path | None, BuildConfig]:
+    """Return the file that the arguments name, if any, and their variables."""
+    files = [word for word in arguments if "=" not in word and word.endswith(".onnx")]
+    config = parse_arguments(word for word in arguments if word not in files)
     foreign = next((key for key in config.given() if key not in VARIABLES), None)
     if foreign:
         raise UsageError(f"crosscheck does not use {show(foreign, config.given()[foreign])}: it takes {ALLOWED}")
@@ -200,8 +200,8 @@ def refuse_mismatches(report: dict[str, Any]) -> None:
             )
 
 
-def _crosscheck(words: list[str]) -> int:
-    report = crosscheck(words, CONSOLE.print)
+def _crosscheck(arguments: list[str]) -> int:
+    report = crosscheck(arguments, CONSOLE.print)
     for part in tables(report):
         CONSOLE.print(part, soft_wrap=True)
     refuse_mismatches(report)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def demo(build: Build) -> list[Check]:
-    """Bring every step of a trained network up to date, simulate it, and check it; leaves demo.json.
+    """Make what is out of date of a trained network, simulate it, and check it; leaves demo.json.
 
     P is the deploy model in PyTorch, Q the QONNX file run by qonnx, G the golden model, R the simulated hardware.
     """

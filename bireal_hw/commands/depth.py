@@ -13,7 +13,7 @@ from bireal_hw.commands.verb import CONSOLE, Verb
 from bireal_hw.errors import BirealError
 from bireal_hw.files import read_json, write_json
 from bireal_hw.models.spec import ModelSpec
-from bireal_hw.run.config import BuildConfig, UsageError, parse_words
+from bireal_hw.run.config import BuildConfig, UsageError, parse_arguments
 from bireal_hw.run.network import BUILD, OTHER, show
 from bireal_hw.run.rundir import RunDir
 from bireal_hw.training.recipe import Recipe
@@ -36,11 +36,11 @@ Say = Callable[[str], None]
 Figures = dict[str, float]
 
 
-def depth(words: list[str], say: Say) -> tuple[dict[str, Any], list[Path]]:
+def depth(arguments: list[str], say: Say) -> tuple[dict[str, Any], list[Path]]:
     """Train what is not trained yet and compare; leaves build/<run>/depth/ and returns depth.json and the files.
 
     Args:
-        words: the command line; a comparison that was begun has the values of its first command.
+        arguments: the command line; a comparison that was begun has the values of its first command.
         say: shows a line.
 
     Raises:
@@ -50,7 +50,7 @@ def depth(words: list[str], say: Say) -> tuple[dict[str, Any], list[Path]]:
     from bireal_hw.training.depth.data import load_depth
     from bireal_hw.training.depth.fit import RECIPES, average
 
-    config = parse_words(words)
+    config = parse_arguments(arguments)
     given = config.given()
     if foreign := next((key for key in given if key not in ALLOWED), None):
         raise UsageError(f"depth does not use {show(foreign, given[foreign])}: it takes {', '.join(ALLOWED)}")
@@ -201,8 +201,8 @@ def _number(key: str, value: float, sign: str = "") -> str:
     return format(value, f"{sign}.{3 if key in ('rmse', 'rel') else 2}f")
 
 
-def _depth(words: list[str]) -> int:
-    report, files = depth(words, lambda line: CONSOLE.print(line, soft_wrap=True))
+def _depth(arguments: list[str]) -> int:
+    report, files = depth(arguments, lambda line: CONSOLE.print(line, soft_wrap=True))
     CONSOLE.print(depth_table(report))
     CONSOLE.print("\n".join(map(str, files)))
     return 0

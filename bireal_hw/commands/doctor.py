@@ -7,9 +7,9 @@ from bireal_hw.commands.verb import Verb
 from bireal_hw.run.config import UsageError
 
 
-def _doctor(words: list[str]) -> int:
-    if words:
-        raise UsageError(f"doctor takes no words, not '{words[0]}'")
+def _doctor(arguments: list[str]) -> int:
+    if arguments:
+        raise UsageError(f"doctor takes no words, not '{arguments[0]}'")
     return doctor.doctor()
 
 

@@ -10,14 +10,14 @@ from bireal_hw import zoo
 from bireal_hw.commands.verb import CONSOLE, Verb
 from bireal_hw.models.info import info
 from bireal_hw.models.spec import ModelSpec
-from bireal_hw.run.config import SPEC, UsageError, packed, parse_words
+from bireal_hw.run.config import SPEC, UsageError, packed, parse_arguments
 from bireal_hw.run.network import show
 
 
-def _spec(words: list[str], **defaults: Any) -> ModelSpec:
-    """Read the words of a command about a network that needs no run; the first may be the bare name of a model."""
-    words = [f"model={word}" if "=" not in word and index == 0 else word for index, word in enumerate(words)]
-    config = parse_words(words)
+def _spec(arguments: list[str], **defaults: Any) -> ModelSpec:
+    """Read the arguments of a command about a network that needs no run; the first may be the bare name of a model."""
+    arguments = [f"model={word}" if "=" not in word and index == 0 else word for index, word in enumerate(arguments)]
+    config = parse_arguments(arguments)
     given = config.given()
     foreign = next((key for key in given if key not in SPEC), None)
     if foreign:
@@ -30,8 +30,8 @@ def _spec(words: list[str], **defaults: Any) -> ModelSpec:
     return ModelSpec(**(defaults | given))
 
 
-def _info(words: list[str]) -> int:
-    spec = _spec(words, image=(224, 224), classes=1000)
+def _info(arguments: list[str]) -> int:
+    spec = _spec(arguments, image=(224, 224), classes=1000)
     counted = info(spec)
     table = Table(show_edge=False, title_justify="left", title=f"{spec.model}, width {spec.width:g}, {spec.image_text}")
     for heading in ("layer", "weights", "kernel", "stride", "output"):

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from bireal_hw.errors import BirealError
-from bireal_hw.run.config import parse_words
+from bireal_hw.run.config import parse_arguments
 from bireal_hw.run.network import PARTIAL, resolve, run_dir
 from bireal_hw.steps.train import planned
 
@@ -17,14 +17,14 @@ def joins() -> bool:
     return int(os.environ.get("RANK", "0")) > 0 and "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def join(verb: str, words: list[str]) -> int:
+def join(verb: str, arguments: list[str]) -> int:
     """Train beside the first process, leaving no file; returns the exit status.
 
     Raises BirealError for anything but `train`: the other commands are the work of one process.
     """
     if verb != "train":
         raise BirealError(f"{verb} is the work of one process: torchrun is for train")
-    config = parse_words(words)
+    config = parse_arguments(arguments)
     run = run_dir(config)
     if (run.path / "checkpoint.ckpt").exists():
         return 0  # nothing is left to train

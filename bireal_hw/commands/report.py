@@ -14,7 +14,7 @@ from bireal_hw.run.network import Start
 
 
 def report(build: Build) -> None:
-    """Write the page; before it bring the graph, and the folding of every board that has one, up to date."""
+    """Write the page; before it make what is out of date of the graph and the folding of every board that has one."""
     names = boards_of(build)
     if names and not any(key in build.config.given() for key in ("board", *REQUESTED)):
         first = DEFAULT_BOARD if DEFAULT_BOARD in names else names[0]  # of all alike the one whose folding is needed

@@ -20,7 +20,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.files import read_json, write_json
 from bireal_hw.results.accuracy import ACCURACIES
 from bireal_hw.run.build import Build
-from bireal_hw.run.config import BuildConfig, UsageError, parse_words
+from bireal_hw.run.config import BuildConfig, UsageError, parse_arguments
 from bireal_hw.run.engine import ensure
 from bireal_hw.run.network import BUILD, EVIDENCE, OTHER, dataset_name, resolve, show
 from bireal_hw.run.rundir import RunDir
@@ -81,17 +81,17 @@ def load_study(verb: str) -> Study:
     content = read_toml(path, f"study {path}")
     rows = []
     for entry in content["row"]:
-        words = [f"{key}={value}" for key, value in entry.items() if key not in ("name", "label", "start")]
-        rows.append(Row(entry["name"], entry["label"], parse_words(words).given(), entry.get("start", "")))
+        arguments = [f"{key}={value}" for key, value in entry.items() if key not in ("name", "label", "start")]
+        rows.append(Row(entry["name"], entry["label"], parse_arguments(arguments).given(), entry.get("start", "")))
     return Study(verb, content["title"], tuple(rows))
 
 
-def study(verb: str, words: list[str], say: Say) -> tuple[dict[str, Any], list[Path]]:
+def study(verb: str, arguments: list[str], say: Say) -> tuple[dict[str, Any], list[Path]]:
     """Train what is not trained yet; leave <verb>.json, .md and .png in build/<verb>/<run>/ after every training.
 
     Args:
         verb: the study.
-        words: its command line; a study that was begun has the values of its first command.
+        arguments: its command line; a study that was begun has the values of its first command.
         say: shows a line.
 
     Returns:
@@ -101,7 +101,7 @@ def study(verb: str, words: list[str], say: Say) -> tuple[dict[str, Any], list[P
         UsageError: a variable that it does not take, or that its rows set.
         BirealError: a value differs from that of the study's first command, or as `train` does.
     """
-    plan, config = load_study(verb), parse_words(words)
+    plan, config = load_study(verb), parse_arguments(arguments)
     given = config.given()
     allowed = [name for name in (*NETWORK, *TRAINING, *OWN) if name not in plan.fixed]
     if foreign := next((key for key in given if key not in allowed), None):
@@ -239,8 +239,8 @@ def _write(folder: RunDir, verb: str, report: dict[str, Any]) -> list[Path]:
 
 
 def _verb(name: str, help: str) -> Verb:
-    def run(words: list[str]) -> int:
-        report, files = study(name, words, CONSOLE.print)
+    def run(arguments: list[str]) -> int:
+        report, files = study(name, arguments, CONSOLE.print)
         table = Table(title=report["title"], caption=conditions(report), title_justify="left", caption_justify="left")
         for heading in HEADINGS:
             table.add_column(heading, justify="left" if heading == HEADINGS[0] else "right")

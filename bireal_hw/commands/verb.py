@@ -1,4 +1,4 @@
-"""What all commands have in common: name, help, the words they take, and for most of them the run they work on."""
+"""What all commands have in common: name, help, the arguments they take, and for most of them the run they work on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bireal_hw import zoo
 from bireal_hw.errors import BirealError, VerdictError, unknown
 from bireal_hw.report.page import State
 from bireal_hw.run.build import REQUESTED, Build
-from bireal_hw.run.config import UsageError, packed, parse_words, variables
+from bireal_hw.run.config import UsageError, packed, parse_arguments, variables
 from bireal_hw.run.engine import STEPS, refuse
 from bireal_hw.run.network import BUILD, NETWORK, Start, called, resolve, run_dir
 from bireal_hw.run.rundir import sweep
@@ -40,8 +40,8 @@ class Verb:
         name: what is typed.
         help: one line.
         takes: variables that it takes, those of the commands that it runs before included.
-        run: does it with the words that follow, and returns the exit status.
-        words: form of these words.
+        run: does it with the arguments that follow, and returns the exit status.
+        usage: form of the arguments.
         own: variables that no other command has, with a line of description each.
     """
 
@@ -49,7 +49,7 @@ class Verb:
     help: str
     takes: tuple[str, ...]
     run: Callable[[list[str]], int]
-    words: str = VALUES
+    usage: str = VALUES
     own: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -57,19 +57,19 @@ class Verb:
         """The variables that it takes, with a line of description each, in the order in which they are declared."""
         return {name: text for name, text in variables().items() if name in self.takes} | dict(self.own)
 
-    def __call__(self, words: list[str]) -> int:
+    def __call__(self, arguments: list[str]) -> int:
         """Do it; raises UsageError for a variable that it does not take."""
-        for word in words:
+        for word in arguments:
             key, equals, _ = word.partition("=")
             if equals and not self.variables:
                 raise UsageError(f"{self.name} takes no variable, not {word}")
             if equals and key not in self.variables:
                 if key in variables():
-                    takes = ["a file"] * self.words.startswith(FILE) + [*self.variables]
+                    takes = ["a file"] * self.usage.startswith(FILE) + [*self.variables]
                     raise UsageError(f"{self.name} does not use {word}: it takes {', '.join(takes)}")
                 raise UsageError(unknown("variable", key, self.variables))
         sweep(BUILD)
-        return self.run(words)
+        return self.run(arguments)
 
 
 def of_run(
@@ -81,15 +81,15 @@ def of_run(
     may_start: Start = Start.NAMED,
 ) -> Verb:
     """Make a command that does a task on a run; with `takes_file` a QONNX file may stand for the network."""
-    words = f"{FILE} {VALUES}" if takes_file else VALUES
-    return Verb(name, help, takes, lambda words: work(name, words, takes_file, task, may_start), words)
+    usage = f"{FILE} {VALUES}" if takes_file else VALUES
+    return Verb(name, help, takes, lambda arguments: work(name, arguments, takes_file, task, may_start), usage)
 
 
 def work(
-    verb: str, words: list[str], takes_file: bool, task: Callable[[Build], int], may_start: Start = Start.NAMED
+    verb: str, arguments: list[str], takes_file: bool, task: Callable[[Build], int], may_start: Start = Start.NAMED
 ) -> int:
-    """Do a task on the run that the words are about, under its lock."""
-    build = _started(verb, words, takes_file)
+    """Do a task on the run that the arguments are about, under its lock."""
+    build = _started(verb, arguments, takes_file)
 
     def wait() -> None:
         CONSOLE.print(f"waiting for the command that is at work on run '{build.path.name}'", soft_wrap=True)
@@ -108,11 +108,11 @@ def work(
             raise
 
 
-def _started(verb: str, words: list[str], takes_file: bool) -> Build:
-    """Read the words of a command about a run; the run's folder is not locked yet, nor its values known."""
-    bare = [word for word in words if "=" not in word]
+def _started(verb: str, arguments: list[str], takes_file: bool) -> Build:
+    """Read the arguments of a command about a run; the run's folder is not locked yet, nor its values known."""
+    bare = [word for word in arguments if "=" not in word]
     file = Path(bare[0]) if bare and bare[0].endswith(".onnx") else None
-    config = parse_words(word for word in words if file is None or word is not bare[0])
+    config = parse_arguments(word for word in arguments if file is None or word is not bare[0])
     if name := packed(config):
         if file:
             raise UsageError(f"{verb} takes one network, not {file} and {zoo.PREFIX}{name}")

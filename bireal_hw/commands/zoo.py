@@ -35,16 +35,16 @@ def pack_run(build: Build) -> int:
         raise BirealError(f"run '{name}' was trained with {show(file, values[file])}, a file that nobody else has")
     ensure(build, "lower", asked=False)
     trained = read_json(build.path / "train.json", *FIGURES)
-    words = [show(key, values[key]) for key in MADE_BY if values[key] is not None]
+    arguments = [show(key, values[key]) for key in MADE_BY if values[key] is not None]
     about: dict[str, Any] = {"spec": spec(values).to_json()} | {key: trained[key] for key in FIGURES}
-    about |= {"command": f"make train {' '.join(words)}", "note": ""}
+    about |= {"command": f"make train {' '.join(arguments)}", "note": ""}
     return zoo.pack(name, (build.path / "model.onnx").read_bytes(), about)
 
 
-def _zoo(words: list[str]) -> int:
+def _zoo(arguments: list[str]) -> int:
     """List the networks of the zoo, or put that of a run into it."""
-    if words:
-        return work("zoo", words, False, _pack, Start.NEVER)
+    if arguments:
+        return work("zoo", arguments, False, _pack, Start.NEVER)
     table = Table(title=f"trained networks: model={zoo.PREFIX}NAME", title_justify="left", show_edge=False)
     for heading in ("name", "data set", "test images", FLOAT.title, DEPLOY.title, "made by", "note"):
         table.add_column(heading, overflow="fold")

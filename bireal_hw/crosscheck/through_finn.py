@@ -32,7 +32,7 @@ CLOCK_NS = 10.0
 
 
 @dataclass(frozen=True)
-class Build:
+class FinnBuild:
     """What finn-plus made of a network.
 
     Attributes:
@@ -66,7 +66,7 @@ def build(
     part: str,
     environment: Path = ENVIRONMENT,
     last_step: str = ESTIMATES,
-) -> Build:
+) -> FinnBuild:
     """Run the builder of finn-plus.
 
     Args:
@@ -102,4 +102,4 @@ def build(
     result = json.loads((folder / "result.json").read_text())
     outputs = {step: values.astype(np.int64) for step, values in np.load(folder / "outputs.npz").items()}
     empty: dict[str, Any] = {"cycles": {}, "slowest": {}, "too_narrow": []}
-    return Build(outputs=outputs, **(empty | result))
+    return FinnBuild(outputs=outputs, **(empty | result))

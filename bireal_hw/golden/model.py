@@ -21,8 +21,8 @@ def check_images(graph: Graph, images: Array) -> None:
     if images.dtype != np.uint8:
         raise BirealError(f"images are {images.dtype}; the network reads stored pixels, uint8 0..255")
     if images.ndim != 4 or images.shape[1:] != graph.input.shape:
-        wanted = "x".join(map(str, graph.input.shape))
-        raise BirealError(f"images have shape {'x'.join(map(str, images.shape))}; the network reads N x {wanted}")
+        expected = "x".join(map(str, graph.input.shape))
+        raise BirealError(f"images have shape {'x'.join(map(str, images.shape))}; the network reads N x {expected}")
 
 
 def tensors(graph: Graph, images: Array) -> Iterator[tuple[str, Array]]:

@@ -105,10 +105,10 @@ def check_project(made: Design, project: Path) -> None:
         found = json.loads((project / PROJECT).read_text())["network"]
     except (OSError, ValueError, KeyError, TypeError):
         raise BirealError(f"{project} holds no generated project: generate it first") from None
-    wanted = network_hash(made)
-    if found != wanted:
+    expected = network_hash(made)
+    if found != expected:
         raise BirealError(
-            f"{project} was generated from another network or folding ({found}, not {wanted}): generate it again"
+            f"{project} was generated from another network or folding ({found}, not {expected}): generate it again"
         )
 
 

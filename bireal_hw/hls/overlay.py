@@ -54,16 +54,16 @@ def overlay(board: str, clock_mhz: float) -> Overlay | None:
     return Overlay(board, processor, clock)
 
 
-def fclk_mhz(wanted: float) -> float:
-    """Return the highest clock, in MHz with 6 decimals, that FCLK0 can have without exceeding the wanted one.
+def fclk_mhz(requested: float) -> float:
+    """Return the highest clock, in MHz with 6 decimals, that FCLK0 can have without exceeding the requested one.
 
     >>> [fclk_mhz(mhz) for mhz in (100, 99, 142.857143, 1)]
     [100.0, 90.909091, 142.857143, 1.0]
     """
     divisors = (
         divisor
-        for divisor in range(max(1, math.floor(IO_PLL_MHZ / wanted)), DIVIDER**2 + 1)
-        if round(IO_PLL_MHZ / divisor, 6) <= wanted
+        for divisor in range(max(1, math.floor(IO_PLL_MHZ / requested)), DIVIDER**2 + 1)
+        if round(IO_PLL_MHZ / divisor, 6) <= requested
         and any(divisor % first == 0 and divisor // first <= DIVIDER for first in range(1, DIVIDER + 1))
     )
     return round(IO_PLL_MHZ / next(divisors), 6)

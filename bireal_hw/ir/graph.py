@@ -70,8 +70,8 @@ class Graph:
             if missing:
                 raise BirealError(f"graph {self.name}: {node.name} reads '{missing[0]}', which no earlier node makes")
             if len(node.inputs) != node.op.arity:
-                found, wanted = len(node.inputs), node.op.arity
-                raise BirealError(f"graph {self.name}: {node.name} has {found} inputs, {node.op.kind} takes {wanted}")
+                found, expected = len(node.inputs), node.op.arity
+                raise BirealError(f"graph {self.name}: {node.name} has {found} inputs, {node.op.kind} takes {expected}")
             try:
                 types[node.name] = node.op.infer(*(types[name] for name in node.inputs))
             except BirealError as error:

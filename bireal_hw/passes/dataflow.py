@@ -186,14 +186,14 @@ def tail(node: Node, binding: Binding, depth: int) -> list[Part]:
     return [(f"{node.name}_slice", register_slice(binding.output))] if node.op.registered else []
 
 
-def joint(node: Node, index: int, source: Port, wanted: int, depth: int) -> list[Part]:
+def joint(node: Node, index: int, source: Port, lanes: int, depth: int) -> list[Part]:
     """Return what stands between a stream and one input of a layer: a FIFO, width converters.
 
     Args:
         node: the layer.
         index: of its input.
         source: lanes and format of the stream.
-        wanted: lanes of the layer's port.
+        lanes: of the layer's port.
         depth: of the FIFO in beats, 0 for none.
     """
     parts: list[Part] = []
@@ -201,7 +201,7 @@ def joint(node: Node, index: int, source: Port, wanted: int, depth: int) -> list
         name = f"{node.name}_in{index}_fifo" if index else f"{node.name}_fifo"
         parts.append((name, fifo(source, depth)))
     stream = source
-    for step, after in enumerate((math.gcd(source.lanes, wanted), wanted)):
+    for step, after in enumerate((math.gcd(source.lanes, lanes), lanes)):
         if after != stream.lanes:
             parts.append((f"{node.name}_in{index}_width{step}", converter(stream, after)))
             stream = parts[-1][1].output

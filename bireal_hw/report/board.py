@@ -11,7 +11,7 @@ from bireal_hw.hls.results import STAGES
 from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.passes.streams import FIFO
 from bireal_hw.report.layers import layers
-from bireal_hw.report.page import Bar, Command, Facts, Fifo, Missing, Section
+from bireal_hw.report.page import Bar, BoardSection, Command, Facts, Fifo, Missing
 from bireal_hw.results.base import OfRun
 from bireal_hw.results.hls import HlsFile
 from bireal_hw.results.sim import SimFile
@@ -19,7 +19,7 @@ from bireal_hw.results.synth import SynthFile
 from bireal_hw.run.artifacts import Artifact, artifact, command, outdated
 from bireal_hw.run.build import FOLDING, Build
 from bireal_hw.synth.network import layer_of
-from bireal_hw.synth.resources import KINDS, NAMES, Resources, number, offered
+from bireal_hw.synth.resources import KINDS, NAMES, Resources, capacity, number
 
 BoardArtifacts = tuple[Artifact[SimFile], Artifact[HlsFile] | None, Artifact[SynthFile]]
 
@@ -39,10 +39,10 @@ def missing_of(made: Mapping[str, Artifact[OfRun] | None]) -> dict[str, Missing]
     }
 
 
-def board_section(build: Build) -> Section:
+def board_section(build: Build) -> BoardSection:
     """Collect what there is about a board."""
     board = build.board
-    section = Section(board.name, board.part)
+    section = BoardSection(board.name, board.part)
     if reason := outdated(build, "fold"):
         section.missing["folding"] = Missing(f"{FOLDING} is out of date: {reason}", command(build, "fold"))
         return section
@@ -94,9 +94,9 @@ def _requested(requested: dict[str, Any]) -> str:
     return f"{requested['target_fps']:,g} frames per second"
 
 
-def _resources(section: Section, build: Build, flow: Dataflow, synth: SynthFile | None) -> None:
+def _resources(section: BoardSection, build: Build, flow: Dataflow, synth: SynthFile | None) -> None:
     """Fill in the bars, and who counted them and the resources of the layers."""
-    have = offered(build.board)
+    have = capacity(build.board)
     estimate = Resources()
     for one in flow.instances:
         estimate += predict(one.binding.module, one.binding.parameters)

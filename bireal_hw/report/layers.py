@@ -13,7 +13,7 @@ from bireal_hw.synth.resources import Resources
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerRow:
     """A row of the table.
 
     Attributes:
@@ -37,7 +37,7 @@ class Layer:
     used: Resources
 
 
-def layers(graph: Graph, folding: Folding, flow: Dataflow, used: Mapping[str, Resources]) -> list[Layer]:
+def layers(graph: Graph, folding: Folding, flow: Dataflow, used: Mapping[str, Resources]) -> list[LayerRow]:
     """Return the rows, in the order of the data.
 
     Args:
@@ -51,14 +51,14 @@ def layers(graph: Graph, folding: Folding, flow: Dataflow, used: Mapping[str, Re
     for name, cost in flow.costs.items():
         parts.setdefault(layer_of(name, names), {})[name] = cost.cycles
     rows = [
-        Layer(name, "between layers", "", "", None, 0.0, "", amount)
+        LayerRow(name, "between layers", "", "", None, 0.0, "", amount)
         for name, amount in used.items()
         if name not in names
     ]
     for node in graph:
         slowest, most = max(parts[node.name].items(), key=lambda part: (part[1], part[0] == node.name))
         rows.append(
-            Layer(
+            LayerRow(
                 node.name,
                 node.op.kind,
                 str(graph.types[node.name]),

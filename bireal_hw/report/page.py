@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bireal_hw.picture.strips import Drawing
-from bireal_hw.report.layers import Layer
+from bireal_hw.report.layers import LayerRow
 from bireal_hw.synth.resources import Resources
 
 
@@ -96,7 +96,7 @@ Facts = dict[str, str]
 
 
 @dataclass
-class Section:
+class BoardSection:
     """What the page says about a board; lists that are empty are left out.
 
     Attributes:
@@ -115,7 +115,7 @@ class Section:
     facts: Facts = field(default_factory=dict)
     bars: list[Bar] = field(default_factory=list)
     bars_source: str = ""
-    layers: list[Layer] = field(default_factory=list)
+    layers: list[LayerRow] = field(default_factory=list)
     layers_source: str = ""
     columns: tuple[str, ...] = ()
     total: Resources = field(default_factory=Resources)
@@ -152,7 +152,7 @@ class Page:
     curves: str
     curves_text: str
     picture: Drawing
-    boards: list[Section]
+    boards: list[BoardSection]
     missing: dict[str, Missing] = field(default_factory=dict)
 
     def tally(self) -> dict[State, int]:

@@ -80,7 +80,7 @@ def of_board(step: str) -> bool:
 def outdated(build: Build, name: str) -> str | None:
     """Say why the result of a step is not that of the run as it is now, or None if it is.
 
-    What the user wanted (speed, number of images) plays no part: a result shows what it was made with.
+    What the user asks for (speed, number of images) plays no part: a result shows what it was made with.
     """
     step = STEPS[name]
     if (need := step.needs(build)) and (reason := outdated(build, need)):

@@ -154,7 +154,7 @@ def _variable(parse: Callable[[str], Any], help: str) -> Any:
 
 
 class UsageError(BirealError):
-    """The words of the command line themselves are wrong, whatever their values."""
+    """The arguments of the command line themselves are wrong, whatever their values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,18 +256,18 @@ def choices(name: str) -> list[str]:
     return [f"{name}={value}" for value in values.get(name, ("0", "1") if name in flags else ("",))]
 
 
-def parse_words(words: Iterable[str]) -> BuildConfig:
-    """Read `key=value` words; `config=FILE` brings the values of a TOML file, which the other words override.
+def parse_arguments(arguments: Iterable[str]) -> BuildConfig:
+    """Read `key=value` arguments; `config=FILE` adds the values of a TOML file, which the other arguments override.
 
     Raises:
         UsageError: an unknown key, a key given twice, a word without a value.
         BirealError: a value that is not possible, a file that cannot be read.
 
-    >>> parse_words(["image=48x64", "width=0.25"]).given()
+    >>> parse_arguments(["image=48x64", "width=0.25"]).given()
     {'width': 0.25, 'image': (48, 64)}
     """
     values: dict[str, str] = {}
-    for word in words:
+    for word in arguments:
         key, equals, value = word.partition("=")
         if not equals:
             written = {choice.partition("=")[2]: choice for name in variables() for choice in choices(name)}

@@ -37,7 +37,7 @@ EVIDENCE = ("checkpoint.ckpt", PARTIAL, "model.onnx")
 IMAGENET_CLASSES = 1000
 #: Runs that are listed where one does not exist.
 SHOWN = 8
-#: Variables that choose the images for a network that was brought as a file.
+#: Variables that choose the images for a network that was imported from a file.
 IMAGES_OF_FILE = ("dataset", "data", "label", "image_column", "skip_broken", "seed", *OF_FILE)
 
 OTHER = "choose another run=NAME"
@@ -69,7 +69,7 @@ def in_zoo(file: Path) -> bool:
 
 
 def called(file: Path) -> str:
-    """Return what a user calls a network that is brought as a file: its path, or `zoo:NAME`."""
+    """Return what a user calls a network that is imported from a file: its path, or `zoo:NAME`."""
     return f"{zoo.PREFIX}{file.stem}" if in_zoo(file) else str(file)
 
 

@@ -236,9 +236,11 @@ class _Session:
         values = self.beats(number, binding.output.name, binding.output)
         lines = (self.folder / f"{number}.{binding.output.name}.tlast").read_text().split()
         ends, cycles = ([int(word) for word in lines[start::2]] for start in (0, 1))
-        wanted = [len(values) // self.frames * (frame + 1) for frame in range(self.frames)]
-        if ends != wanted:
-            raise BirealError(f"{binding.module}: m_axis_tlast on beats {ends[:8]}, not {wanted[:8]} (counted from 1)")
+        expected = [len(values) // self.frames * (frame + 1) for frame in range(self.frames)]
+        if ends != expected:
+            raise BirealError(
+                f"{binding.module}: m_axis_tlast on beats {ends[:8]}, not {expected[:8]} (counted from 1)"
+            )
         return SimResult(
             outputs=values.reshape(self.frames, -1),
             first_in=min(counter[f"{port.name}_first_o"] for port in binding.inputs),

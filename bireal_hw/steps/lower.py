@@ -22,7 +22,7 @@ OF_OTHERS, OWN = 16, 2
 
 
 def _source(build: Build) -> str | None:
-    """The step that makes model.onnx; none for a file that an earlier command brought."""
+    """The step that makes model.onnx; none for a file that an earlier command imported."""
     return {"trained": "export", "untrained": "export", "file": "import" if build.file else None}[build.origin]
 
 

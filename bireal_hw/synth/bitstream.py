@@ -18,7 +18,7 @@ from bireal_hw.synth import nextpnr, yosys
 from bireal_hw.synth.board import BOARD, SYSTEM, Serial, board_text, gather, serial, system_text
 from bireal_hw.synth.ecp5 import Device, Pll, device, oscillator_mhz, pins, pll
 from bireal_hw.synth.nextpnr import Routed
-from bireal_hw.synth.resources import NAMES, count, exceeded, offered
+from bireal_hw.synth.resources import NAMES, capacity, count, exceeded
 
 BITSTREAM = "bireal.bit"
 PINS = "board.lpf"
@@ -83,7 +83,7 @@ def synthesise(made: Plan, graph: Graph, flow: Dataflow, rtl: Path, folder: Path
     yosys.run(folder, yosys.netlist_script(SYSTEM, sources, made.board.family, nextpnr.NETLIST, BOARD))
     used = count(yosys.cells(folder)[BOARD], made.board.family)
     if over := exceeded(used, made.board):
-        have = offered(made.board)
+        have = capacity(made.board)
         amounts = ", ".join(f"{NAMES[kind]} {getattr(used, kind):,g} of {getattr(have, kind):,g}" for kind in over)
         raise BirealError(f"the network does not fit {made.board.name}: {amounts}; ask for a lower target_fps=")
 

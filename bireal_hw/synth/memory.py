@@ -14,7 +14,7 @@ from bireal_hw.ir.encoding import dense_shape, rom_shape
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class BlockRam:
     """A kind of block RAM: its price, size in BRAM36, address bits at one bit a word, widths it can be used with."""
 
     price: int
@@ -38,20 +38,20 @@ class LutRam:
 class Fabric:
     """What memories of a family can be made of."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[BlockRam, ...]
     lut_rams: tuple[LutRam, ...]
     logic_price: float
     """Of a bit of a memory that is only read, in logic."""
 
 
 XILINX_BLOCKS = (
-    Block(129, 0.5, 14, (1, 2, 4, 9, 18, 36)),
-    Block(257, 1.0, 15, (1, 2, 4, 9, 18, 36, 72)),
+    BlockRam(129, 0.5, 14, (1, 2, 4, 9, 18, 36)),
+    BlockRam(257, 1.0, 15, (1, 2, 4, 9, 18, 36, 72)),
 )
 FABRICS = {
     "7series": Fabric(XILINX_BLOCKS, (LutRam(5, 6, 4, 1, 7 / 6), LutRam(6, 3, 4, 1, 7 / 3)), 1 / 64),
     "ultrascale+": Fabric(XILINX_BLOCKS, (LutRam(5, 14, 8, 0, 16 / 14), LutRam(6, 7, 8, 0, 16 / 7)), 1 / 64),
-    "ecp5": Fabric((Block(128, 0.5, 14, (1, 2, 4, 9, 18, 36)),), (LutRam(4, 4, 6, 4, 0),), 1),
+    "ecp5": Fabric((BlockRam(128, 0.5, 14, (1, 2, 4, 9, 18, 36)),), (LutRam(4, 4, 6, 4, 0),), 1),
 }
 """By a board's family."""
 BYTE = 9

@@ -13,7 +13,7 @@ from bireal_hw.passes.dataflow import Dataflow
 from bireal_hw.passes.streams import CONVERTER
 from bireal_hw.rtl import FILE_LIST, MEMORIES
 from bireal_hw.synth import yosys
-from bireal_hw.synth.resources import KINDS, Resources, count, exceeded, offered
+from bireal_hw.synth.resources import KINDS, Resources, capacity, count, exceeded
 from bireal_hw.synth.results import LayerResources, Share, Utilisation
 from bireal_hw.synth.units import Progress, synthesise, unit
 
@@ -21,7 +21,7 @@ SOURCE = "yosys"
 
 
 @dataclass(frozen=True)
-class Row:
+class InstanceResources:
     """What one instance takes: its name, its module, the layer it belongs to, its resources."""
 
     name: str
@@ -30,7 +30,7 @@ class Row:
     used: Resources
 
 
-def by_instance(flow: Dataflow, family: str, cache: Path, progress: Progress) -> list[Row]:
+def by_instance(flow: Dataflow, family: str, cache: Path, progress: Progress) -> list[InstanceResources]:
     """Synthesise every different instance of a network on its own.
 
     Raises:
@@ -40,7 +40,7 @@ def by_instance(flow: Dataflow, family: str, cache: Path, progress: Progress) ->
     layers = [one.name for one in flow.instances if one.name in flow.costs and one.binding.module != CONVERTER]
     found = synthesise(units, family, cache, progress)
     return [
-        Row(instance.name, instance.binding.module, layer_of(instance.name, layers), count(cells, family))
+        InstanceResources(instance.name, instance.binding.module, layer_of(instance.name, layers), count(cells, family))
         for instance, cells in zip(flow.instances, found, strict=True)
     ]
 
@@ -68,7 +68,7 @@ def whole(rtl: Path, family: str, cache: Path) -> Resources:
     return count(cells, family)
 
 
-def total(rows: Iterable[Row]) -> Resources:
+def total(rows: Iterable[InstanceResources]) -> Resources:
     """Add up."""
     result = Resources()
     for row in rows:
@@ -76,10 +76,10 @@ def total(rows: Iterable[Row]) -> Resources:
     return result
 
 
-def report(rows: list[Row], board: Board) -> Utilisation:
+def report(rows: list[InstanceResources], board: Board) -> Utilisation:
     """Return what is used and available of every kind, and the same per layer."""
-    used, have = total(rows), offered(board)
-    layers: dict[str, list[Row]] = {}
+    used, have = total(rows), capacity(board)
+    layers: dict[str, list[InstanceResources]] = {}
     for row in rows:
         layers.setdefault(row.layer, []).append(row)
     return Utilisation(

@@ -1,4 +1,4 @@
-"""What hardware is made of: counted in a netlist, predicted by the cost model, offered by a board."""
+"""What hardware is made of: counted in a netlist, predicted by the cost model, on a board."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def number(amount: float) -> str:
     return f"{amount:,.1f}".removesuffix(".0")
 
 
-def offered(board: Board) -> Resources:
+def capacity(board: Board) -> Resources:
     """Return what a board has."""
     return Resources(*(getattr(board, kind) for kind in KINDS))
 
 
 def exceeded(used: Resources, board: Board) -> list[str]:
     """Return the kinds of which a board has too little, the scarcest first."""
-    have = offered(board)
+    have = capacity(board)
     over = [kind for kind in KINDS if getattr(used, kind) > getattr(have, kind)]
     return sorted(over, key=lambda kind: -getattr(used, kind) / max(getattr(have, kind), 1))
 

@@ -6,8 +6,8 @@
 // Parameters     Width bits a word, Depth words; File is a $readmemh file, "" leaves the words undefined. It has
 //                Lines = br_pkg::rom_lines(Width, Depth) lines, as the memory has; line j holds the words j, j + Lines,
 //                j + 2*Lines, .. from the low bits up
-// Latency        1 cycle from next_i to its word, which has been fetched before: block RAM is slow. Words of several
-//                block RAMs need no multiplexer: each has a register, those not asked for are 0, and all are ORed
+// Latency        1 cycle from next_i to its word, which has been fetched before: block RAM is slow. Each block RAM has
+//                an output register; those that are not selected are zeroed, and all are ORed: no multiplexer
 // Throughput     one word a cycle
 // Back-pressure  next_i low holds the word
 // Source         memory formats: docs/architecture.md, section 4

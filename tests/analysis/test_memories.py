@@ -7,7 +7,7 @@ import math
 import pytest
 
 from bireal_hw.analysis.cost import anatomy_of, block_ram
-from bireal_hw.analysis.memories import BRAM36_BITS, Bits, Held, in_use, memories, record
+from bireal_hw.analysis.memories import BRAM36_BITS, Held, StoredBits, in_use, memories, record
 from bireal_hw.ops import BinaryConv, RealConv
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.passes.folding import fold
@@ -52,9 +52,9 @@ def test_the_sums_are_those_of_the_memories() -> None:
         Held("b", "b", "affine", 4, 36, "logic", 0, 144, 0),
     ]
     found = record(held)
-    assert found.block == Bits(stored_bits=46_116, occupied_bits=55_296)
-    assert found.lut == Bits(stored_bits=180, occupied_bits=256)
-    assert found.logic == Bits(stored_bits=144, occupied_bits=0)
+    assert found.block == StoredBits(stored_bits=46_116, occupied_bits=55_296)
+    assert found.lut == StoredBits(stored_bits=180, occupied_bits=256)
+    assert found.logic == StoredBits(stored_bits=144, occupied_bits=0)
     assert [one.instance for one in found.each] == ["a", "a_fifo", "b", "b"]
     assert in_use(held) == "46,116 of 55,296 bits (83%)"
     assert in_use(held[2:]) == ""

@@ -12,7 +12,7 @@ from bireal_hw.analysis.solver import USABLE, Solver
 from bireal_hw.boards import Board, board
 from bireal_hw.ops import RealConv
 from bireal_hw.passes.dataflow import elaborate
-from bireal_hw.synth.resources import KINDS, Resources, offered
+from bireal_hw.synth.resources import KINDS, Resources, capacity
 from tests.networks import tiny
 
 GRAPH = tiny(channels=3)
@@ -26,7 +26,7 @@ def small(**amounts: int) -> Board:
 
 
 def price(used: Resources, where: Board) -> float:
-    return sum(getattr(used, kind) / max(getattr(offered(where), kind), 1) for kind in KINDS)
+    return sum(getattr(used, kind) / max(getattr(capacity(where), kind), 1) for kind in KINDS)
 
 
 @pytest.mark.parametrize("cycles", [600, 1_500, 4_000])

@@ -19,7 +19,7 @@ from bireal_hw.golden import classify, run
 from bireal_hw.ir.graph import Graph, load
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.ops import BinaryConv
-from bireal_hw.run.config import parse_words
+from bireal_hw.run.config import parse_arguments
 from bireal_hw.run.images import images_for, load_dataset, to_pixels
 from bireal_hw.run.network import resolve
 from bireal_hw.run.rundir import RunDir
@@ -67,7 +67,7 @@ def test_a_network_that_comes_with_the_program(name: str, workdir: Path, capsys:
     assert sum(file.stat().st_size for file in files) < 300_000
     about, spec = zoo.about(name), ModelSpec.from_json(zoo.about(name)["spec"])
     words = about["command"].removeprefix("make train ")
-    assert all(parse_words(words.split()).given()[key] == value for key, value in vars_of(spec).items())
+    assert all(parse_arguments(words.split()).given()[key] == value for key, value in vars_of(spec).items())
     say(f"lower model=zoo:{name}", capsys)
     graph = load(Path(f"build/zoo-{name}/graph.json"))
     assert graph.input.shape == (*spec.image, spec.channels)
@@ -292,7 +292,7 @@ def test_arrays_of_python_objects_are_refused(little: Path, capsys: pytest.Captu
 
 def values_of(words: str) -> dict[str, Any]:
     file = zoo.FOLDER / f"{DIGITS}.npz"
-    return resolve(parse_words(words.split()), RunDir(RUN), file)
+    return resolve(parse_arguments(words.split()), RunDir(RUN), file)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from bireal_hw.files import write_json
 from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.run.build import Build, Figures
 from bireal_hw.run.engine import STEPS
-from bireal_hw.synth.resources import KINDS, offered
+from bireal_hw.synth.resources import KINDS, capacity
 from tests.networks import tiny
 
 BOARD = "pynq-z2"
@@ -119,7 +119,7 @@ class Run:
             for index, node in enumerate(graph)
         ]
         used = {kind: sum(layer[kind] for layer in layers) for kind in KINDS}  # type: ignore[misc]
-        have = offered(build.board)
+        have = capacity(build.board)
         kinds = {kind: {"used": used[kind], "available": getattr(have, kind), "source": "yosys"} for kind in KINDS}
         about = {"board": build.board.name, "part": build.board.part, "fits": True, "yosys": "0.70", "layers": layers}
         more = {"predicted": used | {"lut": 1111}, "whole": used | {"lut": 999}, "memories": held.plain()}

@@ -5,7 +5,7 @@ import pytest
 
 from bireal_hw.errors import BirealError
 from bireal_hw.models.networks import NETWORKS
-from bireal_hw.run.config import BuildConfig, UsageError, parse_words, variables
+from bireal_hw.run.config import BuildConfig, UsageError, parse_arguments, variables
 
 NAMES = (
     "model, dataset, data, width, image, classes, channels, shortcut_bits, epochs, batch, learning_rate, "
@@ -21,7 +21,7 @@ def test_all_variables_are_read() -> None:
         "whole=1 cosim=1 folding=pyproject.toml recipe=paper without=settle init=pyproject.toml skip_broken=1 "
         "train_images=900 seeds=5 real=0 batch=24 learning_rate=3e-4 label=fine image_column=img"
     )
-    assert parse_words(words.split()).given() == {
+    assert parse_arguments(words.split()).given() == {
         "model": "bireal34",
         "dataset": "uoft-cs/cifar10",
         "data": ".",
@@ -59,8 +59,8 @@ def test_all_variables_are_read() -> None:
 
 
 def test_nothing_given_is_nothing_assumed() -> None:
-    assert parse_words([]) == BuildConfig()
-    assert parse_words([]).given() == {}
+    assert parse_arguments([]) == BuildConfig()
+    assert parse_arguments([]).given() == {}
 
 
 BAD_VALUES = {
@@ -103,7 +103,7 @@ BAD_VALUES = {
 @pytest.mark.parametrize("word", BAD_VALUES)
 def test_impossible_values(word: str) -> None:
     with pytest.raises(BirealError) as caught:
-        parse_words([word])
+        parse_arguments([word])
     assert str(caught.value) == BAD_VALUES[word]
     assert not isinstance(caught.value, UsageError)
 
@@ -119,12 +119,12 @@ BAD_WORDS = {
 @pytest.mark.parametrize("words", BAD_WORDS)
 def test_words_that_are_no_variables(words: str) -> None:
     with pytest.raises(UsageError, match=f"^{re.escape(BAD_WORDS[words])}$"):
-        parse_words(words.split())
+        parse_arguments(words.split())
 
 
 def test_the_command_line_wins_over_the_file(workdir: Path) -> None:
     (workdir / "a.toml").write_text('model = "bireal34"\nwidth = 0.5\nimage = "48x64"\nuntrained = true\nseed = 3\n')
-    config = parse_words(["config=a.toml", "width=0.25"])
+    config = parse_arguments(["config=a.toml", "width=0.25"])
     assert config.given() == {
         "model": "bireal34", "width": 0.25, "image": (48, 64), "untrained": True, "seed": 3
     }  # fmt: skip
@@ -154,13 +154,13 @@ BAD_FILES = {
 def test_files_with_mistakes(workdir: Path, text: str) -> None:
     (workdir / "a.toml").write_text(text)
     with pytest.raises(BirealError, match=f"^{re.escape(BAD_FILES[text])}$"):
-        parse_words(["config=a.toml"])
+        parse_arguments(["config=a.toml"])
 
 
 def test_what_the_command_line_says_wrong_is_not_the_files_fault(workdir: Path) -> None:
     (workdir / "a.toml").write_text("seed = 2")
     with pytest.raises(BirealError, match=r"^image=33x33 is out of range"):
-        parse_words(["config=a.toml", "image=33"])
+        parse_arguments(["config=a.toml", "image=33"])
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_what_the_command_line_says_wrong_is_not_the_files_fault(workdir: Path) 
 )
 def test_files_from_other_systems(workdir: Path, content: bytes) -> None:
     (workdir / "a.toml").write_bytes(content)
-    assert parse_words(["config=a.toml"]).given() == {"seed": 3, "image": (32, 32)}
+    assert parse_arguments(["config=a.toml"]).given() == {"seed": 3, "image": (32, 32)}
 
 
 @pytest.mark.parametrize(
@@ -182,14 +182,14 @@ def test_files_from_other_systems(workdir: Path, content: bytes) -> None:
 def test_files_in_other_encodings(workdir: Path, content: bytes, reason: str) -> None:
     (workdir / "a.toml").write_bytes(content)
     with pytest.raises(BirealError, match=rf"^config=a.toml cannot be read: {reason}$"):
-        parse_words(["config=a.toml"])
+        parse_arguments(["config=a.toml"])
 
 
 @pytest.mark.parametrize("content", [b"model = ", b"\xff\xfe\x00"])
 def test_files_that_are_no_toml(workdir: Path, content: bytes) -> None:
     (workdir / "a.toml").write_bytes(content)
     with pytest.raises(BirealError, match=r"^config=a.toml cannot be read: .+$") as caught:
-        parse_words(["config=a.toml"])
+        parse_arguments(["config=a.toml"])
     assert "\n" not in str(caught.value)
 
 
@@ -197,6 +197,6 @@ def test_files_that_are_no_toml(workdir: Path, content: bytes) -> None:
     "path", sorted((Path(__file__).parents[2] / "flows").glob("*.toml")), ids=lambda path: path.name
 )
 def test_the_flows_that_ship_are_valid(path: Path) -> None:
-    given = parse_words([f"config={path}"]).given()
+    given = parse_arguments([f"config={path}"]).given()
     assert given["model"] == "bireal18"
     assert given["dataset"] == path.stem

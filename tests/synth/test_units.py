@@ -17,7 +17,7 @@ from bireal_hw.rtl import generate
 from bireal_hw.synth import units as module
 from bireal_hw.synth import yosys
 from bireal_hw.synth.network import by_instance, report, total, whole
-from bireal_hw.synth.resources import Resources, count, exceeded, offered
+from bireal_hw.synth.resources import Resources, capacity, count, exceeded
 from bireal_hw.synth.results import Utilisation
 from bireal_hw.synth.units import Unit, synthesise, unit, wrapper
 from tests.networks import tiny
@@ -42,7 +42,7 @@ def test_cells_are_counted() -> None:
 
 def test_a_board_is_exceeded_by_the_scarcest_first() -> None:
     board = boards.board("pynq-z2")
-    assert exceeded(offered(board), board) == []
+    assert exceeded(capacity(board), board) == []
     assert exceeded(Resources(lut=60_000, bram36=300), board) == ["bram36", "lut"]
 
 
