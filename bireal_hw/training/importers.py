@@ -1,7 +1,7 @@
 """Weights from files: our own checkpoints, and those that the authors of Bi-Real Net and ReActNet wrote with PyTorch.
 
-Files are read with `weights_only`, so a foreign file cannot run code. A file that does not fit is named with the first
-key that differs.
+A foreign file cannot run code (`foreign.py`, which also finds the network in it). A file that does not fit is named
+with the first key that differs.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from rich.console import Console
 from torch import Tensor
 
 from bireal_hw.errors import BirealError
+from bireal_hw.models.activations import PowerPReLU
 from bireal_hw.models.bireal import BiReal, build_model
-from bireal_hw.models.spec import ModelSpec
+from bireal_hw.models.spec import SMALL_IMAGE, ModelSpec
 from bireal_hw.training.checkpoint import FORMAT, load_checkpoint, read
+from bireal_hw.training.foreign import Foreign, networks
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -28,8 +30,22 @@ STD = (0.229, 0.224, 0.225)
 REMEDY = "name another file"
 """What to do about a file that cannot be read."""
 
-PREFIX = "module."
-"""What DataParallel puts before every key."""
+COUNTERS = ("num_batches_tracked",)
+"""Last words of keys that need not be there: PyTorch before 0.4.1 kept none, and nothing here reads them."""
+STRANGERS = ("total_ops", "total_params")
+"""Last words of keys that profilers (thop) leave in a network; they are left out."""
+
+NUMBERS = (
+    torch.float32,
+    torch.float64,
+    torch.float16,
+    torch.bfloat16,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+)
+"""What weights may be kept as. They become float32."""
 
 
 @dataclass(frozen=True)
@@ -165,56 +181,134 @@ def check_classes(path: Path, count: int, names: list[str] | None, want: tuple[s
 
 def _import(path: Path, content: dict[str, Any], spec: ModelSpec, class_names: tuple[str, ...]) -> BiReal:
     """Build a network from a file of the authors."""
-    state = content.get("state_dict", content)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise BirealError(f"checkpoint {path} holds no tensors by name under 'state_dict'")
-    if state and all(str(key).startswith(PREFIX) for key in state):
-        state = {key.removeprefix(PREFIX): value for key, value in state.items()}
     if spec.channels != 3:
         raise BirealError(f"channels={spec.channels} does not go with init={path}: the authors' networks read RGB")
-    if (bias := state.get("fc.bias")) is not None and bias.dim() == 1:
-        check_classes(path, len(bias), None, class_names)
     entries = layout(spec)
-    _compare(path, state, entries, spec)
+    state = _state(path, content, entries)
+    bias = state.get("fc.bias")
+    if isinstance(bias, Tensor) and bias.dim() == 1:
+        check_classes(path, len(bias), None, class_names)
+    whole = "".join(
+        f"a pickled {kind} and " for kind, value in content.items() if isinstance(value, Foreign) and kind == value.kind
+    )
+    _compare(path, state, entries, spec, whole)
     model = build_model(spec)
     ours = model.state_dict()
     for entry in entries:
-        if entry.ours:
+        if entry.ours and entry.key in state:
             ours[entry.ours] = state[entry.key].reshape(ours[entry.ours].shape).to(ours[entry.ours].dtype)
     _renormalise(ours)
     model.load_state_dict(ours)
-    zeros = sum(int((tensor == 0).sum()) for key, tensor in ours.items() if key.endswith("binary_conv.weight"))
-    if zeros:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(
-            f"{path}: {zeros:,} 1-bit weights are exactly 0 and become +1"
-        )
+    _tell_changes(path, state, model)
     return model.train()
 
 
-def _compare(path: Path, state: dict[str, Tensor], entries: list[Entry], spec: ModelSpec) -> None:
-    """Raise BirealError naming the first key that is missing, has another shape, is not finite, or is not known."""
+def _state(path: Path, content: dict[str, Any], entries: list[Entry]) -> dict[str, Any]:
+    """Return what a file has under the names of a network; of several networks the usual one, and says so."""
+    found = networks(content, {entry.key for entry in entries})
+    if not found:
+        names = ", ".join(f"'{key}'" for key in list(content)[:5]) or "nothing"
+        raise BirealError(f"checkpoint {path} holds no tensors by name, but {names}: save model.state_dict() in it")
+    first, others = found[0], found[1:]
+    if others and others[0].rank == first.rank:
+        raise BirealError(
+            f"checkpoint {path} holds {len(found)} networks, {' and '.join(one.name for one in found)}: save the "
+            "state_dict of one of them alone"
+        )
+    if others:
+        left = ", ".join(one.name for one in others)
+        _say(f"{path}: the network of {first.name} is taken, not {left}; to take another, save its state_dict alone")
+    elif first.outside:
+        _say(f"{path}: {len(first.outside)} entries without '{first.prefix}' are left out, as '{first.outside[0]}'")
+    return {key: value for key, value in first.values.items() if key.rpartition(".")[2] not in STRANGERS}
+
+
+def _tell_changes(path: Path, state: dict[str, Any], model: BiReal) -> None:
+    """Say what of a file's values is not taken as it is there."""
+    kinds = {tensor.dtype for key, tensor in state.items() if isinstance(tensor, Tensor) and not _counts(key)}
+    if other := sorted(str(kind).removeprefix("torch.") for kind in kinds - {torch.float32}):
+        _say(f"{path}: weights are kept as {', '.join(other)} and become float32")
+    zeros = sum(
+        int((tensor == 0).sum()) for key, tensor in model.state_dict().items() if key.endswith("binary_conv.weight")
+    )
+    if zeros:
+        _say(f"{path}: {zeros:,} 1-bit weights are exactly 0 and become +1")
+    found = [module for module in model.modules() if isinstance(module, PowerPReLU)]
+    if found:
+        slopes = torch.cat([module.weight.detach() for module in found])
+        moved = (torch.cat([torch.exp2(-module.shift.float()) for module in found]) - slopes).abs()
+        if float(moved.max()) > 0:
+            _say(
+                f"{path}: {int((moved > 0).sum()):,} of {len(slopes):,} slopes of PReLU become powers of two, moved by "
+                f"{float(moved.mean()):.3f} in the mean, {float(moved.max()):.3f} at most"
+            )
+
+
+def _say(text: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(text)
+
+
+def _counts(key: str) -> bool:
+    return key.rpartition(".")[2] in COUNTERS
+
+
+def _compare(path: Path, state: dict[str, Any], entries: list[Entry], spec: ModelSpec, what: str) -> None:
+    """Raise BirealError naming the first key that is missing, is no tensor of its shape, is not finite or not known."""
     known = {entry.key for entry in entries}
-    foreign = [key for key in state if key not in known]
-    whose = f"checkpoint {path} is not one of {spec.model}"
+    foreign = [key for key, value in state.items() if key not in known and isinstance(value, Tensor)]
+    whose = f"checkpoint {path} is {what}not one of {spec.model}"
     for entry in entries:
         tensor = state.get(entry.key)
         if tensor is None:
+            if _counts(entry.key):
+                continue
             raise BirealError(f"{whose}: key '{entry.key}' is missing{_hint(entry.key, foreign, set(state), spec)}")
+        if problem := _unreadable(tensor):
+            raise BirealError(f"checkpoint {path}: key '{entry.key}' {problem}")
         if tuple(tensor.shape) != entry.shape:
-            raise BirealError(f"{whose}: key '{entry.key}' has the shape {tuple(tensor.shape)}, not {entry.shape}")
-        if not bool(tensor.isfinite().all()):
+            raise BirealError(
+                f"{whose}: key '{entry.key}' has the shape {tuple(tensor.shape)}, not {entry.shape}"
+                f"{_shape_hint(entry.key, tensor, spec)}"
+            )
+        if not bool(tensor.float().isfinite().all()):
             raise BirealError(f"checkpoint {path} is broken: key '{entry.key}' holds NaN or infinity")
+        if (entry.ours or "").endswith("binary_conv.weight") and set(tensor.unique().tolist()) == {0, 1}:
+            raise BirealError(f"checkpoint {path}: key '{entry.key}' holds 0 and 1; 1-bit weights are -1 and +1")
     if foreign:
         raise BirealError(f"{whose}: key '{foreign[0]}' is not known{_hint('', [], set(state), spec)}")
 
 
+def _unreadable(value: Any) -> str:
+    """Say why a value of a file cannot be weights; nothing if it can."""
+    if not isinstance(value, Tensor):
+        kind = value.kind if isinstance(value, Foreign) else type(value).__name__
+        return f"holds a {kind}, not a tensor: save model.state_dict()"
+    if value.dtype not in NUMBERS:
+        return f"is kept as {str(value.dtype).removeprefix('torch.')}: save it as float32"
+    return ""
+
+
 def _hint(missing: str, foreign: list[str], keys: set[str], spec: ModelSpec) -> str:
     """Return the network whose keys a file has, or else the key that may be meant by a missing one."""
+    keys = {key for key in keys if not _counts(key)}
     for model in LAYOUTS:
-        if keys == {entry.key for entry in layout(replace(spec, model=model))}:
+        if keys == {entry.key for entry in layout(replace(spec, model=model)) if not _counts(entry.key)}:
             return f"; the file is one of model={model}"
     near = difflib.get_close_matches(missing, foreign, n=1)
     return f"; nearest is '{near[0]}'" if near else ""
+
+
+def _shape_hint(key: str, tensor: Tensor, spec: ModelSpec) -> str:
+    """Return what of the spec a first convolution of another shape speaks for."""
+    if key != "conv1.weight" or tensor.dim() != 4:
+        return ""
+    cout, channels, side = (int(size) for size in tensor.shape[:3])
+    if channels != spec.channels:
+        return f"; it reads {channels} channels, and only RGB is imported"
+    if cout != spec.stage_channels[0]:
+        return f"; it is that of width={cout / 64:g}"
+    where = f"with a side above {SMALL_IMAGE}" if side == 7 else f"up to {SMALL_IMAGE} pixels"
+    return f"; it is that of images {where}" if side in (3, 7) else ""
 
 
 def _renormalise(state: dict[str, Tensor]) -> None:

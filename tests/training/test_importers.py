@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import math
-import pickle
-import subprocess
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -388,25 +388,143 @@ def test_files_of_other_classes_channels_and_models(tmp_path: Path) -> None:
     )
 
 
-def dump(content: object, path: Path) -> None:
-    """Write a file with pickle itself, which torch.load warns of."""
-    path.write_bytes(pickle.dumps(content, protocol=4))
-
-
 def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     assert failure(path).startswith("checkpoint FILE does not exist")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # one line is all that is said
-        for write in (torch.save, dump):
-            write({"state_dict": {"conv1.weight": torch.zeros(1)}, "hook": subprocess.run}, path)
-            assert failure(path) == (  # no code is run
-                "checkpoint FILE is broken, truncated or not a checkpoint; name another file"
+        torch.save(torch.nn.Linear(2, 3), path)
+        whose = "checkpoint FILE is a pickled torch.nn.modules.linear.Linear and not one of bireal34"
+        assert failure(path) == f"{whose}: key 'conv1.weight' is missing; nearest is 'weight'"
+        torch.save({"state_dict": {"conv1.weight": [1.0]}}, path)
+        assert (
+            failure(path) == "checkpoint FILE: key 'conv1.weight' holds a list, not a tensor: save model.state_dict()"
+        )
+        for name, content in (("state_dict", {}), ("args", argparse.Namespace(lr=1)), ("best", np.float64(1))):
+            torch.save({"epoch": 3, name: content}, path)
+            assert failure(path) == (
+                f"checkpoint FILE holds no tensors by name, but 'epoch', '{name}': save model.state_dict() in it"
             )
-    torch.save({"state_dict": {"conv1.weight": [1.0]}}, path)
-    assert failure(path) == "checkpoint FILE holds no tensors by name under 'state_dict'"
-    torch.save({"state_dict": {}}, path)
-    assert failure(path).startswith("checkpoint FILE is not one of bireal34: key 'conv1.weight' is missing")
+        torch.save([1, 2], path)
+        assert failure(path) == "checkpoint FILE holds a list, not a checkpoint; name another file"
+
+
+# ---- wrappings; test_foreign.py has all of them ----
+
+
+def wrapped(tmp_path: Path, content: Callable[[State], Any]) -> BiReal:
+    spec = SPECS["react18"]
+    torch.save(content(random_state(spec)), tmp_path / "a.pth")
+    return load(tmp_path / "a.pth", spec)
+
+
+def same(one: BiReal, other: BiReal) -> bool:
+    counted = (key for key in one.state_dict() if not key.endswith("num_batches_tracked"))
+    return all(torch.equal(one.state_dict()[key], other.state_dict()[key]) for key in counted)
+
+
+WRAPPINGS: dict[str, Callable[[State], Any]] = {
+    "arguments and numpy": lambda state: {
+        "state_dict": {f"module.{key}": tensor for key, tensor in state.items()},
+        "args": argparse.Namespace(lr=0.1),
+        "best_acc": np.float64(1),
+    },
+    "compiled": lambda state: {"net": {f"_orig_mod.{key}": tensor for key, tensor in state.items()}},
+    "no counters": lambda state: {key: tensor for key, tensor in state.items() if "batches" not in key},
+    "profiled": lambda state: state | {"total_ops": torch.zeros(1), "layer1.0.bn1.total_params": torch.zeros(1)},
+    "other values beside": lambda state: state | {"epoch": 3, "best": 0.5},
+    "double": lambda state: {key: tensor.double() for key, tensor in state.items()},
+}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_a_wrapping_gives_the_same_network(wrapping: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    network = wrapped(tmp_path, WRAPPINGS[wrapping])
+    said = capfd.readouterr().err
+    assert same(network, wrapped(tmp_path, dict))
+    changed = f"{tmp_path}/a.pth: weights are kept as float64 and become float32\n"
+    assert said == (changed if wrapping == "double" else "")
+
+
+def test_half_precision_is_taken_and_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    state = random_state(SPECS["react18"])
+    for dtype in (torch.float16, torch.bfloat16):
+        short = {key: tensor.to(dtype) for key, tensor in state.items()}
+        network = wrapped(tmp_path, lambda state, short=short: short)  # type: ignore[misc]
+        assert torch.equal(network.get_parameter("layer2.1.move1.bias"), short["layer2.1.move1.bias"].float().flatten())
+        name = str(dtype).removeprefix("torch.")
+        assert f"weights are kept as {name} and become float32\n" in capfd.readouterr().err
+
+
+def test_of_two_networks_one_is_taken_and_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def averaged(state: State) -> Any:
+        return {"state_dict_ema": {key: tensor * 2 for key, tensor in state.items()}, "state_dict": state}
+
+    network = wrapped(tmp_path, averaged)
+    assert capfd.readouterr().err == (
+        f"{tmp_path}/a.pth: the network of state_dict is taken, not state_dict_ema; "
+        "to take another, save its state_dict alone\n"
+    )
+    assert same(network, wrapped(tmp_path, dict))
+    with pytest.raises(BirealError) as caught:
+        wrapped(tmp_path, lambda state: {"a": state, "b": averaged(state)["state_dict_ema"]})
+    assert str(caught.value) == (
+        f"checkpoint {tmp_path}/a.pth holds 2 networks, a and b: save the state_dict of one of them alone"
+    )
+
+
+def test_entries_beside_the_network_are_left_out_and_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    prefixed = wrapped(
+        tmp_path, lambda state: {f"net.{key}": tensor for key, tensor in state.items()} | {"loss.w": torch.ones(2)}
+    )
+    assert capfd.readouterr().err == f"{tmp_path}/a.pth: 1 entries without 'net.' are left out, as 'loss.w'\n"
+    assert same(prefixed, wrapped(tmp_path, dict))
+
+
+def test_slopes_that_are_moved_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def moved(state: State) -> Any:
+        state["layer1.0.prelu.weight"][:2] = torch.tensor([0.375 + 0.0625, -0.5])
+        return state
+
+    wrapped(tmp_path, moved)
+    slopes = sum(8 * 2**stage * 4 for stage in range(4))
+    mean = (0.0625 + 0.5 + 2**-7) / slopes
+    assert capfd.readouterr().err == (
+        f"{tmp_path}/a.pth: 2 of {slopes} slopes of PReLU become powers of two, moved by {mean:.3f} in the mean, "
+        f"{0.5 + 2**-7:.3f} at most\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda tensor: tensor.to(torch.complex64), "is kept as complex64: save it as float32"),
+        (lambda tensor: tensor > 0, "is kept as bool: save it as float32"),
+        (lambda tensor: (tensor > 0).float(), "holds 0 and 1; 1-bit weights are -1 and +1"),
+        (Tensor.to_sparse, "holds a torch._utils._rebuild_sparse_tensor, not a tensor: save model.state_dict()"),
+        (Tensor.numpy, "holds a numpy._core.multiarray._reconstruct, not a tensor: save model.state_dict()"),
+    ],
+)
+def test_values_that_are_no_weights(change: Callable[[Tensor], Any], text: str, tmp_path: Path) -> None:
+    key = "layer1.0.binary_conv.weights"
+    path = changed(tmp_path, lambda state: state.update({key: change(state[key])}))
+    assert failure(path) == f"checkpoint FILE: key '{key}' {text}"
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ((16, 3, 3, 3), "; it is that of width=0.25"),
+        ((8, 3, 7, 7), "; it is that of images with a side above 64"),
+        ((8, 1, 3, 3), "; it reads 1 channels, and only RGB is imported"),
+        ((8, 27), ""),
+    ],
+)
+def test_a_first_convolution_of_another_shape(shape: tuple[int, ...], text: str, tmp_path: Path) -> None:
+    path = changed(tmp_path, lambda state: state.update({"conv1.weight": torch.ones(shape)}))
+    assert failure(path) == (
+        f"checkpoint FILE is not one of bireal34: key 'conv1.weight' has the shape {shape}, not (8, 3, 3, 3){text}"
+    )
 
 
 # ---- whole ----
