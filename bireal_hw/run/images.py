@@ -13,6 +13,7 @@ from bireal_hw.errors import BirealError, out_of_range
 from bireal_hw.ir.graph import Graph
 from bireal_hw.run.network import Values, from_zoo
 from bireal_hw.tools import lacks
+from bireal_hw.training.defaults import dataset_defaults
 
 if TYPE_CHECKING:
     from bireal_hw.training.data import Data
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 DEFAULT_IMAGES = 4
 """Images that are simulated unless `images=` says otherwise."""
 RANDOM = "random"
+
+
+def view_of(values: Values) -> float:
+    """Return the part of a picture that the evaluation of a network looks at."""
+    dataset = (from_zoo(values) or values)["dataset"]
+    return dataset_defaults(dataset).view if dataset else 1.0
 
 
 def images_for(values: Values, graph: Graph, count: int, or_fewer: bool = False) -> tuple[NDArray[np.uint8], str]:
