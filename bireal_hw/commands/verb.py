@@ -82,14 +82,21 @@ def of_run(
 ) -> Verb:
     """Make a command that does a task on a run; with `takes_file` a QONNX file may stand for the network."""
     words = f"{FILE} {VALUES}" if takes_file else VALUES
-    return Verb(name, help, takes, lambda words: work(name, words, takes_file, task, may_start), words)
+    hardware = "board" in takes
+    return Verb(name, help, takes, lambda words: work(name, words, takes_file, task, may_start, hardware), words)
 
 
 def work(
-    verb: str, words: list[str], takes_file: bool, task: Callable[[Build], int], may_start: Start = Start.NAMED
+    verb: str,
+    words: list[str],
+    takes_file: bool,
+    task: Callable[[Build], int],
+    may_start: Start = Start.NAMED,
+    hardware: bool = False,
 ) -> int:
-    """Do a task on the run that the words are about, under its lock."""
+    """Do a task on the run that the words are about, under its lock; `hardware` says whether it is for a board."""
     build = _started(verb, words, takes_file)
+    build.hardware = hardware
 
     def wait() -> None:
         CONSOLE.print(f"waiting for the command that is at work on run '{build.path.name}'", soft_wrap=True)

@@ -43,9 +43,15 @@ def images_for(values: Values, graph: Graph, count: int, or_fewer: bool = False)
     if found is None:
         return random_images(graph.input.shape, count, values["seed"]), RANDOM
     images, name = found
-    if len(images) < count and not or_fewer:
-        raise out_of_range("images", count, f"data set '{name}' has {len(images)} test images")
+    if not or_fewer:
+        check_count(count, len(images), name)
     return images, f"{name} test images"
+
+
+def check_count(count: int, there: int, name: str) -> None:
+    """Raise BirealError if a data set has fewer test images than are asked for."""
+    if there < count:
+        raise out_of_range("images", count, f"data set '{name}' has {there} test images")
 
 
 def _images(values: Values, graph: Graph, count: int) -> tuple[NDArray[np.uint8], str] | None:
