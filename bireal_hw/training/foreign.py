@@ -192,9 +192,10 @@ class Found:
 
 
 def networks(content: Any, known: Collection[str]) -> list[Found]:
-    """Return the networks of a file that have the most of the known keys or at least half as many, the usual one first.
+    """Return the networks of a file that have at least half of the known keys, the usual one first.
 
-    Without any, what comes nearest: the mapping with the most tensors. Networks that are there twice are given once.
+    Without any, what comes nearest: the one with the most of them, or the mapping with the most tensors. Networks that
+    are there twice are given once.
     """
     found, rest = [], []
     for where, mapping in _mappings(content, "", 0, set()):
@@ -206,8 +207,8 @@ def networks(content: Any, known: Collection[str]) -> list[Found]:
         rest.append(Found(where, "", mapping, [], sum(isinstance(value, Tensor) for value in mapping.values())))
     if not found:
         return sorted((one for one in rest if one.hits), key=lambda one: -one.hits)[:1]
-    most = max(one.hits for one in found)
-    ordered = sorted((one for one in found if 2 * one.hits >= most), key=lambda one: one.rank)
+    whole = [one for one in found if 2 * one.hits >= len(known)] or [max(found, key=lambda one: one.hits)]
+    ordered = sorted(whole, key=lambda one: one.rank)
     return [one for index, one in enumerate(ordered) if not any(one.same(other) for other in ordered[:index])]
 
 
