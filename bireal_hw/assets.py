@@ -7,6 +7,8 @@ from pathlib import Path
 from bireal_hw.errors import BirealError
 
 _PACKAGE = Path(__file__).parent
+PREPROCESS = _PACKAGE / "preprocess.py"
+"""How pictures are read; a file here, which goes beside the scripts of a board, since reading needs Pillow."""
 
 
 def asset(name: str) -> Path:

@@ -40,6 +40,7 @@ bind br_stream_sink br_stream_check #(
 `BR_CHECK_STREAM(br_binary_conv)
 `BR_CHECK_STREAM(br_binary_mvu)
 `BR_CHECK_STREAM(br_center)
+`BR_CHECK_STREAM(br_duplicate)
 `BR_CHECK_STREAM(br_fifo)
 `BR_CHECK_STREAM(br_flatten)
 `BR_CHECK_STREAM(br_fork)

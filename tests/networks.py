@@ -15,6 +15,7 @@ from bireal_hw.ops import (
     AvgPool,
     BinaryConv,
     Center,
+    Duplicate,
     Flatten,
     LeakyClip,
     MaxPool,
@@ -87,7 +88,7 @@ def tiny(
 
 def two_streams(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
     """What `tiny` lacks: two streams through two groups of a bottleneck network, thresholds, a PReLU, a shortcut around
-    two convolutions; 3 channels, 5 classes.
+    two convolutions, one whose channels are there twice; 3 channels, 5 classes.
     """
     rng = np.random.default_rng(seed)
     stream, eight = DataType(12, frac=6), DataType(8, frac=2)
@@ -137,8 +138,11 @@ def two_streams(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
     inner = Affine(numbers(400, 8), numbers(2000, 8), 4, stream)
     inside = add("affine9", inner, dot("conv9", main, 8, 8, 3))
     main = merge("merge10", main, dot("conv10", inside, 8, 8, 3, thresholds=True), 8)
+    # A convolution that doubles the channels, past a shortcut that is there twice.
+    twice = add("twice11", Duplicate(2), main)
+    main = merge("merge11", twice, dot("conv11", main, 8, 16, 1, thresholds=True), 16, prelu=True)
     pool = add("global_pool", AvgPool((height // 2, width // 2), 6, DataType(8, frac=0)), main)
-    logits = RealConv(numbers(127, 5, 1, 1, 8), numbers(900, 5), np.zeros(5, np.int32), DataType(20, frac=8))
+    logits = RealConv(numbers(127, 5, 1, 1, 16), numbers(900, 5), np.zeros(5, np.int32), DataType(20, frac=8))
     add("classifier", logits, pool)
     return verify(
         Graph("two_streams", TensorType.full(height, width, 3, PIXEL), tuple(nodes), {"classes": list("abcde")})

@@ -17,6 +17,7 @@ from bireal_hw.ops import (
     AvgPool,
     BinaryConv,
     Center,
+    Duplicate,
     Flatten,
     LeakyClip,
     MaxPool,
@@ -100,6 +101,7 @@ RESCALE = Layer(
 BITS = Layer(MaxPool((2, 2), (2, 2), 0), (TensorType.full(5, 5, 4, BIPOLAR),), Fold(lanes=2))
 FLATTEN = Layer(Flatten(), (TensorType.full(2, 3, 4, STREAM),), Fold(lanes=2))
 UPSAMPLE = Layer(Upsample(2), (TensorType.full(3, 4, 2, STREAM),), Fold(lanes=1))
+DUPLICATE = Layer(Duplicate(2), (TensorType.full(2, 3, 4, STREAM),), Fold(lanes=1))
 CENTER = Layer(Center(np.array([124, 116])), (TensorType.full(2, 3, 2, PIXEL),), Fold(lanes=2))
 
 FAULTS: dict[str, tuple[Layer, str]] = {
@@ -168,6 +170,7 @@ FAULTS: dict[str, tuple[Layer, str]] = {
     "left-over-column": (BITS, "assign whole_x = phase_x_q == PhaseXWidth'(StrideW - 1) || col_end;"),
     "left-over-row": (BITS, "assign whole_y = phase_y_q == PhaseYWidth'(StrideH - 1) || row_end;"),
     "lanes-turned": (FLATTEN, "assign m_axis_tdata = {<<InWidth{s_axis_tdata}};"),
+    "copies-short": (DUPLICATE, ".FactorW (Copies - 1),"),
     "copy-of-next-row": (UPSAMPLE, "assign first_copy = across_q == '0;"),
 }
 """By the name that stands in the source: the layer that shows the fault, and what stands there instead."""
@@ -217,8 +220,8 @@ def test_one_flipped_bit_in_a_memory_is_caught(layer: Layer) -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [POOL, MAX, BITS, SIGN, CLIP, SUM, UPSAMPLE, FLATTEN],
-    ids=["avg_pool", "max_pool", "bits", "sign", "leaky_clip", "sum", "upsample", "flatten"],
+    [POOL, MAX, BITS, SIGN, CLIP, SUM, UPSAMPLE, DUPLICATE, FLATTEN],
+    ids=["avg_pool", "max_pool", "bits", "sign", "leaky_clip", "sum", "upsample", "duplicate", "flatten"],
 )
 def test_sound_layers_pass_the_same_check(layer: Layer) -> None:
     assert not mismatches(layer)

@@ -16,9 +16,11 @@ GRAIN = 8
 def scaled(graph: Graph, channels: float = 1.0, image: tuple[int, int] | None = None) -> Graph:
     """Return a graph of the same layers with other sizes; constants are repeated or cut off to fit.
 
+    Where the smallest number of channels divides all others, as in a network that doubles them, they keep their ratio.
+
     Args:
         graph: a network.
-        channels: factor on the channels of every layer but the input and the output.
+        channels: factor on the channels of every layer but the input and the output, rounded.
         image: (height, width) of the input; None keeps it.
 
     Raises:
@@ -27,15 +29,25 @@ def scaled(graph: Graph, channels: float = 1.0, image: tuple[int, int] | None = 
     height, width = image or (graph.input.height, graph.input.width)
     source = replace(graph.input, height=height, width=width)
     types, nodes = {INPUT: source}, []
+    inner = [graph.types[node.name].channels for node in graph.nodes[:-1] if node.inputs != (INPUT,)]
+    unit = min(inner, default=1)
+    keep = all(one % unit == 0 for one in inner)
     for node in graph:
         last = node is graph.nodes[-1]
         old = graph.types[node.name].channels
-        new = old if last else max(GRAIN, round(old * channels / GRAIN) * GRAIN)
+        if last or node.inputs == (INPUT,) or channels == 1:
+            new = old
+        else:
+            new = old // unit * _rounded(unit * channels) if keep else _rounded(old * channels)
         inputs = tuple(types[name] for name in node.inputs)
         op = node.op.resized(graph.inputs_of(node)[0], inputs[0], new)
         types[node.name] = op.infer(*inputs)
         nodes.append(Node(node.name, op, node.inputs))
     return verify(Graph(graph.name, source, tuple(nodes), graph.info))
+
+
+def _rounded(channels: float) -> int:
+    return max(GRAIN, round(channels / GRAIN) * GRAIN)
 
 
 def smaller_images(graph: Graph) -> list[tuple[int, int]]:

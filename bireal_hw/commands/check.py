@@ -13,15 +13,15 @@ from bireal_hw.lowering.compare import compare
 from bireal_hw.lowering.convert import Conversion, convert, rows
 from bireal_hw.lowering.reader import Row
 from bireal_hw.run.calibration import options_of
-from bireal_hw.run.config import UsageError, parse_words
+from bireal_hw.run.config import UsageError, parse_arguments
 
 TAKES = ("pixels", "calibration", "dataset", "data", "label", "image_column", "skip_broken", "config")
 IMAGES = 16
 """Images that the file and the golden model are compared on."""
 
 
-def _check(words: list[str]) -> int:
-    bare = [word for word in words if "=" not in word]
+def _check(arguments: list[str]) -> int:
+    bare = [word for word in arguments if "=" not in word]
     if len(bare) != 1 or not bare[0].endswith(".onnx"):
         given = bare[0] if len(bare) == 1 else f"{len(bare)} files"
         raise UsageError(f"check takes one file, whose name ends in .onnx, not {given}")
@@ -29,7 +29,7 @@ def _check(words: list[str]) -> int:
     if not file.is_file():
         near = nearest(str(file), map(str, file.parent.glob("*.onnx")), cutoff=0.6)
         raise BirealError(f"{file} does not exist" + (f": did you mean '{near}'?" if near else ""))
-    config = parse_words(word for word in words if word is not bare[0])
+    config = parse_arguments(word for word in arguments if word is not bare[0])
     options = options_of({"data": None, "skip_broken": False, **config.given(), "file": str(file)})
     table, error = rows(file, options)
     CONSOLE.print(_nodes(file, table))

@@ -82,14 +82,25 @@ def of_run(
 ) -> Verb:
     """Make a command that does a task on a run; with `takes_file` a QONNX file may stand for the network."""
     usage = f"{FILE} {VALUES}" if takes_file else VALUES
-    return Verb(name, help, takes, lambda arguments: work(name, arguments, takes_file, task, may_start), usage)
+    hardware = "board" in takes
+
+    def run(arguments: list[str]) -> int:
+        return work(name, arguments, takes_file, task, may_start, hardware)
+
+    return Verb(name, help, takes, run, usage)
 
 
 def work(
-    verb: str, arguments: list[str], takes_file: bool, task: Callable[[Build], int], may_start: Start = Start.NAMED
+    verb: str,
+    arguments: list[str],
+    takes_file: bool,
+    task: Callable[[Build], int],
+    may_start: Start = Start.NAMED,
+    hardware: bool = False,
 ) -> int:
-    """Do a task on the run that the arguments are about, under its lock."""
+    """Do a task on the run that the arguments are about, under its lock; `hardware`: whether it is for a board."""
     build = _started(verb, arguments, takes_file)
+    build.hardware = hardware
 
     def wait() -> None:
         CONSOLE.print(f"waiting for the command that is at work on run '{build.path.name}'", soft_wrap=True)

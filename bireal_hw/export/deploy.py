@@ -225,6 +225,7 @@ class DeployBlock(nn.Module):
         self.binary_conv.weight.data.copy_(torch.where(weight >= 0, 1.0, -1.0))
         self.pool: Pool | None = None
         self.downsample: RealConv | None = None
+        self.copies = block.unit.shortcut.copies if block.unit.shortcut else 1
         shortcut = Source(0, frac) if r is None else self._shortcut(name, block, r, bits, frac)
         self.carried = shortcut.shift
         gain = _fold64(bn) * channel_mean(weight.double()).flatten()
@@ -266,7 +267,7 @@ class DeployBlock(nn.Module):
             return Source(max(abs(bound) for bound in self.downsample.range), frac)
         if wanted.pool > 1:
             self.pool = Pool(f"{name}.pool", source, frac, bits, wanted.pool, pixels)
-        return source
+        return source if source.shift is None else source._replace(shift=source.shift.repeat(wanted.copies))
 
     def forward(self, x: Tensor, r: Tensor | None) -> Tensor:
         if self.theta is not None:
@@ -274,6 +275,7 @@ class DeployBlock(nn.Module):
         u = self.affine(self.binary_conv(self.sign(x)))
         if r is not None:
             r = r if self.pool is None else self.pool(r)
+            r = r if self.copies == 1 else torch.cat([r] * self.copies, dim=1)
             u = (r if self.downsample is None else self.downsample(r)) + u
         return self.merge(u if self.k is None else F.prelu(u, self.slope) + self.rounding)
 
@@ -343,7 +345,7 @@ class DeployNet(nn.Module):
         self.center = Center(_offsets(model.mean))
         pixel = Source(128 if self.center.bits == 8 else PIXEL_MAX, INPUT_FRAC)
         self.conv1 = RealConv("conv1", model.conv1, model.bn1, pixel, fracs[0], bits)
-        self.maxpool = None if spec.small else nn.MaxPool2d(3, stride=2, padding=1)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if spec.stem[2] else None
         peak = 2 ** (bits - 1)
         sources = {unit.reads: Source(peak, fracs[0]) for units in self.stages for unit in units}
         for index, (stage, frac) in enumerate(zip(stages, fracs, strict=True)):

@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 
 from bireal_hw import __version__
-from bireal_hw.assets import asset
+from bireal_hw.assets import PREPROCESS, asset
 from bireal_hw.files import replacing
 from bireal_hw.hls.design import Design, Table, design, network_hash
 from bireal_hw.hls.overlay import overlay
@@ -38,14 +38,20 @@ from bireal_hw.passes.folding import Folding
 
 
 def generate(
-    graph: Graph, folding: Folding, out_dir: Path, part: str, clock_mhz: float, board: str | None = None
+    graph: Graph,
+    folding: Folding,
+    out_dir: Path,
+    part: str,
+    clock_mhz: float,
+    board: str | None = None,
+    view: float = 1.0,
 ) -> Design:
     """Write the project of a network into a folder that appears whole or not at all.
 
     Leaves `top.hpp`, `top.cpp`, `weights/*.hpp`, `include/bireal/*.hpp` (the library), `tb.cpp`, `run_hls.tcl`,
     `README.md` and `project.json` (network hash, board, part, clock, kernels with parameters, streams with depths); for
-    a board that a block design is written for, `run_vivado.tcl` and `overlay/driver.py`. The test bench's images and
-    logits come with `simulate_network`.
+    a board that a block design is written for, `run_vivado.tcl` and in `overlay/` `driver.py` and `preprocess.py`, how
+    it reads pictures. The test bench's images and logits come with `simulate_network`.
 
     Args:
         graph: the network.
@@ -54,6 +60,7 @@ def generate(
         part: device, package and speed grade.
         clock_mhz: clock to synthesise for.
         board: name of the board that the part is on, if any.
+        view: part of a picture's middle that the driver shows to the network.
     """
     made = design(graph, folding)
     context = {
@@ -79,6 +86,7 @@ def generate(
         "utilisation": UTILISATION,
         "timing": TIMING,
         "folder": OVERLAY,
+        "view": view,
     }
     texts = ["top.hpp", "top.cpp", "tb.cpp", SCRIPT, "README.md"]
     if context["overlay"]:
@@ -91,6 +99,8 @@ def generate(
         for name in texts:
             (temporary / name).parent.mkdir(exist_ok=True)
             (temporary / name).write_text(render(Path(name).name, **context))
+        if context["overlay"]:
+            shutil.copy(PREPROCESS, temporary / OVERLAY)
         (temporary / PROJECT).write_text(json.dumps(_describe(made, context), indent=1) + "\n")
     return made
 

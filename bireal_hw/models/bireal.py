@@ -69,7 +69,7 @@ class Block(nn.Module):
     """Compute stream(shortcut(r) + BN(conv(sign(x)))), where `stream` rounds to the grid of the stage.
 
     The shortcut is the stream r itself, or r pooled and rounded to the grid, or a `Downsample` rounded to the grid:
-    both inputs of the sum are on it, as in hardware. It may be missing.
+    both inputs of the sum are on it, as in hardware. Its channels may be there several times; it may be missing.
     """
 
     def __init__(self, unit: Unit) -> None:
@@ -91,7 +91,9 @@ class Block(nn.Module):
         assert self.unit.shortcut
         if self.downsample is not None:
             return stream(self.downsample(r))
-        return r.whole if self.unit.shortcut.pool == 1 else stream(F.avg_pool2d(r.whole, self.unit.shortcut.pool))
+        if self.unit.shortcut.pool > 1:
+            r = r._replace(value=stream(F.avg_pool2d(r.value, self.unit.shortcut.pool)))
+        return r.whole if self.unit.shortcut.copies == 1 else torch.cat([r.whole] * self.unit.shortcut.copies, dim=1)
 
     def before(self, x: Stream) -> Tensor:
         """Return what the sign is taken of."""
@@ -180,14 +182,11 @@ class Encoder(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec
-        base = spec.stage_channels[0]
+        kernel, stride, pool = spec.stem
         self.register_buffer("mean", torch.full((spec.channels,), 128.0))
-        if spec.small:
-            self.conv1 = real_conv(spec.channels, base, 3, padding=1)
-        else:
-            self.conv1 = real_conv(spec.channels, base, 7, stride=2, padding=3)
-        self.bn1 = nn.BatchNorm2d(base)
-        self.maxpool = nn.Identity() if spec.small else nn.MaxPool2d(3, stride=2, padding=1)
+        self.conv1 = real_conv(spec.channels, spec.stem_channels, kernel, stride, padding=kernel // 2)
+        self.bn1 = nn.BatchNorm2d(spec.stem_channels)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
         for index, units in enumerate(spec.stages()):
             self.add_module(f"layer{index + 1}", Stage(units, spec.shortcut_bits))
 

@@ -93,11 +93,10 @@ def info(spec: ModelSpec) -> Info:
     (10985472, 704040, 11.06)
     """
     height, width = spec.image
-    before = spec.stage_channels[0]
-    kernel, stride = (3, 1) if spec.small else (7, 2)
+    kernel, stride, pool = spec.stem
     height, width = height // stride, width // stride
-    layers = [_conv("conv1", "real", kernel, stride, spec.channels, (height, width, before))]
-    if not spec.small:
+    layers = [_conv("conv1", "real", kernel, stride, spec.channels, (height, width, spec.stem_channels))]
+    if pool:
         height, width = height // 2, width // 2  # max pool
     for number, stage in enumerate(spec.stages(), start=1):
         for index, unit in enumerate(stage):

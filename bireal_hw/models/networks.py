@@ -28,12 +28,14 @@ class Shortcut:
     """What is added to the sums of a block: a stream, pooled by `pool` x `pool` where its size must shrink.
 
     With `cin`, a real 1x1 convolution takes its `cin` channels to those of the block, and BatchNorm follows if `norm`.
+    With `copies`, its channels stand so many times behind each other.
     """
 
     reads: str = MAIN
     pool: int = 1
     cin: int | None = None
     norm: bool = True
+    copies: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,16 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a group of blocks stands: number `index` of its stage, behind `before` channels, with `channels` itself."""
+    """Where a group of blocks stands: number `index` of its stage, behind `before` channels, with `channels` itself.
+
+    `large` says that the image has the stem of large images.
+    """
 
     stage: int
     index: int
     before: int
     channels: int
+    large: bool = False
 
     @property
     def stride(self) -> int:
@@ -129,6 +135,35 @@ def bottleneck(at: Place) -> Iterator[Unit]:
     yield Unit(narrow, EXPANSION * narrow, kernel=1, reads=MID, shortcut=carried)
 
 
+def separable(at: Place) -> Iterator[Unit]:
+    """3x3, then 1x1, each with a shortcut: MobileNet's order, its convolutions of one channel made whole ones.
+
+    Where the channels double, the 1x1 convolution does it, past a shortcut that is there twice. The stem has half the
+    channels of the first stage, whose first two groups double them; the second one of them halves a large image, as
+    the stem has no pool.
+    """
+    cin, cout, stride = 2 * at.before, 2 * at.channels, at.stride
+    if at.stage == 0 and at.index < 2:
+        cin, cout = at.channels // 2 << at.index, at.channels << at.index
+        stride = 2 if at.large and at.index == 1 else 1
+    yield Unit(cin, cin, stride=stride, shortcut=Shortcut(pool=stride), input="rsign", output="rprelu")
+    yield Unit(cin, cout, kernel=1, shortcut=Shortcut(copies=cout // cin), input="rsign", output="rprelu")
+
+
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """The first convolution; that of a small image is 3x3 with stride 1 and has no pool.
+
+    kernel  side of that of a large image, whose stride is 2
+    pool    whether a 3x3 max pool of stride 2 follows there
+    share   channels of a `Place` of the first stage over those of the stem
+    """
+
+    kernel: int = 7
+    pool: bool = True
+    share: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """A network: its group of blocks, how many groups the four stages have, channels out for one of a `Place`."""
@@ -136,6 +171,7 @@ class Network:
     group: Callable[[Place], Iterator[Unit]]
     repeats: tuple[int, int, int, int]
     expansion: int = 1
+    stem: Stem = Stem()
 
 
 NETWORKS = {
@@ -145,19 +181,20 @@ NETWORKS = {
     "bireal101": Network(bottleneck, (3, 4, 23, 3), EXPANSION),
     "bireal152": Network(bottleneck, (3, 8, 36, 3), EXPANSION),
     "react18": Network(react, (4, 4, 4, 4)),
+    "reactneta": Network(separable, (3, 2, 6, 2), 2, Stem(3, False, 2)),
     "xnor18": Network(xnor, (2, 2, 2, 2)),
     "plain18": Network(plain, (4, 4, 4, 4)),
 }
 """All networks by name."""
 
 
-def stages(network: Network, channels: tuple[int, ...]) -> tuple[tuple[Unit, ...], ...]:
-    """Return the blocks of every stage, whose channels are given; the stem gives as many as the first stage has."""
+def stages(network: Network, channels: tuple[int, ...], large: bool) -> tuple[tuple[Unit, ...], ...]:
+    """Return the blocks of every stage, whose channels are given, for an image with the stem of large ones or not."""
     result, before = [], channels[0]
     for stage, (count, own) in enumerate(zip(network.repeats, channels, strict=True)):
         units: list[Unit] = []
         for index in range(count):
-            units += network.group(Place(stage, index, before, own))
+            units += network.group(Place(stage, index, before, own, large))
             before = own
         result.append(tuple(units))
     return tuple(result)

@@ -82,13 +82,27 @@ class ModelSpec:
         return max(self.image) <= SMALL_IMAGE
 
     @property
+    def stem(self) -> tuple[int, int, bool]:
+        """Return side and stride of the first convolution, and whether a max pool follows."""
+        return (3, 1, False) if self.small else (self.network.stem.kernel, 2, self.network.stem.pool)
+
+    @property
+    def stem_channels(self) -> int:
+        """Channels of the stem.
+
+        >>> ModelSpec("bireal18").stem_channels, ModelSpec("reactneta").stem_channels
+        (64, 32)
+        """
+        return self.stage_channels[0] // self.network.stem.share
+
+    @property
     def network(self) -> Network:
         """What the blocks of the network are."""
         return NETWORKS[self.model]
 
     @property
     def stage_channels(self) -> tuple[int, int, int, int]:
-        """Channels of the four stages; those of a bottleneck network's narrow stream.
+        """Channels of the four stages' places; of a bottleneck network's narrow stream, half of ReActNet-A's.
 
         >>> ModelSpec(width=0.25).stage_channels
         (16, 32, 64, 128)
@@ -130,7 +144,7 @@ class ModelSpec:
 
     def stages(self) -> tuple[tuple[Unit, ...], ...]:
         """Return the blocks of the four stages in order."""
-        return stages(self.network, self.stage_channels)
+        return stages(self.network, self.stage_channels, not self.small)
 
     def parameters(self) -> tuple[int, int]:
         """Count (binary, real) trainable parameters; real = all but the weights of 1-bit convolutions.
@@ -138,9 +152,8 @@ class ModelSpec:
         >>> ModelSpec("bireal18", image=(224, 224), classes=1000).parameters()
         (10985472, 704040)
         """
-        kernel = 3 if self.small else 7
         binary = 0
-        real = self.stage_channels[0] * (self.channels * kernel**2 + 2)
+        real = self.stem_channels * (self.channels * self.stem[0] ** 2 + 2)
         for unit in (unit for stage in self.stages() for unit in stage):
             weights = unit.cin * unit.cout * unit.kernel**2
             binary += weights * unit.binary

@@ -5,6 +5,7 @@ from bireal_hw.ops.affine import Affine
 from bireal_hw.ops.avg_pool import AvgPool
 from bireal_hw.ops.binary_conv import BinaryConv
 from bireal_hw.ops.center import Center
+from bireal_hw.ops.duplicate import Duplicate
 from bireal_hw.ops.flatten import Flatten
 from bireal_hw.ops.leaky_clip import LeakyClip
 from bireal_hw.ops.max_pool import MaxPool
@@ -16,8 +17,9 @@ from bireal_hw.ops.sum import Sum
 from bireal_hw.ops.upsample import Upsample
 
 register(
-    Affine, AvgPool, BinaryConv, Center, Flatten, LeakyClip, MaxPool, Merge, RealConv, Rescale, Sign, Sum, Upsample
-)
+    Affine, AvgPool, BinaryConv, Center, Duplicate, Flatten, LeakyClip, MaxPool, Merge, RealConv, Rescale, Sign, Sum,
+    Upsample,
+)  # fmt: skip
 
 __all__ = [
     "Affine",
@@ -27,6 +29,7 @@ __all__ = [
     "Binding",
     "Center",
     "Cost",
+    "Duplicate",
     "Flatten",
     "Fold",
     "LeakyClip",

@@ -68,7 +68,9 @@ class Upsample(Op):
     def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
         (x,) = inputs
         sizes = {"Width": x.width, "Channels": x.channels, "Lanes": fold.lanes, "InWidth": x.dtype.width}
-        return Binding(self.module(), sizes | {"Factor": self.factor}, *self.rtl_ports(fold, x))
+        return Binding(
+            self.module(), sizes | {"FactorH": self.factor, "FactorW": self.factor}, *self.rtl_ports(fold, x)
+        )
 
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         binding = super().hls(fold, *inputs)
@@ -80,7 +82,7 @@ class Upsample(Op):
         p = parameters
         groups, width = p["Channels"] // p["Lanes"], p["Lanes"] * p["InWidth"] + 1
         depth = (p["Width"] + 1) * groups
-        counters = index_bits(groups) + index_bits(p["Width"]) + 2 * index_bits(p["Factor"])
+        counters = index_bits(groups) + index_bits(p["Width"]) + index_bits(p["FactorH"]) + index_bits(p["FactorW"])
         return Anatomy({"beat": width, "address": index_bits(depth), "counter": counters}, [Ram(depth, width, "row")])
 
     @classmethod

@@ -42,6 +42,7 @@ class Build:
         values: the variables of the run's network (see `network.resolve`).
         file: QONNX file given on the command line, or a network of the zoo.
         made: what this command has done so far.
+        hardware: whether the command works for a board.
     """
 
     config: BuildConfig
@@ -49,6 +50,7 @@ class Build:
     values: Values
     file: Path | None = None
     made: list[Made] = field(default_factory=list)
+    hardware: bool = False
 
     @property
     def path(self) -> Path:

@@ -13,6 +13,7 @@ from bireal_hw.errors import BirealError, out_of_range
 from bireal_hw.ir.graph import Graph
 from bireal_hw.run.network import Values, from_zoo
 from bireal_hw.tools import lacks
+from bireal_hw.training.defaults import dataset_defaults
 
 if TYPE_CHECKING:
     from bireal_hw.training.data import Data
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 DEFAULT_IMAGES = 4
 """Images that are simulated unless `images=` says otherwise."""
 RANDOM = "random"
+
+
+def view_of(values: Values) -> float:
+    """Return the part of a picture that the evaluation of a network looks at."""
+    dataset = (from_zoo(values) or values)["dataset"]
+    return dataset_defaults(dataset).view if dataset else 1.0
 
 
 def images_for(values: Values, graph: Graph, count: int, or_fewer: bool = False) -> tuple[NDArray[np.uint8], str]:
@@ -36,9 +43,15 @@ def images_for(values: Values, graph: Graph, count: int, or_fewer: bool = False)
     if found is None:
         return random_images(graph.input.shape, count, values["seed"]), RANDOM
     images, name = found
-    if len(images) < count and not or_fewer:
-        raise out_of_range("images", count, f"data set '{name}' has {len(images)} test images")
+    if not or_fewer:
+        check_count(count, len(images), name)
     return images, f"{name} test images"
+
+
+def check_count(count: int, there: int, name: str) -> None:
+    """Raise BirealError if a data set has fewer test images than are asked for."""
+    if there < count:
+        raise out_of_range("images", count, f"data set '{name}' has {there} test images")
 
 
 def _images(values: Values, graph: Graph, count: int) -> tuple[NDArray[np.uint8], str] | None:

@@ -10,30 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-import bireal_hw
 from bireal_hw import ending, golden
+from bireal_hw.assets import PREPROCESS
 from bireal_hw.files import write_json
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.results.bitstream import BitstreamFile, Reached, SlowestPath, ToolTime
 from bireal_hw.run.build import FOLDING, Build, Figures
 from bireal_hw.run.engine import Step
-from bireal_hw.run.images import images_for
-from bireal_hw.run.network import BUILD, from_zoo
+from bireal_hw.run.images import images_for, view_of
+from bireal_hw.run.network import BUILD
 from bireal_hw.schema import write
 from bireal_hw.synth import host, nextpnr, yosys
 from bireal_hw.synth.bitstream import BITSTREAM, PINS, Plan, build, layers_on, plan
 from bireal_hw.synth.board import BOARD, SYSTEM
 from bireal_hw.synth.results import Share
-from bireal_hw.training.defaults import dataset_defaults
 
 CACHE = BUILD / "synth-cache"
 IMAGES = 16
 """Test images beside the bitstream unless `images=` says otherwise."""
 KEPT = (f"{SYSTEM}.sv", f"{BOARD}.v", PINS, "synth.ys", nextpnr.LOG, BITSTREAM)
 """Files that stay of those that the tools read and wrote."""
-PREPROCESS = Path(bireal_hw.__file__).with_name("preprocess.py")
-"""How the host reads pictures; a file here, since reading them needs Pillow."""
 LINE_BITS = 10
 """Of a byte on the serial line, with start and stop bit."""
 
@@ -58,7 +55,7 @@ def _bitstream(run: Build, folder: Path) -> Figures:
         for name in KEPT:
             if (work / name).exists():
                 shutil.copyfile(work / name, target / name)
-    write_host(graph, images, made.line.baud, target, _view(run))
+    write_host(graph, images, made.line.baud, target, view_of(run.values))
     slowest, file = routed.slowest, target / BITSTREAM
     layers = layers_on(slowest.path.cells, flow.instances)
     found = BitstreamFile(
@@ -96,12 +93,6 @@ def frame_bytes(graph: Graph) -> int:
     """Return how many bytes pass the line in its busier direction for an image."""
     image = graph.input.pixels * graph.input.channels
     return host.HEADER + max(image, 4 * graph.output.size) + host.CHECK
-
-
-def _view(run: Build) -> float:
-    """Return the part of a picture that the evaluation of the network looks at."""
-    dataset = (from_zoo(run.values) or run.values)["dataset"]
-    return dataset_defaults(dataset).view if dataset else 1.0
 
 
 def write_host(graph: Graph, images: NDArray[np.uint8], baud: int, folder: Path, view: float = 1.0) -> None:

@@ -10,8 +10,9 @@ from bireal_hw.analysis.memories import in_use, memories
 from bireal_hw.analysis.plan import amounts, plan
 from bireal_hw.errors import BirealError
 from bireal_hw.files import content_hash
-from bireal_hw.ir.graph import load
+from bireal_hw.ir.graph import Graph, load
 from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.passes.folding import Folding
 from bireal_hw.passes.folding_file import folding_text, read_folding
 from bireal_hw.run.build import FOLDING, Build
 from bireal_hw.run.engine import Step
@@ -32,15 +33,18 @@ def _fold_settings(build: Build) -> dict[str, Any]:
     return requested | {"content": content_hash(Path(requested["folding"])) if requested["folding"] else None}
 
 
-def _fold(build: Build, folder: Path) -> dict[str, str]:
-    """Leave the folding as a file: the user's, or the solver's for the board and the speed asked for."""
-    graph, board = load(build.path / "graph.json"), build.board
+def chosen(build: Build, graph: Graph) -> Folding:
+    """Return the user's folding, or the solver's; raises BirealError where there is none."""
     requested = build.requested
     if requested["folding"]:
-        folding = read_folding(Path(requested["folding"]), graph)
-    else:
-        width = build.values.get("width")
-        folding = plan(graph, board, build.clock_mhz, requested["target_fps"], width).folding
+        return read_folding(Path(requested["folding"]), graph)
+    return plan(graph, build.board, build.clock_mhz, requested["target_fps"], build.values.get("width")).folding
+
+
+def _fold(build: Build, folder: Path) -> dict[str, str]:
+    """Leave the folding as a file."""
+    graph, board = load(build.path / "graph.json"), build.board
+    folding = chosen(build, graph)
     target = folder / board.name / FOLDING
     target.parent.mkdir()
     target.write_text(folding_text(graph, folding))

@@ -16,7 +16,7 @@ from bireal_hw.hls.vendor import synthesise
 from bireal_hw.results.hls import HlsFile
 from bireal_hw.run.build import FOLDING, Build, Figures
 from bireal_hw.run.engine import Step
-from bireal_hw.run.images import images_for
+from bireal_hw.run.images import images_for, view_of
 from bireal_hw.run.network import BUILD
 from bireal_hw.schema import write
 
@@ -44,7 +44,7 @@ def _hls(build: Build, folder: Path) -> Figures:
     images, origin = images_for(build.values, graph, count or IMAGES, or_fewer=count is None)
     project = folder / board.name / "hls"
     project.parent.mkdir()
-    generate(graph, folding, project, board.part, clock, board.name)
+    generate(graph, folding, project, board.part, clock, board.name, view_of(build.values))
     with Console(stderr=True).status("C simulation") as status:
         result = simulate_network(graph, folding, project, images, BUILD / "sim", dump=project.parent / "hls_mismatch")
         stages = VendorStages()

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from bireal_hw.analysis.scale import scaled
+from bireal_hw.bench.networks import random_network
+from bireal_hw.errors import BirealError
 from bireal_hw.files import write_json
 from bireal_hw.results.accuracy import accuracies
 from bireal_hw.results.network import TrainFile
 from bireal_hw.run.build import Build, Figures
 from bireal_hw.run.engine import Step
+from bireal_hw.run.images import check_count
 from bireal_hw.run.network import PARTIAL, Values, spec
 from bireal_hw.schema import write
+from bireal_hw.steps.fold import chosen
 from bireal_hw.training.recipe import load_recipe
 
 if TYPE_CHECKING:
     from bireal_hw.training.data import Data
     from bireal_hw.training.fit import TrainConfig
+
+SMALLEST = 96
+"""Side of the smallest image whose network has the layers of a large one."""
 
 
 def planned(values: Values) -> tuple[TrainConfig, Data]:
@@ -64,12 +73,27 @@ def _described(values: Values) -> str:
     return f"{values['model']}, width {values['width']:g}, {size} pixels, {data}"
 
 
+def _refuse_unbuildable(build: Build, config: TrainConfig, data: Data) -> None:
+    """Raise BirealError for what the steps behind a training cannot do whatever it finds: too few images, a folding."""
+    if build.config.images:
+        check_count(build.config.images, len(data.test_images), data.name)
+    if not build.hardware:
+        return
+    if not config.recipe.binary:
+        raise BirealError(f"recipe={config.recipe.name} ends with a real-valued network: only train goes with it")
+    spec = config.spec
+    small = spec if spec.small else replace(spec, image=(SMALLEST, SMALLEST))
+    _, graph = random_network(small)
+    chosen(build, replace(scaled(graph, image=spec.image), name=spec.model))
+
+
 def _train(build: Build, folder: Path) -> Figures:
     from bireal_hw.training.fit import train
     from bireal_hw.training.overview import overview
 
     values = build.values
     config, data = planned(values)
+    _refuse_unbuildable(build, config, data)
     values |= {"classes": data.classes, "epochs": config.epochs}
     build.record_values()
     passes = f"{config.epochs} epoch{'s'[: config.epochs != 1]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.models.bireal import BiReal, build_model
 from bireal_hw.models.modes import set_modes
 from bireal_hw.models.spec import ModelSpec
+from bireal_hw.training import foreign
 
 FORMAT = "bireal-hw checkpoint"
 VERSION = 1
@@ -49,7 +49,7 @@ def load_network(
     """Read a finished network, of the kind that `build` builds: (model in eval mode on the CPU, its spec, info).
 
     A network of an early stage comes back as it was: with ReLU for its signs, for instance.
-    Only tensors and plain values are read (`weights_only`), so a foreign file cannot run code.
+    Only tensors and plain values are read, so a foreign file cannot run code.
     Raises BirealError for a file that is missing, broken, truncated, not ours, or does not fit its own spec.
     """
     content = read(path, remedy)
@@ -72,16 +72,15 @@ def load_network(
 
 
 def read(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
-    """Read a file of tensors and plain values; raises BirealError unless it holds a dict."""
+    """Read a file of torch.save without running code from it; see `foreign.load`.
+
+    Raises BirealError for a file that is missing, broken, or whose archive has other checksums than its content.
+    """
     if not path.is_file():
         raise BirealError(f"checkpoint {path} does not exist; train first")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about a file that is refused a moment later
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, pickle and zipfile raise many types; each means a file we did not write
-        what = "is broken, truncated or not a checkpoint" if path.stat().st_size else "is empty"
-        raise BirealError(f"checkpoint {path} {what}; {remedy}") from error
+    content = foreign.load(path, remedy)
+    if isinstance(content, foreign.Foreign):
+        return {content.kind: content}
     if not isinstance(content, dict):
         raise BirealError(f"checkpoint {path} holds a {type(content).__name__}, not a checkpoint; {remedy}")
     return content

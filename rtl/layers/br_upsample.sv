@@ -1,10 +1,10 @@
-// br_upsample: every pixel repeated Factor times along the row, every row Factor times.
-// Function       out[y][x] = in[y/Factor][x/Factor], rounded down
+// br_upsample: every pixel repeated FactorW times along the row, every row FactorH times.
+// Function       out[y][x] = in[y/FactorH][x/FactorW], rounded down
 // Stream in      beat = Lanes numbers of InWidth bits of one pixel; rows from the top, pixels from the left
 // Stream out     the same format; tlast on the frame's last beat
-// Parameters     Factor >= 1, Lanes divides Channels (checked at elaboration)
+// Parameters     FactorH, FactorW >= 1, Lanes divides Channels (checked at elaboration)
 // Latency        3: store, read, output register
-// Throughput     cycles per frame = output beats = Factor*Factor * input beats
+// Throughput     cycles per frame = output beats = FactorH*FactorW * input beats
 // Back-pressure  no combinational path m_axis_tready -> s_axis_tready; holds a row and a pixel of input, and 2 beats of
 //                output, when stalled
 // Source         golden in bireal_hw/ops/upsample.py. A ring of one row and one pixel: while the last copies of a row
@@ -18,7 +18,8 @@ module br_upsample #(
   parameter int unsigned Channels = 1,   // channels of a pixel
   parameter int unsigned Lanes    = 1,   // channels in a beat; divides Channels
   parameter int unsigned InWidth  = 16,  // bits of a number
-  parameter int unsigned Factor   = 2    // copies of a pixel along each side, 1 or more
+  parameter int unsigned FactorH  = 2,   // copies of a row, 1 or more
+  parameter int unsigned FactorW  = 2    // copies of a pixel along the row, 1 or more
 ) (
   input  wire                      clk_i,
   input  wire                      rst_ni,
@@ -38,13 +39,14 @@ module br_upsample #(
   localparam int unsigned CountWidth = br_pkg::cnt_width(Depth);
   localparam int unsigned GroupWidth = br_pkg::idx_width(Groups);
   localparam int unsigned PixelWidth = br_pkg::idx_width(Width);
-  localparam int unsigned CopyWidth = br_pkg::idx_width(Factor);
+  localparam int unsigned DownWidth = br_pkg::idx_width(FactorH);
+  localparam int unsigned AcrossWidth = br_pkg::idx_width(FactorW);
 
   if (Lanes < 1 || Channels % Lanes != 0) begin : gen_check_lanes
     $error("br_upsample: Channels=%0d must be a multiple of Lanes=%0d", Channels, Lanes);
   end
-  if (Factor < 1 || Width < 1) begin : gen_check_sizes
-    $error("br_upsample: Factor=%0d and Width=%0d must be at least 1", Factor, Width);
+  if (FactorH < 1 || FactorW < 1 || Width < 1) begin : gen_check_sizes
+    $error("br_upsample: FactorH=%0d, FactorW=%0d and Width=%0d must be at least 1", FactorH, FactorW, Width);
   end
 
   typedef logic [AddrWidth-1:0] addr_t;
@@ -64,17 +66,18 @@ module br_upsample #(
   // The next beat to read: its address, where its pixel and its row begin, and the loops from the inside out.
   addr_t addr_q, pixel_q, row_q;
   logic [GroupWidth-1:0] group_q;
-  logic [CopyWidth-1:0] across_q, down_q;
+  logic [AcrossWidth-1:0] across_q;
+  logic [DownWidth-1:0] down_q;
   logic [PixelWidth-1:0] x_q;
   logic group_end, across_end, line_end, down_end;
 
   assign group_end  = group_q == GroupWidth'(Groups - 1);
-  assign across_end = group_end && across_q == CopyWidth'(Factor - 1);
+  assign across_end = group_end && across_q == AcrossWidth'(FactorW - 1);
   assign line_end   = across_end && x_q == PixelWidth'(Width - 1);
-  assign down_end   = down_q == CopyWidth'(Factor - 1);
+  assign down_end   = down_q == DownWidth'(FactorH - 1);
   // fault: copy-of-next-row
   assign first_copy = across_q == '0 && down_q == '0;
-  assign last_copy  = across_q == CopyWidth'(Factor - 1) && down_end;
+  assign last_copy  = across_q == AcrossWidth'(FactorW - 1) && down_end;
 
   // Stages 1 and 2: the memory's output register, the module's.
   logic advance, valid1_q, last1_q;

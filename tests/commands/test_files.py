@@ -192,6 +192,11 @@ REFUSED = {
     "lower broken.onnx": "broken.onnx",
     "fold net.onnx target_fps=900000": "target_fps=900000 is out of reach",
     "report run=nothing": "run 'nothing' does not exist",
+    "demo width=0.125 images=5000": "images=5000 is out of range: data set 'digits' has 364 test images",
+    "demo board=ulx3s-85f width=0.875": "bireal18 at 16x16 does not fit ulx3s-85f at any speed",
+    "sim dataset=digits width=0.125 target_fps=900000": "target_fps=900000 is out of reach",
+    "all width=0.125 folding=odd.toml": "folding=odd.toml is not of this network: unknown convolution 'other'",
+    "demo width=0.125 recipe=real": "recipe=real ends with a real-valued network",
 }
 """Commands on a new run, and how the line begins that refuses them."""
 

@@ -17,6 +17,8 @@ SPECS = {
     "means": ModelSpec("bireal18", 0.125, (64, 64), 3, 4, shortcut_bits=12),
     "bottleneck": ModelSpec("bireal50", 0.125, (16, 16), 3, 5),
     "react": ModelSpec("react18", 0.125, (8, 24), 3, 5, shortcut_bits=9),
+    "react a": ModelSpec("reactneta", 0.125, (24, 16), 3, 5),
+    "react a pooled": ModelSpec("reactneta", 0.125, (96, 64), 1, 4, shortcut_bits=12),
     "xnor": ModelSpec("xnor18", 0.125, (16, 16), 1, 4),
     "plain": ModelSpec("plain18", 0.125, (16, 16), 3, 4, shortcut_bits=12),
 }

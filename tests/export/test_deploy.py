@@ -71,6 +71,7 @@ def block(layer: DeployBlock, x: Tensor, r: Tensor | None, bits: int) -> Tensor:
     u = affine(layer.affine, dot)
     if r is not None:
         r = r if layer.pool is None else pool(layer.pool, r)
+        r = torch.cat([r] * layer.copies, dim=1)
         u = u + (r if layer.downsample is None else real_conv(layer.downsample, r, None))
     if layer.k is not None:
         k = layer.k.view(1, -1, 1, 1)

@@ -10,12 +10,14 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bireal_hw.golden import run
 from bireal_hw.hls import generate
 from bireal_hw.hls.overlay import boards, fclk_mhz, overlay
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.folding import fold
+from bireal_hw.preprocess import read_picture
 from tests.hls.tcl import Run, run_tcl
 from tests.networks import random_images, tiny
 
@@ -92,9 +94,11 @@ proc get_property {name object} { dict get {PROGRESS %s STATUS {route_design ERR
 """
 
 
-def project(folder: Path, graph: Graph | None = None, board: str = "pynq-z2", clock: float = 100) -> Path:
+def project(
+    folder: Path, graph: Graph | None = None, board: str = "pynq-z2", clock: float = 100, view: float = 1.0
+) -> Path:
     graph = graph or tiny()
-    generate(graph, fold(graph, 2_000), folder, PART, clock, board)
+    generate(graph, fold(graph, 2_000), folder, PART, clock, board, view)
     return folder
 
 
@@ -259,8 +263,14 @@ class Buffer(np.ndarray):
 @pytest.fixture
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ModuleType, Board, Path]:
     """The generated driver, imported where `pynq` is a stand-in."""
-    graph = tiny(channels=3)
-    folder, board = project(tmp_path / "hls", graph), Board(graph)
+    return loaded(tmp_path, tiny(channels=3), monkeypatch)
+
+
+VIEW = 0.875
+
+
+def loaded(tmp_path: Path, graph: Graph, monkeypatch: pytest.MonkeyPatch) -> tuple[ModuleType, Board, Path]:
+    folder, board = project(tmp_path / "hls", graph, view=VIEW), Board(graph)
     pynq = ModuleType("pynq")
     pynq.Overlay = lambda path: board if Path(path).name == "bireal.bit" else None  # type: ignore[attr-defined]
     pynq.allocate = lambda shape, dtype: np.zeros(shape, dtype).view(Buffer)  # type: ignore[attr-defined]
@@ -292,3 +302,77 @@ def test_the_driver_starts_the_network_once_for_many_images(
     np.savetxt(folder / "vectors" / "logits.txt", wanted, "%d")
     assert module.main() == 1
     assert "1 of 35 logits differ" in capsys.readouterr().out
+
+
+@pytest.fixture(params=[1, 3])
+def network(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[ModuleType, Board]:
+    """The driver of a network of gray or colour images, and its board."""
+    return loaded(tmp_path, tiny(8, 16, channels=request.param), monkeypatch)[:2]
+
+
+def test_the_driver_refuses_what_is_no_image_of_its_network(network: tuple[ModuleType, Board]) -> None:
+    """Each of these has as many numbers as some images, or becomes them by a cast, and would give wrong logits."""
+    module, board = network
+    height, width, channels = board.graph.input.shape
+    good = random_images(board.graph, 4)
+    text = f"expected uint8 (N, {height}, {width}, {channels}), values 0 to 255 as in a file"
+    scaled = "undo the scaling to 0..1, which the network does not want"
+    normalised = "leave out mean and deviation, as the network subtracts its own mean"
+    size = "read(files) cuts and scales pictures as the network was tested"
+    count = f"read(files) gives {channels} channel{'s' * (channels > 1)}"
+    wrong: dict[str, tuple[np.ndarray, str | None]] = {
+        "floats of 0..1": ((good / 255).astype(np.float32), scaled),
+        "doubles of 0..1": (good / 255, scaled),
+        "mean and deviation": ((good / 255 - 0.45) / 0.22, normalised),
+        "floats of 0..255": (good.astype(np.float32), None),
+        "int8": ((good.astype(int) - 128).astype(np.int8), normalised),
+        "int64": (good.astype(np.int64), None),
+        "bool": (good > 128, None),
+        "objects": (good.astype(object), None),
+        "larger": (good.repeat(2, axis=1).repeat(2, axis=2), size),
+        "turned": (good.transpose(0, 2, 1, 3), size),
+        "channels first": (good.transpose(0, 3, 1, 2), "channels come last, images.transpose(0, 2, 3, 1)"),
+        "alpha": (np.concatenate([good] * 4, axis=3)[..., :4], count),
+        "gray for colour, colour for gray": (good[..., :1].repeat(4 - channels, axis=3), count),
+        "flat": (good.reshape(4, -1), None),
+        "one vector": (good.reshape(-1), None),
+        "one image": (good[0], "one image is images[None]"),
+        "batches": (good[None], None),
+    }
+    if channels == 1:
+        wrong["no channels"] = good[..., 0], "one channel more is images[..., None]"
+    made = module.Network()
+    for name, (images, hint) in wrong.items():
+        with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared
+            made.logits(images)
+        found = f"pixels are {images.dtype} {images.shape}; {text}"
+        assert str(caught.value) == (f"{found}: {hint}" if hint else found), name
+    with pytest.raises(ValueError):  # noqa: PT011 - the text is numpy's
+        made.logits([good[0], good[1][:-1]])
+    assert board.calls == []
+    for images in (good, good[:, ::-1], np.asfortranarray(good)):
+        np.testing.assert_array_equal(made.logits(images), run(board.graph, np.ascontiguousarray(images)))
+
+
+def test_the_driver_reads_pictures_as_evaluation_does(
+    network: tuple[ModuleType, Board], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, board = network
+    height, width, channels = board.graph.input.shape
+    x, y = np.meshgrid(np.arange(50), np.arange(40))
+    picture = Image.fromarray(np.stack([5 * x, 6 * y, x + y], -1).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "a.jpg", exif=exif)
+    picture.convert("RGBA").resize((90, 30)).save(tmp_path / "b.png")
+    monkeypatch.syspath_prepend(str(Path(str(module.__file__)).parent))
+    monkeypatch.delitem(sys.modules, "preprocess", raising=False)
+    files = [tmp_path / "a.jpg", tmp_path / "b.png"]
+    images = module.read(files)
+    want = [read_picture(path, (height, width), channels, VIEW) for path in files]
+    np.testing.assert_array_equal(images, np.stack(want))
+    np.testing.assert_array_equal(module.Network().logits(images), run(board.graph, images))
+    assert module.read([]).shape == (0, height, width, channels)
+    del sys.modules["preprocess"]

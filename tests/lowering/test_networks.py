@@ -28,6 +28,8 @@ LAYERS = {
     # one in front of each real 1x1 convolution, 3 of a shortcut alone, the global one.
     "bottleneck": {"sign": 47, "binary_conv": 47, "merge": 47, "real_conv": 10, "avg_pool": 12, "leaky_clip": 1},
     "react": {"sign": 16, "binary_conv": 16, "merge": 16, "real_conv": 5, "avg_pool": 4},
+    "react a": {"sign": 26, "binary_conv": 26, "merge": 26, "real_conv": 2, "avg_pool": 4, "duplicate": 5},
+    "react a pooled": {"sign": 26, "binary_conv": 26, "merge": 26, "real_conv": 2, "avg_pool": 5, "duplicate": 5},
     "xnor": {"sign": 16, "binary_conv": 16, "merge": 8, "affine": 8, "real_conv": 5, "avg_pool": 4},
     "plain": {"sign": 16, "binary_conv": 16, "affine": 16, "real_conv": 2, "avg_pool": 1},
 }
@@ -71,7 +73,7 @@ def test_deep_networks_compute_the_same_everywhere(model: str, convolutions: int
 def _has_its_constants(name: str, graph: Graph) -> None:
     merges = [node.op for node in graph if isinstance(node.op, Merge)]
     signs = [node.op for node in graph if isinstance(node.op, Sign)]
-    react = name == "react"
+    react = name.startswith("react")
     assert all((merge.slope is not None) == react for merge in merges)
     assert all((sign.threshold is not None) == react for sign in signs)
     if react:

@@ -13,7 +13,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"model": "birael34"},
         "unknown model 'birael34': did you mean 'bireal34'? choose from bireal18, bireal34, bireal50, bireal101,"
-        " bireal152, react18, xnor18, plain18",
+        " bireal152, react18, reactneta, xnor18, plain18",
     ),
     ({"width": 0.12}, "width=0.12 is out of range: choose from 0.125 to 1"),
     ({"width": 1.5}, "width=1.5 is out of range: choose from 0.125 to 1"),

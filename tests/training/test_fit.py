@@ -381,7 +381,7 @@ def damaged(tmp_path: Path, kind: str) -> Path:
         ("truncated", "checkpoint FILE is broken, truncated or not a checkpoint; REMEDY"),
         ("text", "checkpoint FILE is broken, truncated or not a checkpoint; REMEDY"),
         ("empty", "checkpoint FILE is empty; REMEDY"),
-        ("code", "checkpoint FILE is broken, truncated or not a checkpoint; REMEDY"),
+        ("code", "checkpoint FILE was not written by bireal-hw: it lacks format='bireal-hw checkpoint'; REMEDY"),
         ("tensor", "checkpoint FILE holds a Tensor, not a checkpoint; REMEDY"),
         (
             "foreign",

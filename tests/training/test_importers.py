@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import itertools
 import math
-import pickle
-import subprocess
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -86,11 +87,34 @@ def bottleneck_names(repeats: tuple[int, ...], base: int) -> dict[str, tuple[int
     return names
 
 
+def separable_names(base: int) -> dict[str, tuple[int, ...]]:
+    """ReActNet-A: channels of the stem and of the 13 blocks, each the input of the next."""
+    channels = [size * base // 64 for size in [32, 64, 128, 128, 256, 256] + [512] * 6 + [1024] * 2]
+    names: dict[str, tuple[int, ...]] = {}
+    for number, (cin, cout) in enumerate(itertools.pairwise(channels), start=1):
+        name = f"feature.{number}"
+        for move in ("move11", "move12", "move13", "move21"):
+            names[f"{name}.{move}.bias"] = (1, cin, 1, 1)
+        names[f"{name}.move22.bias"] = names[f"{name}.move23.bias"] = (1, cout, 1, 1)
+        names[f"{name}.prelu1.weight"], names[f"{name}.prelu2.weight"] = (cin,), (cout,)
+        names[f"{name}.binary_3x3.weights"] = (cin * cin * 9, 1)
+        names |= batchnorm(f"{name}.bn1", cin)
+        if cin == cout:
+            names[f"{name}.binary_pw.weights"] = (cin * cin, 1)
+            names |= batchnorm(f"{name}.bn2", cin)
+        else:
+            for half in (1, 2):
+                names[f"{name}.binary_pw_down{half}.weights"] = (cin * cin, 1)
+                names |= batchnorm(f"{name}.bn2_{half}", cin)
+    return names
+
+
 RELEASES: dict[str, Callable[[int], dict[str, tuple[int, ...]]]] = {
     "bireal18": lambda base: flat_names((4, 4, 4, 4), base, react=False),
     "bireal34": lambda base: flat_names((6, 8, 12, 6), base, react=False),
     "bireal50": lambda base: bottleneck_names((3, 4, 6, 3), base),
     "react18": lambda base: flat_names((4, 4, 4, 4), base, react=True),
+    "reactneta": separable_names,
 }
 
 
@@ -98,6 +122,8 @@ def names_of(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     base = spec.stage_channels[0]
     side = 3 if spec.small else 7
     stem = {"conv1.weight": (base, 3, side, side)} | batchnorm("bn1", base)
+    if spec.model == "reactneta":
+        stem = {"feature.0.conv1.weight": (base // 2, 3, 3, 3)} | batchnorm("feature.0.bn1", base // 2)
     head = {"fc.weight": (spec.classes, spec.features), "fc.bias": (spec.classes,)}
     return stem | RELEASES[spec.model](base) | head
 
@@ -109,6 +135,7 @@ def names_of(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
         ("bireal34", 218, 21_797_672),
         ("bireal50", 324, 25_730_088),
         ("react18", 186, 11_704_424),
+        ("reactneta", 298, 29_343_592),
     ],
 )
 def test_names_shapes_and_counts_of_a_release(model: str, keys: int, learnable: int) -> None:
@@ -217,6 +244,37 @@ def bottleneck_reference(pixels: Tensor, state: State, spec: ModelSpec) -> Tenso
     return head(x2, state)
 
 
+def separable_reference(pixels: Tensor, state: State, spec: ModelSpec) -> Tensor:
+    """ReActNet-A: two 1x1 convolutions side by side where the channels double, their results one behind the other."""
+    mean, std = (torch.tensor(one).view(1, 3, 1, 1) for one in (importers.MEAN, importers.STD))
+    weight = state["feature.0.conv1.weight"]
+    x = F.conv2d((pixels / 255 - mean) / std, weight, stride=1 if spec.small else 2, padding=1)
+    x = normalise(x, state, "feature.0.bn1")
+
+    def bits(name: str, x: Tensor, side: int, stride: int = 1) -> Tensor:
+        return binary(x, state[f"{name}.weights"].reshape(-1, x.shape[1], side, side), stride)
+
+    def activated(name: str, part: int, u: Tensor) -> Tensor:
+        u = F.prelu(u + state[f"{name}.move{part}2.bias"], state[f"{name}.prelu{part}.weight"])
+        return u + state[f"{name}.move{part}3.bias"]
+
+    for number in range(1, 14):
+        name = f"feature.{number}"
+        halves = number in (4, 6, 12) or (number == 2 and not spec.small)
+        u = normalise(
+            bits(f"{name}.binary_3x3", x + state[f"{name}.move11.bias"], 3, 2 if halves else 1), state, f"{name}.bn1"
+        )
+        x = activated(name, 1, u + (F.avg_pool2d(x, 2) if halves else x))
+        a = x + state[f"{name}.move21.bias"]
+        if f"{name}.bn2.weight" in state:
+            u = normalise(bits(f"{name}.binary_pw", a, 1), state, f"{name}.bn2") + x
+        else:
+            pair = [normalise(bits(f"{name}.binary_pw_down{i}", a, 1), state, f"{name}.bn2_{i}") + x for i in (1, 2)]
+            u = torch.cat(pair, dim=1)
+        x = activated(name, 2, u)
+    return head(x, state)
+
+
 def random_state(spec: ModelSpec, seed: int = 0) -> State:
     """Draw a file's tensors; statistics that keep the streams of moderate size, slopes that are powers of two."""
     generator = torch.Generator().manual_seed(seed)
@@ -251,6 +309,8 @@ SPECS = {
     "bireal34": ModelSpec("bireal34", 0.125, (16, 16), 3, 3),
     "bireal50": ModelSpec("bireal50", 0.125, (32, 32), 3, 4),
     "react18": ModelSpec("react18", 0.125, (24, 16), 3, 5),
+    "reactneta": ModelSpec("reactneta", 0.125, (96, 64), 3, 6),
+    "reactneta, small": ModelSpec("reactneta", 0.125, (24, 16), 3, 6),
 }
 
 
@@ -265,18 +325,46 @@ def test_an_imported_network_computes_what_the_release_does(
         )
     monkeypatch.setattr(importers, "MEAN", (124 / 255, 116 / 255, 104 / 255))  # so that m_c need not be rounded
     monkeypatch.setattr(activations, "LEAK_GAIN", 0.1 * 2**activations.LEAK_SHIFT)  # hardware's is 0.1001
-    if model == "react18":  # its sum is rounded without a quantizer
+    if model.startswith("react"):  # its sum is rounded without a quantizer
         monkeypatch.setattr("bireal_hw.models.bireal.ScaledRound.apply", lambda x, step: x)
     spec = SPECS[model]
     state = random_state(spec)
     network = load(write(tmp_path / "a.pth.tar", state), spec).eval()
     pixels = torch.randint(0, 256, (16, 3, *spec.image), generator=torch.Generator().manual_seed(1)).float()
-    reference = bottleneck_reference if model == "bireal50" else flat_reference
+    others = {"bireal50": bottleneck_reference, "reactneta": separable_reference}
+    reference = others.get(spec.model, flat_reference)
     with torch.no_grad():
         got, want = network(pixels), reference(pixels, state, spec)
     close = (got - want).abs().amax(dim=1) < 1e-3 * want.abs().max()
     assert int(close.sum()) >= 12, (got - want).abs().amax(dim=1)  # a sign at zero may fall either way in a few images
     assert network.mean.tolist() == [124, 116, 104]
+
+
+@pytest.mark.parametrize("model", ["bireal18", "react18", "reactneta"])
+def test_one_bit_weights_may_be_flat_or_not(model: str, tmp_path: Path) -> None:
+    """Releases of one author differ in this."""
+    spec = ModelSpec(model, 0.125, (16, 16), 3, 3)
+    state, other = random_state(spec), {}
+    for key, tensor in state.items():
+        if key.endswith(".weights"):
+            side = 3 if "3x3" in key or "conv" in key else 1
+            cin = len(tensor) // (len(state[batchnorm_of(key)]) * side**2)
+            other[key[:-1]] = tensor.reshape(-1, cin, side, side)
+        elif "binary" in key:
+            other[f"{key}s"] = tensor.reshape(-1, 1)
+        else:
+            other[key] = tensor
+    assert other.keys() != state.keys()
+    one, two = load(write(tmp_path / "a.pth", state), spec), load(write(tmp_path / "b.pth", other), spec)
+    for key, tensor in one.state_dict().items():
+        assert torch.equal(tensor, two.state_dict()[key]), key
+
+
+def batchnorm_of(key: str) -> str:
+    """The gains of the BatchNorm behind a 1-bit convolution."""
+    name, _, conv = key.removesuffix(".weights").rpartition(".")
+    number = {"binary_pw": "2", "binary_pw_down1": "2_1", "binary_pw_down2": "2_2"}.get(conv, "1")
+    return f"{name}.bn{number}.weight"
 
 
 def test_the_mean_is_a_whole_pixel_value_and_what_that_moves_is_made_up_for(tmp_path: Path) -> None:
@@ -360,7 +448,9 @@ def test_the_first_key_that_differs_is_named(tmp_path: Path) -> None:
     [
         ("bireal18", "bireal34", "key 'layer1.4.binary_conv.weights' is missing"),
         ("bireal34", "bireal18", "key 'layer1.4.binary_conv.weights' is not known"),
-        ("react18", "bireal18", "key 'layer1.0.binary_conv.weights' is missing"),
+        ("react18", "bireal18", "key 'layer1.0.move0.bias' is not known"),
+        ("reactneta", "react18", "key 'conv1.weight' has the shape (4, 3, 3, 3), not (8, 3, 3, 3)"),
+        ("bireal34", "reactneta", "key 'feature.0.conv1.weight' is missing"),
         ("bireal18", "react18", "key 'layer1.0.move0.bias' is missing"),
         ("bireal18", "bireal50", "key 'layers.0.conv1.weight' is missing"),
     ],
@@ -384,13 +474,8 @@ def test_files_of_other_classes_channels_and_models(tmp_path: Path) -> None:
     )
     assert failure(path, dataclasses.replace(spec, model="plain18")) == (
         "init: there is no release of plain18 to import; there is of bireal18, bireal34, bireal50, bireal101, "
-        "bireal152, react18"
+        "bireal152, react18, reactneta"
     )
-
-
-def dump(content: object, path: Path) -> None:
-    """Write a file with pickle itself, which torch.load warns of."""
-    path.write_bytes(pickle.dumps(content, protocol=4))
 
 
 def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
@@ -398,15 +483,138 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     assert failure(path).startswith("checkpoint FILE does not exist")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # one line is all that is said
-        for write in (torch.save, dump):
-            write({"state_dict": {"conv1.weight": torch.zeros(1)}, "hook": subprocess.run}, path)
-            assert failure(path) == (  # no code is run
-                "checkpoint FILE is broken, truncated or not a checkpoint; name another file"
+        torch.save(torch.nn.Linear(2, 3), path)
+        what = "the file is a pickled torch.nn.modules.linear.Linear"
+        assert failure(path) == f"checkpoint FILE is not one of bireal34: key 'conv1.weight' is missing; {what}"
+        torch.save({"state_dict": {"conv1.weight": [1.0]}}, path)
+        assert (
+            failure(path) == "checkpoint FILE: key 'conv1.weight' holds a list, not a tensor: save model.state_dict()"
+        )
+        for name, content in (("state_dict", {}), ("args", argparse.Namespace(lr=1)), ("best", np.float64(1))):
+            torch.save({"epoch": 3, name: content}, path)
+            assert failure(path) == (
+                f"checkpoint FILE holds no tensors by name, but 'epoch', '{name}': save model.state_dict() in it"
             )
-    torch.save({"state_dict": {"conv1.weight": [1.0]}}, path)
-    assert failure(path) == "checkpoint FILE holds no tensors by name under 'state_dict'"
-    torch.save({"state_dict": {}}, path)
-    assert failure(path).startswith("checkpoint FILE is not one of bireal34: key 'conv1.weight' is missing")
+        torch.save([1, 2], path)
+        assert failure(path) == "checkpoint FILE holds a list, not a checkpoint; name another file"
+
+
+# ---- wrappings; test_foreign.py has all of them ----
+
+
+def wrapped(tmp_path: Path, content: Callable[[State], Any]) -> BiReal:
+    spec = SPECS["react18"]
+    torch.save(content(random_state(spec)), tmp_path / "a.pth")
+    return load(tmp_path / "a.pth", spec)
+
+
+def same(one: BiReal, other: BiReal) -> bool:
+    counted = (key for key in one.state_dict() if not key.endswith("num_batches_tracked"))
+    return all(torch.equal(one.state_dict()[key], other.state_dict()[key]) for key in counted)
+
+
+WRAPPINGS: dict[str, Callable[[State], Any]] = {
+    "arguments and numpy": lambda state: {
+        "state_dict": {f"module.{key}": tensor for key, tensor in state.items()},
+        "args": argparse.Namespace(lr=0.1),
+        "best_acc": np.float64(1),
+    },
+    "compiled": lambda state: {"net": {f"_orig_mod.{key}": tensor for key, tensor in state.items()}},
+    "no counters": lambda state: {key: tensor for key, tensor in state.items() if "batches" not in key},
+    "profiled": lambda state: state | {"total_ops": torch.zeros(1), "layer1.0.bn1.total_params": torch.zeros(1)},
+    "other values beside": lambda state: state | {"epoch": 3, "best": 0.5},
+    "double": lambda state: {key: tensor.double() for key, tensor in state.items()},
+}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_a_wrapping_gives_the_same_network(wrapping: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    network = wrapped(tmp_path, WRAPPINGS[wrapping])
+    said = capfd.readouterr().err
+    assert same(network, wrapped(tmp_path, dict))
+    changed = f"{tmp_path}/a.pth: weights are kept as float64 and become float32\n"
+    assert said == (changed if wrapping == "double" else "")
+
+
+def test_half_precision_is_taken_and_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    state = random_state(SPECS["react18"])
+    for dtype in (torch.float16, torch.bfloat16):
+        short = {key: tensor.to(dtype) for key, tensor in state.items()}
+        network = wrapped(tmp_path, lambda state, short=short: short)  # type: ignore[misc]
+        assert torch.equal(network.get_parameter("layer2.1.move1.bias"), short["layer2.1.move1.bias"].float().flatten())
+        name = str(dtype).removeprefix("torch.")
+        assert f"weights are kept as {name} and become float32\n" in capfd.readouterr().err
+
+
+def test_of_two_networks_one_is_taken_and_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def averaged(state: State) -> Any:
+        return {"state_dict_ema": {key: tensor * 2 for key, tensor in state.items()}, "state_dict": state}
+
+    network = wrapped(tmp_path, averaged)
+    assert capfd.readouterr().err == (
+        f"{tmp_path}/a.pth: the network of state_dict is taken, not state_dict_ema; "
+        "to take another, save its state_dict alone\n"
+    )
+    assert same(network, wrapped(tmp_path, dict))
+    with pytest.raises(BirealError) as caught:
+        wrapped(tmp_path, lambda state: {"a": state, "b": averaged(state)["state_dict_ema"]})
+    assert str(caught.value) == (
+        f"checkpoint {tmp_path}/a.pth holds 2 networks, a and b: save the state_dict of one of them alone"
+    )
+
+
+def test_entries_beside_the_network_are_left_out_and_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    prefixed = wrapped(
+        tmp_path, lambda state: {f"net.{key}": tensor for key, tensor in state.items()} | {"loss.w": torch.ones(2)}
+    )
+    assert capfd.readouterr().err == f"{tmp_path}/a.pth: 1 entries without 'net.' are left out, as 'loss.w'\n"
+    assert same(prefixed, wrapped(tmp_path, dict))
+
+
+def test_slopes_that_are_moved_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def moved(state: State) -> Any:
+        state["layer1.0.prelu.weight"][:2] = torch.tensor([0.375 + 0.0625, -0.5])
+        return state
+
+    wrapped(tmp_path, moved)
+    slopes = sum(8 * 2**stage * 4 for stage in range(4))
+    mean = (0.0625 + 0.5 + 2**-7) / slopes
+    assert capfd.readouterr().err == (
+        f"{tmp_path}/a.pth: 2 of {slopes} slopes of PReLU become powers of two, moved by {mean:.3f} in the mean, "
+        f"{0.5 + 2**-7:.3f} at most\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda tensor: tensor.to(torch.complex64), "is kept as complex64: save it as float32"),
+        (lambda tensor: tensor > 0, "is kept as bool: save it as float32"),
+        (lambda tensor: (tensor > 0).float(), "holds 0 and 1; 1-bit weights are -1 and +1"),
+        (Tensor.to_sparse, "holds a torch._utils._rebuild_sparse_tensor, not a tensor: save model.state_dict()"),
+        (Tensor.numpy, "holds a numpy._core.multiarray._reconstruct, not a tensor: save model.state_dict()"),
+    ],
+)
+def test_values_that_are_no_weights(change: Callable[[Tensor], Any], text: str, tmp_path: Path) -> None:
+    key = "layer1.0.binary_conv.weights"
+    path = changed(tmp_path, lambda state: state.update({key: change(state[key])}))
+    assert failure(path) == f"checkpoint FILE: key '{key}' {text}"
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ((16, 3, 3, 3), "; it is that of width=0.25"),
+        ((8, 3, 7, 7), "; it is that of images with a side above 64"),
+        ((8, 1, 3, 3), "; it reads 1 channels, and only RGB is imported"),
+        ((8, 27), ""),
+    ],
+)
+def test_a_first_convolution_of_another_shape(shape: tuple[int, ...], text: str, tmp_path: Path) -> None:
+    path = changed(tmp_path, lambda state: state.update({"conv1.weight": torch.ones(shape)}))
+    assert failure(path) == (
+        f"checkpoint FILE is not one of bireal34: key 'conv1.weight' has the shape {shape}, not (8, 3, 3, 3){text}"
+    )
 
 
 # ---- whole ----

@@ -11,9 +11,11 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from bireal_hw.lowering import closing
+from bireal_hw.lowering.closing import integers
 from bireal_hw.lowering.reader import Rule, Site
+from bireal_hw.lowering.rules.layers import check_layout
 from bireal_hw.lowering.values import Answer, Bits, Constant, Expression, Source, Stream, Value
-from bireal_hw.ops import Flatten
+from bireal_hw.ops import Duplicate, Flatten
 
 NHWC, NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
 
@@ -48,6 +50,27 @@ def _folded(site: Site) -> Value:
         if site.has(index) and not isinstance(site.value(index), Constant):
             raise site.unsupported(site.value(index).describe(), "constants")
     return evaluated(site)
+
+
+def _concat(site: Site) -> Value:
+    """Constants, or one stream several times behind itself along its channels."""
+    if all(isinstance(site.value(index), Constant) for index in range(site.count)):
+        return evaluated(site)
+    check_layout(site)
+    axis, channels = site.attributes.get("axis", 1), 3 if site.is_channels_last else 1
+    if site.input_rank != 4 or axis % 4 != channels:
+        raise site.unsupported(f"axis={axis}", f"the channels of an image, axis={channels}")
+    tensors = [site.tensor(index) for index in range(site.count)]
+    inner = {name: integers(site, tensors.index(name)) for name in tensors}
+    streams = list(dict.fromkeys(one.source.stream for one in inner.values()))
+    if len(streams) > 1:
+        raise site.unsupported(f"different streams, {' and '.join(streams)}", "one stream with itself")
+    made = Stream(site.reader.emit(site.name, Duplicate(site.count), streams[0]))
+    if isinstance(site.value(0), Stream) and len(inner) == 1:
+        site.reader.mark(site.output, made, 0.0)
+        return made
+    gain, add = (np.concatenate([getattr(inner[name], part) for name in tensors]) for part in ("gain", "add"))
+    return Expression(Source("value", made.name), gain, add)
 
 
 def _constant(site: Site) -> Value:
@@ -231,7 +254,7 @@ def _readers(site: Site) -> list[onnx.NodeProto]:
 
 
 ANSWERS = ("Softmax", "LogSoftmax", "ArgMax", "TopK", "Identity", "Squeeze", "Flatten")
-FOLDED = ("Concat", "ConstantOfShape", "Equal", "Expand", "Gather", "Pow", "Range", "Slice", "Sqrt", "Where")
+FOLDED = ("ConstantOfShape", "Equal", "Expand", "Gather", "Pow", "Range", "Slice", "Sqrt", "Where")
 """Types of nodes that are read on constants only, in which exporters leave the arithmetic of shapes."""
 FOLDED_WITH = ("axis", "axes", "value", "starts", "ends", "broadcast", "consumed_inputs", "stash_type")
 VALUES = ("value", "value_float", "value_floats", "value_int", "value_ints")
@@ -239,6 +262,7 @@ RULES = {
     **{kind: Rule(_folded, FOLDED_WITH) for kind in FOLDED},
     "ArgMax": Rule(_answer, (), {"select_last_index": 0}, ("axis", "keepdims")),
     "Cast": Rule(_cast, ("to",), {}, ("saturate", "round_mode")),
+    "Concat": Rule(_concat, ("axis",)),
     "Constant": Rule(_constant, VALUES),
     "Dropout": Rule(_identity, (), {"is_test": 1}, ("ratio", "seed", "consumed_inputs")),
     "Flatten": Rule(_reshape, ("axis",)),

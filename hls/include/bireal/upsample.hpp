@@ -1,9 +1,10 @@
-// upsample: every pixel repeated Factor times along the row, every row Factor times.
-// Function       out[y][x] = in[y/Factor][x/Factor], rounded down
+// upsample: every pixel repeated FactorW times along the row, every row FactorH times.
+// Function       out[y][x] = in[y/FactorH][x/FactorW], rounded down
 // Stream in      beat = Lanes numbers of InWidth bits of one pixel; rows from the top, pixels from the left
 // Stream out     the same format
-// Parameters     Factor >= 1, Lanes divides Channels; Height and Width of the input
-// Throughput     frames * Beats iterations, Beats = Factor*Factor*Height*Width*(Channels/Lanes): a frame every Beats cycles
+// Parameters     FactorH, FactorW >= 1, Lanes divides Channels; Height and Width of the input
+// Throughput     frames * Beats iterations, Beats = FactorH*FactorW*Height*Width*(Channels/Lanes): a frame every Beats
+//                cycles
 // Source         golden in bireal_hw/ops/upsample.py
 #ifndef BIREAL_UPSAMPLE_HPP
 #define BIREAL_UPSAMPLE_HPP
@@ -16,9 +17,10 @@ template <class Config>
 void upsample(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
               hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& out, int frames) {
   static_assert(Config::Channels % Config::Lanes == 0, "upsample: Channels must be a multiple of Lanes");
-  static_assert(Config::Factor >= 1 && Config::Width >= 1, "upsample: Factor and Width must be at least 1");
+  static_assert(Config::FactorH >= 1 && Config::FactorW >= 1 && Config::Width >= 1,
+                "upsample: FactorH, FactorW and Width must be at least 1");
   constexpr int Groups = Config::Channels / Config::Lanes;
-  constexpr long Beats = static_cast<long>(Config::Factor) * Config::Factor * Config::Height * Config::Width * Groups;
+  constexpr long Beats = static_cast<long>(Config::FactorH) * Config::FactorW * Config::Height * Config::Width * Groups;
   typedef ap_uint<Config::Lanes * Config::InWidth> Beat;
 
   // A row of the input. What was written last is also kept in a register: the next iteration may read it.
@@ -28,11 +30,12 @@ void upsample(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
   // Of the next beat: place in the row, where its pixel begins, channels, copies along the row and down, pixel.
   Count<Config::Width * Groups - 1> place = 0, pixel = 0;
   Count<Groups - 1> group = 0;
-  Count<Config::Factor - 1> across = 0, down = 0;
+  Count<Config::FactorW - 1> across = 0;
+  Count<Config::FactorH - 1> down = 0;
   Count<Config::Width - 1> x = 0;
   for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
     BIREAL_HLS(PIPELINE II=1 style=flp)
-    const bool group_end = group == Groups - 1, across_end = group_end && across == Config::Factor - 1;
+    const bool group_end = group == Groups - 1, across_end = group_end && across == Config::FactorW - 1;
     const bool line_end = across_end && x == Config::Width - 1;
     Beat beat;
     if (across == 0 && down == 0) {
@@ -54,7 +57,7 @@ void upsample(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
     group = step(group, group_end);
     if (group_end) across = step(across, across_end);
     if (across_end) x = step(x, line_end);
-    if (line_end) down = step(down, down == Config::Factor - 1);
+    if (line_end) down = step(down, down == Config::FactorH - 1);
   }
   ran(static_cast<long>(frames) * Beats);
 }
