@@ -24,4 +24,4 @@ def test_a_notebook_gives_the_outputs_that_stand_in_it(path: Path, tmp_path: Pat
 
 
 def test_there_is_one() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["network_to_verdict.ipynb"]
+    assert [path.name for path in NOTEBOOKS] == ["network_to_verdict.ipynb", "stock_brevitas.ipynb"]

@@ -209,21 +209,27 @@ def numbers(site: Site, bits: Bits) -> Expression:
 
 
 def settle(reader: Reader, tensor: str, value: Value) -> Expression:
-    """Round a value that no quantizer rounds: to as many fraction bits as its range leaves."""
+    """Round a value that no quantizer rounds: to as many fraction bits as its range leaves.
+
+    It is rounded down, and stands for the middle of its step: so no number crosses 0, however small it is, and a sign
+    behind it is the file's. Rounded to the nearest, what a PReLU of a small slope leaves of negative numbers would
+    become 0, which counts as positive.
+    """
     frac = suggested(reader, tensor, reader.stream_bits)
     for coarser in range(COARSER + 1):  # a coarser grid lets a larger gain through
         try:
             dtype = DataType(reader.stream_bits, frac=frac - coarser)
-            name, lsb = close(reader, reader.maker(tensor), tensor, value, dtype, NEAREST)
+            name, lsb = close(reader, reader.maker(tensor), tensor, value, dtype, "FLOOR")
             break
         except RefusedError:
             if coarser == COARSER:
                 raise
     frac = reader.types[name].dtype.frac
+    rounds = getattr(reader.nodes[-1].op, "shift", 0) > 0
     found = replace(reader.values_of(name), order=order_of(value))
+    found = found.plus(np.full(found.channels, rounds * 2.0 ** -(frac + 1)))
     reader.settled[name] = tensor
     reader.values[tensor] = found
-    rounds = getattr(reader.nodes[-1].op, "shift", 0) > 0
     bound = (lsb + 0.5 * rounds) * 2.0**-frac + slack_of(value)
     reader.mark(tensor, found, bound, saturates=True)
     if bound:
@@ -385,7 +391,13 @@ def rescale(
     pieces = [Fit(fitted.gain[at], fitted.bias[at], fitted.shift, 0.0) for at in (slice(count), slice(count, None))]
     rounding = before_shift(mode, fitted.shift)
     bent = slope is not None or rounding[0] != rounding[1]
-    biases = [piece.bias + more for piece, more in zip(pieces, rounding, strict=True)]
+    biases = [piece.bias + before for piece, before in zip(pieces, rounding, strict=True)]
+    if slope is not None and more is None and mode == "FLOOR":
+        # Below 0 stays below 0, and from 0 on it stays there, where the integers of a small slope would not have it so.
+        below_edge, above_edge = np.where(turned, theta, theta - 1), np.where(turned, theta - 1, theta)
+        split = (theta > x.low) & (theta <= x.high) & (slope > 0)
+        biases[0] = np.where(split, np.maximum(biases[0], -pieces[0].gain * above_edge), biases[0])
+        biases[1] = np.where(split, np.minimum(biases[1], -1 - pieces[1].gain * below_edge), biases[1])
     limits = (dtype.low if low is None else low, dtype.high if high is None else high)
     same = not bent and not fitted.shift and bool(np.all(pieces[0].gain == 1) and np.all(pieces[0].bias == 0))
     if same and x.dtype.frac == dtype.frac and limits[0] <= x.low and x.high <= limits[1]:
@@ -428,24 +440,25 @@ def add(
     step = 2.0**-dtype.frac
 
     def direct(one: Expression) -> bool:
-        return bool(np.all(one.gain == step) and np.all(one.add == 0))
+        return bool(np.all(one.gain == step))
 
-    if direct(a) and direct(b):
+    if direct(a) and direct(b) and not np.any(a.add + b.add):
         return reader.emit(name, Sum(dtype), a.source.stream, b.source.stream), 0.0
     moved = 0.0
     if direct(b) or (not direct(a) and a.source.kind == "dot" and b.source.kind != "dot"):
         a, b = b, a
     if not direct(a):
         settled = reader.settled.get(a.source.stream)
-        plain = exponent(float(a.gain[0])) is not None and np.all(a.gain == a.gain[0]) and not np.any(a.add)
+        same = bool(np.all(a.gain == a.gain[0]) and np.all(np.abs(a.add) <= a.gain / 2))
+        plain = same and exponent(float(a.gain[0])) is not None
         if settled and plain and tensor:
             reader.links.append((settled, tensor))
         a, more = onto(reader, f"{name}_shortcut", a, dtype.frac)
         moved += more
-    x = reader.types[b.source.stream]
-    fitted = fit(b.gain / step, b.add / step, x.low, x.high)
+    x, offset = reader.types[b.source.stream], a.add + b.add
+    fitted = fit(b.gain / step, offset / step, x.low, x.high)
     if fitted is None or mode in TOWARDS_ENDS:
-        b, more = onto(reader, f"{name}_branch", b, dtype.frac)
+        b, more = onto(reader, f"{name}_branch", b.plus(a.add), dtype.frac)
         return reader.emit(name, Sum(dtype), a.source.stream, b.source.stream), moved + more
     op = Merge(fitted.gain, fitted.bias + before_shift(mode, fitted.shift)[0], fitted.shift, dtype)
     moved += fitted.error

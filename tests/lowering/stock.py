@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import io
 import warnings
 from pathlib import Path
 
@@ -125,8 +126,7 @@ def network(seed: int) -> nn.Module:
 
 def export(model: nn.Module, path: Path, shape: tuple[int, int, int] = (3, SIDE, SIDE)) -> None:
     """Write a network as Brevitas does."""
-    logging.disable(logging.WARNING)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         from brevitas.export import export_qonnx
 

@@ -118,7 +118,7 @@ def _uniform(site: Site, padded: bool) -> Expression:
     reader, tensor = site.reader, site.tensor(0)
     inner = integers(site, 0)
     x = reader.types[inner.source.stream]
-    small = bool(np.all(np.abs(inner.add) <= np.abs(inner.gain) / 2 + 1e-12)) and x.dtype.width <= 9
+    small = bool(np.all(np.abs(inner.add) <= np.abs(inner.gain) * (0.5 + NOISE)))
     same = bool(np.all(inner.gain == inner.gain[0])) and inner.gain[0] != 0
     if same and x.dtype.width <= REAL_INPUT and (not padded or small):
         return inner

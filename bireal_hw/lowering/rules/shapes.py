@@ -34,7 +34,8 @@ def evaluated(site: Site) -> Constant:
     out = onnx.helper.make_tensor_value_info(site.output, onnx.TensorProto.UNDEFINED, None)
     graph = onnx.helper.make_graph([site.node], "constant", known, [out])
     model = onnx.helper.make_model(graph, opset_imports=list(site.reader.model.opset_import), ir_version=10)
-    found = np.asarray(ReferenceEvaluator(model).run([site.output], arrays)[0])
+    answers: Any = ReferenceEvaluator(model).run([site.output], arrays)
+    found = np.asarray(answers[0])
     if found.dtype.kind in "iub":
         site.reader.numbers[site.output] = found.dtype
     return Constant(found.astype(np.float64))
