@@ -94,15 +94,11 @@ def compile(
     Raises:
         BirealError: the module is not exported, something in it is not supported, or it does not fit the board.
     """
-    from brevitas.export import export_qonnx
+    from bireal_hw.export.module import export_module
 
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / f"{type(module).__name__}.onnx"
-        try:
-            export_qonnx(module.eval(), example, export_path=str(path))
-        except Exception as error:  # torch and Brevitas have many
-            words = " ".join(str(error).split())
-            raise BirealError(f"Brevitas cannot export {type(module).__name__}: {words}") from error
+        export_module(module, example, path)
         found = _convert(path, pixels, calibration)
     distance = _compare(found, found.images[:COMPARED])
     return Compiled(found.graph, fold(found.graph, board, target_fps), distance, tuple(found.journal))
