@@ -6,12 +6,10 @@ functions raise `BirealError`, one line that says what was wrong and what to do.
 
 from __future__ import annotations
 
-import io
 import math
 import tempfile
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,26 +94,14 @@ def compile(
     Raises:
         BirealError: the module is not exported, something in it is not supported, or it does not fit the board.
     """
+    from bireal_hw.export.module import export_module
+
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / f"{type(module).__name__}.onnx"
-        _export(module, example, path)
+        export_module(module, example, path)
         found = _convert(path, pixels, calibration)
     distance = _compare(found, found.images[:COMPARED])
     return Compiled(found.graph, fold(found.graph, board, target_fps), distance, tuple(found.journal))
-
-
-def _export(module: Any, example: Any, path: Path) -> None:
-    """Write a module as Brevitas does, without what torch and Brevitas print meanwhile."""
-    said = io.StringIO()
-    try:
-        with warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said):
-            warnings.simplefilter("ignore")
-            from brevitas.export import export_qonnx
-
-            export_qonnx(module.eval(), example, export_path=str(path))
-    except Exception as error:  # torch and Brevitas have many
-        words = " ".join(str(error).split())
-        raise BirealError(f"Brevitas cannot export {type(module).__name__}: {words}") from error
 
 
 COMPARED = 32

@@ -27,10 +27,10 @@ ALLOWED = {
     "preprocess": set(),
     "models": set(),
     "training": {"models", "export", "preprocess"},  # a training ends with the accuracy of the deploy model
-    "export": {"models", "ir", "ops"},
+    "export": {"models", "ir", "ops", "lowering"},  # a random network comes with its graph
     "ir": set(),
     "ops": {"ir"},
-    "lowering": {"ir", "ops"},
+    "lowering": {"ir", "ops", "golden"},  # which is held against the file
     "passes": {"ir", "ops"},
     "golden": {"ir", "ops"},
     "synth": {"rtl", "passes", "ir", "ops", "assets", "boards"},
@@ -42,7 +42,18 @@ ALLOWED = {
     "sim": {"golden", "rtl", "passes", "ir", "ops", "assets"},
     "zoo": set(),
     "results": {"analysis", "hls", "sim", "synth"},
-    "run": {"boards", "ir", "models", "passes", "results", "training", "zoo", "assets"},  # no step
+    "run": {  # no step
+        "assets",
+        "boards",
+        "ir",
+        "lowering",
+        "models",
+        "passes",
+        "preprocess",
+        "results",
+        "training",
+        "zoo",
+    },
     "report": {"run", "results", "analysis", "boards", "hls", "picture", "sim", "synth", "passes", "ir", "ops"},
 }
 EVERYTHING = {"steps", "bench", "commands", "api", "cli", "__main__", "__init__"}

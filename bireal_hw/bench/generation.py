@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from bireal_hw import boards, hls, rtl
-from bireal_hw.bench.networks import export_random
 from bireal_hw.bench.page import Cell, Found
 from bireal_hw.boards import Board
+from bireal_hw.export.random import export_random
 from bireal_hw.ir.graph import save
 from bireal_hw.lowering import lower
 from bireal_hw.models.spec import ModelSpec

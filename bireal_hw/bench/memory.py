@@ -5,8 +5,9 @@ from __future__ import annotations
 from bireal_hw import boards
 from bireal_hw.analysis.memories import memories, total
 from bireal_hw.analysis.plan import plan
-from bireal_hw.bench.networks import demo, random_network
+from bireal_hw.bench.networks import demo
 from bireal_hw.bench.page import Cell, Found
+from bireal_hw.export.random import random_network
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.passes.dataflow import elaborate
 

@@ -8,8 +8,8 @@ from typing import Any
 from bireal_hw import boards
 from bireal_hw.analysis.choices import Choices
 from bireal_hw.analysis.solver import Solution, Solver
-from bireal_hw.bench.networks import random_network
 from bireal_hw.bench.page import Cell, Found
+from bireal_hw.export.random import random_network
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.synth.resources import NAMES, capacity
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bireal_hw.bench.networks import SEED, random_network
 from bireal_hw.bench.page import Cell, Found
+from bireal_hw.export.random import SEED, random_network
 from bireal_hw.golden import run
 from bireal_hw.run.images import to_pixels
 

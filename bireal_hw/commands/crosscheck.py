@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from bireal_hw import boards
-from bireal_hw.commands.verb import CONSOLE, FILE, VALUES, Verb
+from bireal_hw.commands.verb import CONSOLE, FILE, VALUES, Verb, refuse_others
 from bireal_hw.crosscheck import finn_file, through_finn, through_hls4ml
 from bireal_hw.crosscheck.network import refuse_padding, unpadded
 from bireal_hw.crosscheck.padding import padding_effect
@@ -26,7 +26,7 @@ from bireal_hw.passes.folding import Folding, convolutions, fold
 from bireal_hw.passes.folding_file import folding_text
 from bireal_hw.run.config import BuildConfig, UsageError, parse_arguments
 from bireal_hw.run.images import random_images
-from bireal_hw.run.network import BUILD, existing, no_run, show
+from bireal_hw.run.network import BUILD, existing, no_run
 from bireal_hw.run.rundir import RunDir
 from bireal_hw.sim.results import first_mismatch
 
@@ -40,7 +40,6 @@ MAPPED = "step_convert_to_hw"
 """The last step of finn-plus whose result is compared: the network as its hardware layers."""
 
 VARIABLES = ("images", "run", "seed")
-ALLOWED = f"a file, {', '.join(VARIABLES)}"
 
 Say = Callable[[str], None]
 
@@ -84,9 +83,7 @@ def _read(arguments: list[str]) -> tuple[Path | None, BuildConfig]:
     """Return the file that the arguments name, if any, and their variables."""
     files = [word for word in arguments if "=" not in word and word.endswith(".onnx")]
     config = parse_arguments(word for word in arguments if word not in files)
-    foreign = next((key for key in config.given() if key not in VARIABLES), None)
-    if foreign:
-        raise UsageError(f"crosscheck does not use {show(foreign, config.given()[foreign])}: it takes {ALLOWED}")
+    refuse_others("crosscheck", config, VARIABLES, file=True)
     if len(files) + bool(config.run) > 1:
         named = [*files, *([f"run={config.run}"] if config.run else [])]
         raise UsageError(f"crosscheck takes one network, not {' and '.join(named)}")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from bireal_hw.commands.verb import CONSOLE, Verb
+from bireal_hw.commands.verb import CONSOLE, Verb, refuse_others
 from bireal_hw.errors import BirealError
 from bireal_hw.files import read_json, write_json
 from bireal_hw.models.spec import ModelSpec
-from bireal_hw.run.config import BuildConfig, UsageError, parse_arguments
+from bireal_hw.run.config import BuildConfig, parse_arguments
 from bireal_hw.run.network import BUILD, OTHER, show
 from bireal_hw.run.rundir import RunDir
 from bireal_hw.training.recipe import Recipe
@@ -51,9 +51,7 @@ def depth(arguments: list[str], say: Say) -> tuple[dict[str, Any], list[Path]]:
     from bireal_hw.training.depth.fit import RECIPES, average
 
     config = parse_arguments(arguments)
-    given = config.given()
-    if foreign := next((key for key in given if key not in ALLOWED), None):
-        raise UsageError(f"depth does not use {show(foreign, given[foreign])}: it takes {', '.join(ALLOWED)}")
+    refuse_others("depth", config, ALLOWED)
     name = config.run or f"{config.model or MODEL}-{config.dataset or DATASET}".replace("/", "-")
     folder = RunDir(BUILD / name / "depth")
     values = _values(folder, name, config)

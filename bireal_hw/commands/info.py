@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from bireal_hw import zoo
-from bireal_hw.commands.verb import CONSOLE, Verb
+from bireal_hw.commands.verb import CONSOLE, Verb, refuse_others
 from bireal_hw.models.info import info
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.run.config import SPEC, UsageError, packed, parse_arguments
@@ -19,9 +19,7 @@ def _spec(arguments: list[str], **defaults: Any) -> ModelSpec:
     arguments = [f"model={word}" if "=" not in word and index == 0 else word for index, word in enumerate(arguments)]
     config = parse_arguments(arguments)
     given = config.given()
-    foreign = next((key for key in given if key not in SPEC), None)
-    if foreign:
-        raise UsageError(f"info does not use {show(foreign, given[foreign])}: it takes {', '.join(SPEC)}")
+    refuse_others("info", config, SPEC)
     if name := packed(config):
         if len(given) > 1:
             own = next(key for key in given if key != "model")

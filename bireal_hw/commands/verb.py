@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from bireal_hw import zoo
 from bireal_hw.errors import BirealError, VerdictError, unknown
 from bireal_hw.report.page import State
 from bireal_hw.run.build import REQUESTED, Build
-from bireal_hw.run.config import UsageError, packed, parse_arguments, variables
+from bireal_hw.run.config import BuildConfig, UsageError, packed, parse_arguments, variables
 from bireal_hw.run.engine import STEPS, refuse
-from bireal_hw.run.network import BUILD, NETWORK, Start, called, resolve, run_dir
+from bireal_hw.run.network import BUILD, NETWORK, Start, called, resolve, run_dir, show
 from bireal_hw.run.rundir import sweep
 
 CONSOLE = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
@@ -66,10 +66,23 @@ class Verb:
             if equals and key not in self.variables:
                 if key in variables():
                     takes = ["a file"] * self.usage.startswith(FILE) + [*self.variables]
-                    raise UsageError(f"{self.name} does not use {word}: it takes {', '.join(takes)}")
+                    raise not_used(self.name, word, takes)
                 raise UsageError(unknown("variable", key, self.variables))
         sweep(BUILD)
         return self.run(arguments)
+
+
+def not_used(verb: str, variable: str, takes: Iterable[str]) -> UsageError:
+    """Describe a variable, as it was written, that a command does not use."""
+    return UsageError(f"{verb} does not use {variable}: it takes {', '.join(takes)}")
+
+
+def refuse_others(verb: str, config: BuildConfig, takes: Iterable[str], file: bool = False) -> None:
+    """Raise UsageError for a value, from a file of `config=` too, that a command without a run does not use."""
+    allowed = list(takes)
+    for key, value in config.given().items():
+        if key not in allowed:
+            raise not_used(verb, show(key, value), ["a file"] * file + allowed)
 
 
 def of_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from bireal_hw.sim.results import FifoFill, Mismatch, Simulation, first_mismatch
 from bireal_hw.sim.runner import DEFAULT_BUILDS, FREE, Dut, SimResult, StallMode, record, simulate
 
 MIN_FRAMES = 4
-"""Frames driven at least, so that the distance of the last two is the steady state."""
+"""Frames driven at least, so that the last ones show the steady state."""
+MANY_FRAMES = 32
+"""Frames driven to measure the cycles once more where the first ones did not show those predicted."""
 
 
 def simulate_network(
@@ -66,6 +69,10 @@ def simulate_network(
     first = None
     if any(wrong):
         first = _first_mismatch(graph, flow, dut, frames, stalls[int(np.argmax(np.array(wrong) > 0))], builds, dump)
+    interval = free.interval if free and len(frames) > 1 else None
+    if interval not in (None, flow.cycles):  # ends of frames come in a pattern, or it is not the steady state yet
+        many = np.resize(images, (max(len(frames), MANY_FRAMES), *images.shape[1:]))
+        interval = _run(flow, graph, dut, many, (FREE,), builds, None)[0].interval
     return Simulation(
         images=len(images),
         frames=len(frames),
@@ -73,7 +80,7 @@ def simulate_network(
         outputs_compared=len(runs) * want.size,
         mismatches=sum(wrong),
         first_mismatch=first,
-        cycles_per_frame=free.interval if free and len(frames) > 1 else None,
+        cycles_per_frame=math.ceil(interval) if interval else None,
         latency_cycles=free.tlast[0] - free.first_in if free else None,
         cycles_predicted=flow.cycles,
         bottleneck=flow.bottleneck,

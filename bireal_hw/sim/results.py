@@ -74,7 +74,7 @@ class Comparison(Schema):
         outputs_compared: numbers, over all runs and frames.
         mismatches: those of them that differ.
         first_mismatch: None if all agree, or if it is not found again layer by layer.
-        cycles_per_frame: measured in the steady state, without stalls; None if it was not.
+        cycles_per_frame: measured in the steady state, without stalls, rounded up; None if it was not.
         cycles_predicted: by the cost of every layer.
         bottleneck: the part that takes the predicted cycles.
         seconds_build, seconds_run: of the clock on the wall.

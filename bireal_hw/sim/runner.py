@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import jinja2
@@ -113,11 +114,20 @@ class SimResult:
         return self.first_out - self.first_in
 
     @property
-    def interval(self) -> int:
-        """Cycles between the ends of the last two output frames."""
+    def interval(self) -> Fraction:
+        """Cycles from one frame to the next in the steady state: the mean over a period of the ends of frames.
+
+        Behind its slowest part a network may end its frames a little early and late by turns, in a pattern that comes
+        again after a few of them. Its period is the shortest that fits the later half of the frames; if none does, the
+        mean is that of this half.
+        """
         if len(self.tlast) < 2:
             raise BirealError(f"the distance of two frames needs two frames; {len(self.tlast)} was simulated")
-        return self.tlast[-1] - self.tlast[-2]
+        apart = np.diff(self.tlast)
+        half = len(apart) // 2
+        fitting = (p for p in range(1, half + 1) if np.array_equal(apart[-half:], apart[-half - p : -p]))
+        period = next(fitting, len(apart) - half)
+        return Fraction(int(apart[-period:].sum()), period)
 
 
 def simulate(

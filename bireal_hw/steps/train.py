@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from bireal_hw.analysis.scale import scaled
-from bireal_hw.bench.networks import random_network
 from bireal_hw.errors import BirealError
+from bireal_hw.export.random import random_network
 from bireal_hw.files import write_json
 from bireal_hw.results.accuracy import accuracies
 from bireal_hw.results.network import TrainFile

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from bireal_hw.errors import BirealError
+from bireal_hw.golden import run
 from bireal_hw.ir.graph import Graph
+from bireal_hw.ir.op import Array
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.passes.folding import Folding, fold
 from bireal_hw.rtl import generate
-from bireal_hw.sim.network import fifo_depths, simulate_network
+from bireal_hw.sim.network import MANY_FRAMES, fifo_depths, simulate_network
 from bireal_hw.sim.results import FifoFill, Simulation
-from bireal_hw.sim.runner import FREE, StallMode
+from bireal_hw.sim.runner import FREE, SimResult, StallMode
 from tests.conformance import BUILDS
 from tests.networks import dense, random_images, tiny, two_streams
 
@@ -118,3 +120,27 @@ def test_bad_requests_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(BirealError) as error:
         simulate_network(graph, folding, tmp_path, random_images(graph, 0), builds=BUILDS)
     assert str(error.value) == "images=0 is out of range: simulate 1 or more"
+
+
+@pytest.mark.parametrize(("early", "late", "measured"), [(4, 0, 0), (0, 1, 1)])
+def test_frames_that_end_by_turns_are_measured_on_more_of_them(
+    early: int, late: int, measured: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pattern of three, whose mean is the predicted cycles or more; four frames do not show it."""
+    graph = tiny()
+    folding, rtl = built(graph, 2_000, tmp_path)
+    cycles = elaborate(graph, folding).cycles
+    driven: list[int] = []
+
+    def played(dut: object, frames: Array, **_: object) -> list[SimResult]:
+        driven.append(len(frames))
+        apart = [cycles + late + part for part in (-early, 1, early - 1)] * len(frames)
+        ends = tuple(int(end) for end in np.cumsum([5_000, *apart])[: len(frames)])
+        fills = dict.fromkeys(fifo_depths(elaborate(graph, folding)), 1)
+        return [SimResult(run(graph, frames).astype(np.int64), 0, 10, ends, ends[-1], fills, 0.0, 0.0)]
+
+    monkeypatch.setattr("bireal_hw.sim.network.simulate", played)
+    found = simulate_network(graph, folding, rtl, random_images(graph, 4), (FREE,), BUILDS)
+    assert driven == [4, MANY_FRAMES]
+    assert found.cycles_per_frame == cycles + measured
+    assert found.exact is not bool(measured)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_good_module_passes_and_its_cycles_are_exact() -> None:
     free, busy = simulate(FAULTY, frames(0), output_beats=6, stalls=[FREE, BUSY], builds=BUILDS)
     np.testing.assert_array_equal(free.outputs, frames(0).reshape(2, 6))
     np.testing.assert_array_equal(busy.outputs, free.outputs)
-    assert (free.latency, free.interval) == (1, 6)
+    assert (free.latency, free.interval) == (1, Fraction(6))
     assert busy.tlast[-1] > free.tlast[-1]
 
 
@@ -168,3 +169,30 @@ def test_unknown_module_and_wrong_inputs_are_refused(tmp_path: Path) -> None:
         StallMode(sink=1.0)
     with pytest.raises(BirealError, match=r"seed=0 is out of range"):
         StallMode(seed=0)
+
+
+def ending(*apart: int) -> SimResult:
+    """Return a run whose frames end so many cycles apart."""
+    ends = tuple(int(end) for end in np.cumsum([100, *apart]))
+    return SimResult(np.zeros((len(ends), 1), np.int64), 0, 10, ends, ends[-1], {}, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("apart", "interval"),
+    [
+        ((2048,), 2048),
+        ((2100, 2048, 2048), 2048),
+        ((2090, 2044, 2051, 2049, 2044, 2051, 2049), 2048),  # no two are alike, and none is the mean
+        ((2044, 2044, 2051, 2049, 2044, 2051, 2049, 2044, 2051, 2049), 2048),
+        ((2048, 2049, 2049, 2046, 2048, 2049, 2049, 2046, 2048, 2049, 2049), 2048),  # the last two are alike by chance
+        ((2048, 2048, 2049, 2048, 2049, 2048, 2049), Fraction(4097, 2)),
+        ((2000, 2010, 2030, 2060), 2045),
+    ],
+)
+def test_the_cycles_per_frame_are_the_mean_over_a_period(apart: tuple[int, ...], interval: int | Fraction) -> None:
+    assert ending(*apart).interval == interval
+
+
+def test_one_frame_has_no_interval() -> None:
+    with pytest.raises(BirealError, match=r"^the distance of two frames needs two frames; 1 was simulated$"):
+        _ = ending().interval
