@@ -11,7 +11,6 @@ from bireal_hw.ir.graph import INPUT, Graph, Node, verify
 from bireal_hw.ir.op import Array, Op, Pads
 from bireal_hw.ir.types import PIXEL, DataType, TensorType
 from bireal_hw.ops import (
-    Affine,
     AvgPool,
     BinaryConv,
     Center,
@@ -135,7 +134,7 @@ def two_streams(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
     mid = merge("merge6", mid, dot("conv6", main, 8, 6, 1), 6)
     mid = merge("merge7", mid, dot("conv7", mid, 6, 6, 3), 6)
     main = merge("merge8", main, dot("conv8", mid, 6, 8, 1), 8)
-    inner = Affine(numbers(400, 8), numbers(2000, 8), 4, stream)
+    inner = Rescale(numbers(400, 8), numbers(2000, 8), 4, stream)
     inside = add("affine9", inner, dot("conv9", main, 8, 8, 3))
     main = merge("merge10", main, dot("conv10", inside, 8, 8, 3, thresholds=True), 8)
     # A convolution that doubles the channels, past a shortcut that is there twice.
@@ -182,7 +181,7 @@ def dense(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
     low = add("merge2", Merge(numbers(400, 4), numbers(2000, 4), 4, stream), pooled, dot("conv2", top, 4, 4, 2))
     back = add("upsample", Upsample(2), low)
     joined = add("sum", Sum(stream), top, back)
-    inner = add("affine3", Affine(numbers(400, 4), numbers(2000, 4), 4, stream), dot("conv3", joined, 4, 4))
+    inner = add("affine3", Rescale(numbers(400, 4), numbers(2000, 4), 4, stream), dot("conv3", joined, 4, 4))
     joined = add("sum_inner", Sum(stream), inner, joined)
     real("head", joined, 4, 2, DataType(16, frac=6))
     return verify(Graph("dense", TensorType.full(height, width, 3, PIXEL), tuple(nodes), {}))

@@ -19,9 +19,10 @@ from bireal_hw.models.bireal import build_model
 from bireal_hw.models.randomise import randomise
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.passes.folding import Folding, complete, convolutions
+from tests.networks import mixed
 
-MODELS = ("bireal18", "bireal34", "bireal50", "react18", "xnor18", "plain18")
-"""All but those that differ from `bireal50` in depth alone."""
+MODELS = ("bireal18", "bireal34", "bireal50", "react18", "xnor18", "plain18", "mixed")
+"""All but those that differ from `bireal50` in depth alone; and layers of all kinds as they come."""
 IMAGES = ((8, 8), (8, 16), (16, 8), (16, 16), (24, 16), (16, 24))
 MOST_CYCLES = 40_000
 """Cycles per frame of a drawn network, at most: some frames are simulated in seconds."""
@@ -46,7 +47,8 @@ def draw(seed: int) -> tuple[str, Graph, Folding]:
     """
     numbers = random.Random(seed)
     model, image = MODELS[seed % len(MODELS)], numbers.choice(IMAGES)
-    graph = graph_of(model, image, numbers.choice((1, 3)))
+    channels = numbers.choice((1, 3))
+    graph = mixed(*image, channels, seed=seed) if model == "mixed" else graph_of(model, image, channels)
     what = f"{model}, {image[0]}x{image[1]}x{graph.input.channels}"
     choices = Choices(graph)
     fastest = max(min(choice.cycles for choice in some) for some in choices.convolutions.values())

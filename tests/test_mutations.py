@@ -13,7 +13,6 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.op import Binding, Fold, Memory, Op
 from bireal_hw.ir.types import BIPOLAR, PIXEL, DataType, TensorType, ranged
 from bireal_hw.ops import (
-    Affine,
     AvgPool,
     BinaryConv,
     Center,
@@ -75,11 +74,6 @@ PRELU = Layer(
     MERGE.types,
     Fold(lanes=1),
 )
-AFFINE = Layer(
-    Affine(np.array([900, -700], np.int32), np.array([8, -300], np.int32), 4, STREAM),
-    (TensorType(3, 4, 2, ranged(-36, 36, 0), -36, 36),),
-    Fold(lanes=1),
-)
 RSIGN = Layer(Sign(np.array([5, -6, 0], np.int32)), (TensorType.full(3, 4, 3, DataType(4)),), Fold(lanes=1))
 CLIP = Layer(LeakyClip(60, 205, 11), (TensorType.full(2, 5, 2, STREAM),), Fold(lanes=2))
 SUM = Layer(Sum(STREAM), (TensorType.full(3, 4, 2, STREAM),) * 2, Fold(lanes=1))
@@ -139,7 +133,6 @@ FAULTS: dict[str, tuple[Layer, str]] = {
     "half-of-prelu": (PRELU, "assign activated = sum_q < 0 ? sum_q >>> slope_q[Stages-2] : sum_q;"),
     "both-sides-prelu": (PRELU, "assign activated = (sum_q + half) >>> slope_q[Stages-2];"),
     "slope-early": (PRELU, "for (int i = 1; i < Stages - 1; i++) slope_q[i] <= slope_q[0];"),
-    "affine-adds": (AFFINE, ".s_axis_shortcut_tdata('1),"),
     "threshold-itself": (
         RSIGN,
         "assign m_axis_tdata[l] = CompareWidth'(signed'(x_q[l*InWidth+:InWidth])) >"
@@ -205,8 +198,8 @@ def test_every_mark_has_a_fault() -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [CONV, REAL, MERGE, PRELU, AFFINE, RESCALE, RSIGN, CENTER],
-    ids=["binary_conv", "real_conv", "merge", "prelu", "affine", "rescale", "rsign", "center"],
+    [CONV, REAL, MERGE, PRELU, RESCALE, RSIGN, CENTER],
+    ids=["binary_conv", "real_conv", "merge", "prelu", "rescale", "rsign", "center"],
 )
 def test_one_flipped_bit_in_a_memory_is_caught(layer: Layer) -> None:
     def flip(binding: Binding) -> Binding:

@@ -27,7 +27,7 @@ from bireal_hw.ir.types import DataType, TensorType
 
 INPUT = "image"
 """Name of the graph's input tensor; every other tensor has the name of the node that makes it."""
-FORMAT = "bireal_hw graph 2"
+FORMAT = "bireal_hw graph 3"
 INTEGERS = ("int8", "int16", "int32", "int64")
 """Types of the stored arrays, little endian; an array has the first that holds its values."""
 

@@ -18,7 +18,7 @@ from bireal_hw.lowering.grid import Fit, Floats, Integers, as_integers, exponent
 from bireal_hw.lowering.pixels import Pixels, span
 from bireal_hw.lowering.reader import Reader, RefusedError, RereadError, Site
 from bireal_hw.lowering.values import Bent, Bits, Clipped, Constant, Expression, Pair, Source, Stream, Total, Value
-from bireal_hw.ops import Affine, AvgPool, Center, LeakyClip, Merge, RealConv, Rescale, Sum
+from bireal_hw.ops import AvgPool, Center, LeakyClip, Merge, RealConv, Rescale, Sum
 
 WIDEST = 24
 """Bits of a stream that a multiplier takes."""
@@ -88,14 +88,14 @@ def alone(reader: Reader, value: Expression) -> Expression:
     affine = value.affine
     assert affine is not None
     x = reader.types[value.source.stream]
-    op = Affine(affine.gain, affine.bias, affine.shift, affine.dtype)
+    op = Rescale(affine.gain, affine.bias, affine.shift, affine.dtype)
     if value.source.kind not in ("dot", "value"):
         raise BirealError(f"{value.describe()} is used without what it belongs to")
     name = reader.emit(f"{value.source.stream}_affine", replace(op, dtype=wide_enough(op, x)), value.source.stream)
     return replace(reader.values_of(name), order=value.order)
 
 
-def wide_enough(op: Affine, x: TensorType) -> DataType:
+def wide_enough(op: Rescale, x: TensorType) -> DataType:
     """The format of an affine that never saturates."""
     return ranged(*op.reach(x), op.dtype.frac)
 

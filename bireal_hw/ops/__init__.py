@@ -1,7 +1,6 @@
 """Layer types of the integer graph: one file each, importing this package registers them."""
 
 from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port, register
-from bireal_hw.ops.affine import Affine
 from bireal_hw.ops.avg_pool import AvgPool
 from bireal_hw.ops.binary_conv import BinaryConv
 from bireal_hw.ops.center import Center
@@ -17,12 +16,11 @@ from bireal_hw.ops.sum import Sum
 from bireal_hw.ops.upsample import Upsample
 
 register(
-    Affine, AvgPool, BinaryConv, Center, Duplicate, Flatten, LeakyClip, MaxPool, Merge, RealConv, Rescale, Sign, Sum,
+    AvgPool, BinaryConv, Center, Duplicate, Flatten, LeakyClip, MaxPool, Merge, RealConv, Rescale, Sign, Sum,
     Upsample,
 )  # fmt: skip
 
 __all__ = [
-    "Affine",
     "Array",
     "AvgPool",
     "BinaryConv",

@@ -35,7 +35,7 @@ class Convolution(Op):
 
     Attributes:
         weights: (Cout, kernel, kernel, Cin).
-        stride: pixels between windows, both directions.
+        stride: pixels between windows, both directions; at most the kernel, but any for a kernel of 1.
         pads: rows and columns of padding, (top, left, bottom, right); top and bottom together are less than the
             kernel, and so are left and right.
     """
@@ -63,6 +63,11 @@ class Convolution(Op):
             min(self.pads) >= 0 and max(pads) < kernel,
             f"{self.kind}: pads (top, left, bottom, right) = {self.pads} of a {kernel}x{kernel} kernel; top + bottom"
             f" and left + right must each be 0 to {kernel - 1}",
+        )
+        require(
+            self.stride >= 1 and (self.stride <= kernel or kernel == 1),
+            f"{self.kind}: stride={self.stride} of a {kernel}x{kernel} kernel; it must be 1 to {kernel}, so that"
+            " windows leave out no pixels",
         )
         rows, columns = (
             conv_output(size, kernel, self.stride, pad) for size, pad in zip((height, width), pads, strict=True)

@@ -31,7 +31,7 @@ class Duplicate(Op):
     """
 
     kind: ClassVar[str] = "duplicate"
-    look: ClassVar[Look] = Look("#e8e4c9", "channels twice, for a convolution that doubles them", 13)
+    look: ClassVar[Look] = Look("#e8e4c9", "channels twice, for a convolution that doubles them", 12)
     copies: int = 2
 
     def infer(self, *inputs: TensorType) -> TensorType:

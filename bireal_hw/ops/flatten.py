@@ -22,7 +22,7 @@ class Flatten(Op):
     """
 
     kind: ClassVar[str] = "flatten"
-    look: ClassVar[Look] = Look("#e4e7eb", "an image as one pixel of all its numbers", 12)
+    look: ClassVar[Look] = Look("#e4e7eb", "an image as one pixel of all its numbers", 11)
     registered: ClassVar[bool] = False
 
     def infer(self, *inputs: TensorType) -> TensorType:

@@ -9,24 +9,43 @@ from typing import ClassVar, Self
 import numpy as np
 from numba import njit, prange
 
-from bireal_hw.ir.encoding import half, signed_width
-from bireal_hw.ir.op import Array, Binding, Cost, Draw, Fold, Look, Op, Port, QonnxWriter, per_channel, require
+from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Rom, index_bits
+from bireal_hw.ir.encoding import field_words, half, signed_width
+from bireal_hw.ir.op import (
+    Array,
+    Binding,
+    Cost,
+    Draw,
+    Fold,
+    Look,
+    Memory,
+    Op,
+    Port,
+    QonnxWriter,
+    per_channel,
+    require,
+    with_beats,
+)
 from bireal_hw.ir.types import DataType, TensorType, ranged
-from bireal_hw.ops.affine import Affine
 
+FIELDS = ("GWidth", "HWidth", "KWidth")
+"""Parameters that hold the width of a constant, in the order of a memory word."""
 SLOPE_SHIFT_MAX = 7
 """Largest k of a slope 2^-k."""
 
 
 @dataclass(frozen=True, eq=False)
-class Merge(Affine):
+class Merge(Op):
     """r' = sat(f(r + ((gain*dot + bias) >> shift))), per channel; inputs are (shortcut r, dot).
 
     The sum needs no rounding: both terms are on the stream's grid. f is nothing, or a PReLU whose slopes are powers of
-    two: f(u) = u for u >= 0, else (u + 2^(k-1)) >> k.
+    two: f(u) = u for u >= 0, else (u + 2^(k-1)) >> k. Gain and bias hold BatchNorm and the weights' magnitude, bias
+    also the rounding half.
 
     Attributes:
-        gain, bias, shift: of the affine (see `Affine`).
+        gain: (C,) integers of at most 16 bits.
+        bias: (C,) integers.
+        shift: right shift of the affine, common to the layer, 0 or more.
         dtype: format of the shortcut stream.
         slope: (C,) the k of the PReLU, 0 to 7; None for no PReLU.
     """
@@ -34,7 +53,21 @@ class Merge(Affine):
     kind: ClassVar[str] = "merge"
     look: ClassVar[Look] = Look("#c3e6c8", "adds the shortcut r and saturates; G and H hold BatchNorm", 8)
     arity: ClassVar[int] = 2
+    gain: Array
+    bias: Array
+    shift: int
+    dtype: DataType
     slope: Array | None = None
+
+    def reach(self, dot: TensorType) -> tuple[int, int]:
+        """Exact range of t = (gain*dot + bias) >> shift; raises BirealError for constants that are not possible."""
+        require(len(self.gain) == dot.channels, f"merge: {len(self.gain)} gains for {dot.channels} channels")
+        require(self.shift >= 0, f"merge: shift={self.shift} must be 0 or more")
+        width = signed_width(int(self.gain.min()), int(self.gain.max()))
+        require(width <= 16, "merge: a gain needs more than 16 bits")
+        gain, bias = self.gain.astype(np.int64), self.bias.astype(np.int64)
+        ends = np.stack([gain * dot.low + bias, gain * dot.high + bias]) >> self.shift
+        return int(ends.min()), int(ends.max())
 
     def infer(self, *inputs: TensorType) -> TensorType:
         r, dot = inputs
@@ -81,12 +114,17 @@ class Merge(Affine):
         return f"r + ((G*dot + H) >> {self.shift})" + ("" if self.slope is None else ", PReLU")
 
     def resized(self, before: TensorType, after: TensorType, channels: int) -> Self:
-        found = super().resized(before, after, channels)
+        found = replace(self, gain=per_channel(self.gain, channels), bias=per_channel(self.bias, channels))
         return found if found.slope is None else replace(found, slope=per_channel(found.slope, channels))
 
     def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
         shortcut, dot = inputs
-        total = write.node("Add", f"{name}_add", [shortcut, self.qonnx_affine(write, name, dot)])
+        step = 2.0 ** -(self.shift + self.dtype.frac)
+        gain, bias = ((values * step).reshape(1, -1, 1, 1) for values in (self.gain, self.bias))
+        t = write.node("Mul", f"{name}_mul", [dot, write.constant(f"{name}_g", gain)])
+        t = write.node("Add", f"{name}_bias", [t, write.constant(f"{name}_h", bias)])
+        t = write.quant(f"{name}_affine", t, 24, 2.0**-self.dtype.frac)
+        total = write.node("Add", f"{name}_add", [shortcut, t])
         if self.slope is not None:
             slopes = write.constant(f"{name}_slope", np.exp2(-self.slope.astype(float)).reshape(-1, 1, 1))
             total = write.node("PRelu", f"{name}_prelu", [total, slopes])
@@ -98,22 +136,54 @@ class Merge(Affine):
         return Cost(inputs[0].beats(fold.lanes), latency=4 if self.slope is None else 5)
 
     def rtl_ports(self, fold: Fold, *inputs: TensorType) -> tuple[tuple[Port, ...], Port]:
-        ports, output = super().rtl_ports(fold, *inputs)
-        return (Port("s_axis_shortcut", fold.lanes, inputs[0].dtype), *ports), output
+        r, dot = inputs
+        ports = Port("s_axis_shortcut", fold.lanes, r.dtype), Port("s_axis", fold.lanes, dot.dtype)
+        return ports, Port("m_axis", fold.lanes, self.dtype)
 
-    def constants(self) -> list[tuple[Array, int]]:
-        fields = super().constants()
+    def _constants(self) -> list[tuple[Array, int]]:
+        """What a memory word holds of each channel, from the low bits up: (values, width)."""
+        fields = [(values, signed_width(int(values.min()), int(values.max()))) for values in (self.gain, self.bias)]
         if self.slope is not None:
             fields.append((self.slope, max(1, int(self.slope.max()).bit_length())))
         return fields
 
-    def widths(self, *inputs: TensorType) -> dict[str, int]:
-        r, dot = inputs
-        return {"DotWidth": dot.dtype.width, "ShortcutWidth": r.dtype.width} | super().widths(*inputs)
+    def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
+        (r, dot), fields = inputs, self._constants()
+        entry = sum(width for _, width in fields)
+        return Binding(
+            self.module(),
+            {
+                "Channels": dot.channels,
+                "Lanes": fold.lanes,
+                "DotWidth": dot.dtype.width,
+                "ShortcutWidth": r.dtype.width,
+                **{name: width for name, (_, width) in zip(FIELDS, fields, strict=False)},
+                "Shift": self.shift,
+                "OutWidth": self.dtype.width,
+            },
+            *self.rtl_ports(fold, *inputs),
+            {"AffineFile": Memory(fold.lanes * entry, field_words(fields, fold.lanes), entry)},
+        )
 
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
-        binding = super().hls(fold, *inputs)
+        binding = with_beats(super().hls(fold, *inputs), inputs[1])
         return replace(binding, parameters={**binding.parameters, "KWidth": binding.parameters.get("KWidth", 0)})
+
+    @classmethod
+    def anatomy(cls, parameters: Parameters) -> Anatomy:
+        p = parameters
+        lanes, product, slope = p["Lanes"], p["GWidth"] + p["DotWidth"], p.get("KWidth", 0)
+        sizes: Features = {
+            "shortcut": lanes * p["ShortcutWidth"],
+            "dot": lanes * p["DotWidth"],
+            "affine": lanes * max(product, p["HWidth"]),
+            "out": lanes * p["OutWidth"],
+            "counter": index_bits(p["Channels"] // lanes),
+        }
+        if slope:
+            sizes["prelu"] = lanes * max(product, p["HWidth"], p["ShortcutWidth"]) * slope
+        affine = Rom(p["Channels"] // lanes, lanes * (p["GWidth"] + p["HWidth"] + slope), "affine")
+        return Anatomy(sizes, [affine], dsp=lanes)
 
     @classmethod
     def calibration(cls, draw: Draw) -> Iterator[tuple[Op, tuple[TensorType, ...], Fold]]:
@@ -124,10 +194,11 @@ class Merge(Affine):
             for lanes in (1, 2, 4, 8):
                 r = TensorType.full(8, 8, channels, stream if lanes != 2 else DataType(20, frac=10))
                 yield Merge(gain, bias, 8, stream), (r, dot), Fold(lanes=lanes)
-        for op, (dot,), fold in super().calibration(draw):
-            assert isinstance(op, Affine)
-            slope, r = draw(0, 7, dot.channels), TensorType.full(8, 8, dot.channels, stream)
-            yield Merge(op.gain, op.bias, op.shift, op.dtype, slope), (r, dot), fold
+        for channels, taps, lanes in ((16, 144, 1), (64, 576, 1), (64, 576, 2), (256, 256, 4), (512, 4608, 2)):
+            gain, bias = draw(-900, 900, channels), draw(-60_000, 60_000, channels)
+            dot = TensorType(8, 8, channels, ranged(-taps, taps, 0), -taps, taps)
+            slope, r = draw(0, 7, channels), TensorType.full(8, 8, channels, stream)
+            yield Merge(gain, bias, 8, stream, slope), (r, dot), Fold(lanes=lanes)
 
 
 @njit(parallel=True, cache=True)

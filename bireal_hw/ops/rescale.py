@@ -53,7 +53,7 @@ class Rescale(Op):
     """
 
     kind: ClassVar[str] = "rescale"
-    look: ClassVar[Look] = Look("#c3e6c8", "(G*x + H) >> s of each channel, in one or two pieces", 11)
+    look: ClassVar[Look] = Look("#c3e6c8", "(G*x + H) >> s of each channel, in one or two pieces", 6)
     gain: Array
     bias: Array
     shift: int
@@ -90,8 +90,13 @@ class Rescale(Op):
             needed <= SUM_WIDTH,
             f"rescale: gain*x + bias needs {needed} bits; {SUM_WIDTH} are supported, choose a smaller shift",
         )
-        low, high = (int(np.clip(end, *self.limits)) for end in self._shifted_range(ends))
+        low, high = (int(np.clip(end, *self.limits)) for end in self.reach(x))
         return TensorType(*x.shape, self.dtype, low, high)
+
+    def reach(self, x: TensorType) -> tuple[int, int]:
+        """Exact range of what the shift gives, before it is clipped."""
+        ends = np.concatenate(self._ends(x)) >> self.shift
+        return int(ends.min()), int(ends.max())
 
     def _check(self, x: TensorType) -> None:
         """Raise BirealError for constants that are not possible or an input that is not."""
@@ -137,12 +142,6 @@ class Rescale(Op):
             found += [(gain * end + bias)[there] for end in (first, last) if there.any()]
         return found
 
-    def _shifted_range(self, ends: list[NDArray[np.int64]]) -> tuple[int, int]:
-        return (
-            min(int(end.min()) for end in ends) >> self.shift,
-            max(int(end.max()) for end in ends) >> self.shift,
-        )
-
     def golden(self, *inputs: Array) -> Array:
         (x,) = inputs
         channels = x.shape[-1]
@@ -169,7 +168,10 @@ class Rescale(Op):
         return replace(self, **fields)
 
     def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
-        """Write one Mul and one Add, or two of each and a Where; a Clip for limits that are not the format's."""
+        """Write one Mul and one Add, or two of each and a Where; a Clip for limits that are not the format's.
+
+        Of the linear function alone the rounding is a Quant of its own, as in front of a shortcut that is added.
+        """
         (x,), frac = inputs, types[0].dtype.frac
         step = 2.0 ** -(self.shift + self.dtype.frac)
 
@@ -188,6 +190,8 @@ class Rescale(Op):
             ends = zip(("low", "high"), self.limits, strict=True)
             limits = [write.constant(f"{name}_{end}", limit * 2.0**-self.dtype.frac) for end, limit in ends]
             y = write.node("Clip", f"{name}_clip", [y, *limits])
+        elif self.knee is None:
+            y = write.quant(f"{name}_affine", y, max(24, self.dtype.width), 2.0**-self.dtype.frac)
         return write.quant(name, y, self.dtype.width, 2.0**-self.dtype.frac)
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:

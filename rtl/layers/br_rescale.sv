@@ -141,7 +141,8 @@ module br_rescale #(
       always_ff @(posedge clk_i) begin
         if (advance) begin
           // fault: knee-itself
-          chosen_q[l*FieldWidth+:FieldWidth] <= x >= knee ? affine_q[l*FieldWidth+:FieldWidth] : below_q[l*FieldWidth+:FieldWidth];
+          chosen_q[l*FieldWidth+:FieldWidth] <= x >= knee ? affine_q[l*FieldWidth+:FieldWidth]
+                                                          : below_q[l*FieldWidth+:FieldWidth];
         end
       end
     end

@@ -77,7 +77,7 @@ def test_a_damaged_graph(net: Path, fail: Fail, damage: str) -> None:
 def test_a_foreign_json_file_as_graph(net: Path, fail: Fail) -> None:
     (net / "graph.json").write_text('{"name": "something else"}')
     assert fail("rtl run=net") == (
-        "error: build/net/graph.json is not a graph of this version: format is None, wanted 'bireal_hw graph 2'; "
+        "error: build/net/graph.json is not a graph of this version: format is None, wanted 'bireal_hw graph 3'; "
         "remove it to make it again with the command lower"
     )
 

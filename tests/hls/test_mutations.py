@@ -13,7 +13,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.hls.csim import run_kernel
 from bireal_hw.hls.gpp import QUICK
 from tests.conformance import BUILDS, draw
-from tests.test_mutations import AFFINE, CENTER, CLIP, CONV, MAX, MERGE, POOL, PRELU, REAL, RSIGN, SIGN, Layer
+from tests.test_mutations import BITS, CENTER, CLIP, CONV, MAX, MERGE, POOL, PRELU, REAL, RESCALE, RSIGN, SIGN, Layer
 
 pytestmark = pytest.mark.hls
 
@@ -30,11 +30,20 @@ FAULTS: dict[str, tuple[Layer, str, str, str]] = {
     "padding is not zero": (REAL, "real_conv", "if (window.inside()) taps", "taps"),
     "pool drops the half": (POOL, "avg_pool", "<< Left) + Half)", "<< Left))"),
     "pool adds up two windows": (POOL, "avg_pool", "if (column != 0 || row != 0)", "if (latest_address >= 0)"),
-    "maximum of the row starts late": (MAX, "max_pool", "if (x != 0) {", "if (x > 1) {"),
+    "maximum of the row starts late": (MAX, "max_pool", "if (!first_x) {", "if (!first_x && x != 1) {"),
+    "largest bit is -1": (BITS, "max_pool", "(Signed ? y > x", "(true ? y > x"),
+    "a column that is left over": (
+        BITS,
+        "max_pool",
+        "phase_x == StrideW - 1 || (Overlap &&",
+        "phase_x == StrideW - 1 || (true &&",
+    ),
     "lowest bit in place of the sign": (SIGN, "sign", "(l + 1) * Config::InWidth - 1", "l * Config::InWidth"),
     "PReLU drops the half": (PRELU, "merge", "Wide((u + half) >> k)", "Wide(u >> k)"),
     "PReLU on both sides": (PRELU, "merge", "return u < 0 ?", "return true ?"),
-    "affine drops the offset": (AFFINE, "affine", "(dot, l) + bias", "(dot, l) + 0 * bias"),
+    "one piece on both sides": (RESCALE, "rescale", "x >= knee ?", "true ?"),
+    "the knee itself is below": (RESCALE, "rescale", "x >= knee ?", "x > knee ?"),
+    "no lower limit": (RESCALE, "rescale", "if (shifted < Config::Low) return", "if (false) return"),
     "threshold itself is -1": (RSIGN, "sign", ">= threshold", "> threshold"),
     "threshold of another channel": (RSIGN, "sign", "thresholds[group][l]", "thresholds[Groups - 1 - group][l]"),
     "clip on one side only": (CLIP, "leaky_clip", "if (x < -Config::Limit) core", "if (false) core"),
@@ -69,7 +78,7 @@ def test_a_fault_in_a_header_is_caught(fault: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [CONV, REAL, MERGE, PRELU, AFFINE, POOL, MAX, SIGN, RSIGN, CLIP, CENTER],
+    [CONV, REAL, MERGE, PRELU, RESCALE, POOL, MAX, BITS, SIGN, RSIGN, CLIP, CENTER],
     ids=lambda layer: layer.op.kind,
 )
 def test_sound_headers_pass_the_same_check(layer: Layer) -> None:

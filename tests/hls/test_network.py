@@ -15,7 +15,7 @@ from bireal_hw.hls.network import simulate_network
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.folding import Folding, fold
 from tests.conformance import BUILDS
-from tests.networks import dense, random_images, tiny, two_streams
+from tests.networks import dense, mixed, random_images, tiny, two_streams
 
 pytestmark = pytest.mark.hls
 
@@ -36,8 +36,17 @@ def built(graph: Graph, target: int, folder: Path) -> tuple[Folding, Path]:
         (tiny(32, 64, 1, 4, max_pool=True, seed=2), 3_000, 3),
         (two_streams(), 1_000, 21),
         (dense(6, 4), 600, 21),
+        (mixed(9, 7, 3, 6, seed=35), 500, 5),
+        (mixed(9, 7, 3, 6, seed=30), 9_000, 3),
     ],
-    ids=["not square, six channels", "max pool", "two streams", "map"],
+    ids=[
+        "not square, six channels",
+        "max pool",
+        "two streams",
+        "map",
+        "all kinds, dense layers of bits",
+        "all kinds, folded",
+    ],
 )
 def test_logits_are_exact_in_the_cycles_foretold(graph: Graph, target: int, images: int, tmp_path: Path) -> None:
     folding, project = built(graph, target, tmp_path)
@@ -50,9 +59,11 @@ def test_logits_are_exact_in_the_cycles_foretold(graph: Graph, target: int, imag
     assert {name: result.cycles[name] for name in costs} == costs
 
 
-def test_counters_are_wide_enough_in_hardware(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "graph", [tiny(32, 64, 1, 4, max_pool=True, seed=2), mixed(9, 7, 3, 6, seed=35)], ids=["max pool", "all kinds"]
+)
+def test_counters_are_wide_enough_in_hardware(graph: Graph, tmp_path: Path) -> None:
     """What only synthesis compiles, counters of a few bits among it, in a whole network: exact, in the same cycles."""
-    graph = tiny(32, 64, 1, 4, max_pool=True, seed=2)
     folding, project = built(graph, 3_000, tmp_path)
     flags = (*QUICK, "-DBIREAL_AS_SYNTHESISED")
     result = simulate_network(graph, folding, project, random_images(graph, 3), BUILDS, flags=flags)

@@ -12,12 +12,25 @@ import pytest
 
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph, Node, dumps, load, loads, save, verify
-from bireal_hw.ops import RealConv, Sign
-from tests.networks import tiny
+from bireal_hw.ir.types import PIXEL, DataType, TensorType
+from bireal_hw.ops import Center, MaxPool, RealConv, Rescale, Sign
+from tests.networks import mixed, tiny
 
 
-def test_file_round_trip_loses_nothing_and_is_deterministic(tmp_path: Path) -> None:
-    graph = tiny()
+def wide() -> Graph:
+    """A constant of more than 32 bits, tuples, and fields that are None."""
+    numbers = np.array([1 << 40, -(1 << 44), 3])
+    rescale = Rescale(np.array([3, 2, 1]), numbers, 20, DataType(31), low=-5)
+    nodes = (
+        Node("center", Center(np.full(3, 128)), ("image",)),
+        Node("rescale", rescale, ("center",)),
+        Node("pool", MaxPool((2, 3), (2, 3), 0), ("rescale",)),
+    )
+    return verify(Graph("wide", TensorType.full(4, 6, 3, PIXEL), nodes))
+
+
+@pytest.mark.parametrize("graph", [tiny(), mixed(), wide()], ids=["tiny", "mixed", "wide"])
+def test_file_round_trip_loses_nothing_and_is_deterministic(graph: Graph, tmp_path: Path) -> None:
     save(graph, tmp_path / "graph.json")
     again = load(tmp_path / "graph.json")
     assert again == graph
@@ -75,8 +88,8 @@ def test_foreign_and_broken_files_stop_with_one_line(tmp_path: Path) -> None:
     text = dumps(tiny())
     for content, message in [
         (text[: len(text) // 2], "is not valid JSON"),
-        ("[]", "is not a graph of this version: format is 'list', wanted 'bireal_hw graph 2'"),
-        ('{"format": "other"}', "is not a graph of this version: format is 'other', wanted 'bireal_hw graph 2'"),
+        ("[]", "is not a graph of this version: format is 'list', wanted 'bireal_hw graph 3'"),
+        ('{"format": "other"}', "is not a graph of this version: format is 'other', wanted 'bireal_hw graph 3'"),
         (text.replace('"op": "sign"', '"op": "sing"', 1), "unknown op 'sing': did you mean 'sign'?"),
         (text.replace('"stride": 2', '"strode": 2', 1), "is damaged: TypeError"),
         (text.replace('"data": "', '"data": "A', 1), "is damaged"),

@@ -30,8 +30,8 @@ LAYERS = {
     "react": {"sign": 16, "binary_conv": 16, "merge": 16, "real_conv": 5, "avg_pool": 4},
     "react a": {"sign": 26, "binary_conv": 26, "merge": 26, "real_conv": 2, "avg_pool": 4, "duplicate": 5},
     "react a pooled": {"sign": 26, "binary_conv": 26, "merge": 26, "real_conv": 2, "avg_pool": 5, "duplicate": 5},
-    "xnor": {"sign": 16, "binary_conv": 16, "merge": 8, "affine": 8, "real_conv": 5, "avg_pool": 4},
-    "plain": {"sign": 16, "binary_conv": 16, "affine": 16, "real_conv": 2, "avg_pool": 1},
+    "xnor": {"sign": 16, "binary_conv": 16, "merge": 8, "rescale": 8, "real_conv": 5, "avg_pool": 4},
+    "plain": {"sign": 16, "binary_conv": 16, "rescale": 16, "real_conv": 2, "avg_pool": 1},
 }
 
 

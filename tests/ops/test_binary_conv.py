@@ -122,6 +122,10 @@ def test_messages_name_the_limits() -> None:
             " must each be 0 to 2",
         ),
         (
+            lambda: replace(op, stride=4).infer(bits),
+            "binary_conv: stride=4 of a 3x3 kernel; it must be 1 to 3, so that windows leave out no pixels",
+        ),
+        (
             lambda: op.check_fold(Fold(3, 1), bits),
             "binary_conv: out_channels=4 is not a multiple of pe=3; choose pe from 1, 2, 4",
         ),

@@ -7,7 +7,7 @@ import pytest
 
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.op import Array, Fold
-from bireal_hw.ir.types import DataType, TensorType
+from bireal_hw.ir.types import DataType, TensorType, ranged
 from bireal_hw.ops import Sign
 from tests.conformance import check_op
 
@@ -42,6 +42,19 @@ def test_thresholds_agree(shape: tuple[int, int, int], width: int, lanes: int) -
                          for pixel in x.reshape(-1, shape[2])]).reshape(x.shape)  # fmt: skip
 
     check_op(op, [TensorType.full(*shape, DataType(width))], Fold(lanes=lanes), compare)
+
+
+@pytest.mark.rtl
+def test_thresholds_on_the_sums_of_a_convolution_agree() -> None:
+    """A BatchNorm between two binary convolutions; sums of 27 products are odd, the ends of their range among them."""
+    op = Sign(np.array([-27, 27, 28, 0, -3, 1], np.int32))
+    sums = TensorType(3, 4, 6, ranged(-27, 27, 0), -27, 27)
+
+    def compare(x: Array) -> Array:
+        assert op.threshold is not None
+        return np.array([1 if v >= op.threshold[i % 6] else -1 for i, v in enumerate(x.ravel())]).reshape(x.shape)
+
+    check_op(op, [sums], Fold(lanes=2), compare)
 
 
 def test_thresholds_count_is_named() -> None:

@@ -18,7 +18,7 @@ from bireal_hw.sim.network import MANY_FRAMES, fifo_depths, simulate_network
 from bireal_hw.sim.results import FifoFill, Simulation
 from bireal_hw.sim.runner import FREE, SimResult, StallMode
 from tests.conformance import BUILDS
-from tests.networks import dense, random_images, tiny, two_streams
+from tests.networks import dense, mixed, random_images, tiny, two_streams
 
 pytestmark = pytest.mark.rtl
 
@@ -41,6 +41,8 @@ def built(graph: Graph, target: int, folder: Path) -> tuple[Folding, Path]:
         (two_streams(16, 8, seed=1), 4_000),
         (dense(8, 12), 900),
         (dense(8, 8, seed=1), 3_000),
+        (mixed(9, 7, 3, 6, seed=35), 500),
+        (mixed(9, 7, 3, 6, seed=30), 9_000),
     ],
     ids=[
         "gray",
@@ -50,6 +52,8 @@ def built(graph: Graph, target: int, folder: Path) -> tuple[Folding, Path]:
         "two streams, not square, folded",
         "map",
         "map, folded",
+        "all kinds, dense layers of bits",
+        "all kinds, folded",
     ],
 )
 def test_logits_and_cycles_are_exact_under_any_stall(graph: Graph, target: int, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from bireal_hw.lowering.closing import MODES
 from bireal_hw.lowering.grid import Floats, exponent, thresholds
 from bireal_hw.lowering.reader import Rule, Site
 from bireal_hw.lowering.values import Bits, Constant, Expression, Pair, Stream, Total, Value
-from bireal_hw.ops import Affine, Sign
+from bireal_hw.ops import Rescale, Sign
 
 ROUNDERS: dict[str, Callable[[Floats], Floats]] = {
     "ROUND": np.round,
@@ -160,7 +160,7 @@ def _again(site: Site, value: Expression, dtype: DataType) -> Value | None:
     assert affine is not None
     if value.source.kind != "dot":
         return None
-    op = Affine(affine.gain, affine.bias, affine.shift, dtype)
+    op = Rescale(affine.gain, affine.bias, affine.shift, dtype)
     return _marked(site, site.reader.emit(site.name, op, value.source.stream), 0.0)
 
 
