@@ -20,7 +20,7 @@ from bireal_hw.models.randomise import randomise
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.passes.folding import Folding, complete, convolutions
 
-MODELS = ("bireal18", "bireal34", "bireal50", "react18", "xnor18", "plain18")
+MODELS = ("bireal18", "bireal34", "bireal50", "react18", "xnor18", "plain18", "reactneta")
 """All but those that differ from `bireal50` in depth alone."""
 IMAGES = ((8, 8), (8, 16), (16, 8), (16, 16), (24, 16), (16, 24))
 MOST_CYCLES = 40_000
