@@ -28,6 +28,10 @@ enough   := $(or $(wildcard $(full)),$(wildcard $(small)),$(full))
 .PHONY: help setup setup-hardware setup-finn try-finn $(training) $(hardware) doctor test test-all lint format clean distclean
 .DEFAULT_GOAL := help
 
+# What is no target, a mistyped one for instance.
+.DEFAULT:
+	@$(PYTHON) -m bireal_hw.doctor target '$@' $$(awk -F ':.*## ' '/^[a-z-]+:.*## / { print $$1 }' $(firstword $(MAKEFILE_LIST)))
+
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bireal_hw.errors import BirealError
+from bireal_hw.errors import BirealError, nearest
 from bireal_hw.tools import GROUPS, NEEDS, NEWEST, OLDEST, OPTIONAL, TOOLS, installed, pinned, require
 
 SIZES = {"setup": (3.2, 6.4), "setup-hardware": (0.3, 1.1)}
@@ -28,11 +28,19 @@ MISSING = "missing"
 
 
 def main(words: list[str]) -> int:
-    """Run `doctor`, `doctor before SETUP [GOAL]...` or `doctor after SETUP`; returns the exit status."""
+    """Run `doctor`, `doctor before SETUP [GOAL]...`, `doctor after SETUP` or `doctor target GOAL TARGET...`.
+
+    Returns the exit status.
+    """
     try:
         if not words:
             return doctor()
-        before(words[1], words[2:]) if words[0] == "before" else after(words[1])
+        if words[0] == "before":
+            before(*words[1:])
+        elif words[0] == "after":
+            after(words[1])
+        else:
+            target(*words[1:])
     except BirealError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -57,6 +65,8 @@ def doctor() -> int:
     if not pinned():
         bad.append("the environment")
         sys.stdout.write("the environment is not made yet: make setup, or make setup-hardware for all but training\n")
+    elif installed("torch") is None:
+        sys.stdout.write(f"make setup brings the packages that these need besides: {_users('train')}\n")
     sys.stdout.write(f"{len(bad)} to mend: {', '.join(bad)}\n" if bad else "all that the commands need is here\n")
     return 1 if bad else 0
 
@@ -101,7 +111,7 @@ def _free() -> dict[str, float]:
     return {str(folder): shutil.disk_usage(folder).free / 1e9 for folder in (Path.cwd(), tempfile.gettempdir())}
 
 
-def before(setup: str, goals: list[str]) -> None:
+def before(setup: str, *goals: str) -> None:
     """Check what a set-up needs, and what the goals behind it will need of the system; print what it takes.
 
     Args:
@@ -126,6 +136,19 @@ def before(setup: str, goals: list[str]) -> None:
     if setup == "setup":
         said += f" (with torch for CPUs only {least[0]} and {least[1]}: make setup TORCH_INDEX=..., see README)"
     sys.stdout.write(f"{said}\n")
+
+
+def target(goal: str, *targets: str) -> None:
+    """Say in one line what is wrong with a goal of make that is none of its targets.
+
+    Raises:
+        BirealError: always.
+    """
+    if goal.endswith(".onnx"):
+        raise BirealError(f"make takes no file: .venv/bin/bireal-hw sim {goal}")
+    near = nearest(goal, targets)
+    hint = f"did you mean '{near}'? " if near else ""
+    raise BirealError(f"there is no target '{goal}': {hint}make help lists all")
 
 
 def after(setup: str) -> None:

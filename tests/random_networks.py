@@ -21,7 +21,7 @@ from bireal_hw.models.spec import ModelSpec
 from bireal_hw.passes.folding import Folding, complete, convolutions
 from tests.networks import mixed
 
-MODELS = ("bireal18", "bireal34", "bireal50", "react18", "xnor18", "plain18", "mixed")
+MODELS = ("bireal18", "bireal34", "bireal50", "react18", "xnor18", "plain18", "reactneta", "mixed")
 """All but those that differ from `bireal50` in depth alone; and layers of all kinds as they come."""
 IMAGES = ((8, 8), (8, 16), (16, 8), (16, 16), (24, 16), (16, 24))
 MOST_CYCLES = 40_000

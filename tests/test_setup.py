@@ -51,6 +51,22 @@ def test_which_set_up_a_command_asks_for(copy: Path, verb: str, made: str) -> No
     assert "'.[hardware]'" not in planned
 
 
+@pytest.mark.parametrize(
+    ("goal", "text"),
+    [
+        ("simm", "there is no target 'simm': did you mean 'sim'? make help lists all"),
+        ("test_all", "there is no target 'test_all': did you mean 'test-all'? make help lists all"),
+        ("xyz", "there is no target 'xyz': make help lists all"),
+        ("my net.onnx", "make takes no file: .venv/bin/bireal-hw sim my net.onnx"),
+    ],
+)
+def test_a_mistyped_target_names_the_nearest(copy: Path, goal: str, text: str) -> None:
+    found = make(copy, goal)
+    assert found.returncode == 2
+    assert found.stderr.splitlines()[0] == f"error: {text}"
+    assert list(copy.glob(".venv*")) == []
+
+
 @pytest.mark.parametrize("left", ["a Python without pip", "a Python that is gone"])
 def test_a_set_up_that_stops_says_why_and_counts_for_nothing(copy: Path, left: str) -> None:
     """The index refuses; the .venv is one whose making was interrupted, or whose Python was taken away since."""

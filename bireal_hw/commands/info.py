@@ -16,6 +16,8 @@ from bireal_hw.run.network import show
 
 def _spec(arguments: list[str], **defaults: Any) -> ModelSpec:
     """Read the arguments of a command about a network that needs no run; the first may be the bare name of a model."""
+    if arguments and arguments[0].endswith(".onnx"):
+        raise UsageError(f"info is about a model by its name: bireal-hw check {arguments[0]} lists the nodes of a file")
     arguments = [f"model={word}" if "=" not in word and index == 0 else word for index, word in enumerate(arguments)]
     config = parse_arguments(arguments)
     given = config.given()

@@ -136,6 +136,8 @@ def _started(verb: str, arguments: list[str], takes_file: bool) -> Build:
     """Read the arguments of a command about a run; the run's folder is not locked yet, nor its values known."""
     bare = [word for word in arguments if "=" not in word]
     file = Path(bare[0]) if bare and bare[0].endswith(".onnx") else None
+    if bare and takes_file and not file and (Path(bare[0]).suffix or Path(bare[0]).exists()):
+        raise UsageError(f"'{bare[0]}' is no QONNX file: {verb} takes one whose name ends in .onnx")
     config = parse_arguments(word for word in arguments if file is None or word is not bare[0])
     if name := packed(config):
         if file:

@@ -164,7 +164,9 @@ class BuildConfig:
     model: str | None = _variable(
         _model, f"network: {', '.join(NETWORKS)} (default bireal18), or a trained one, {zoo.PREFIX}NAME"
     )
-    dataset: str | None = _variable(_dataset, "digits (default), cifar10, folder, or a name on the Hugging Face hub")
+    dataset: str | None = _variable(
+        _dataset, "digits (default), mnist, cifar10, folder, or a name on Hugging Face's hub"
+    )
     data: str | None = _variable(_folder, "folder with the data set's parquet files, or with one folder per class")
     width: float | None = _variable(
         _number("width", 0.125, 1, ""), "multiplies the channels of every stage: 0.125 to 1"

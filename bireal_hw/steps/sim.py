@@ -39,7 +39,7 @@ def _sim(build: Build, folder: Path) -> Figures:
     about = {"board": build.board.name, "images_from": origin, **build.marks_of(graph)}
     write(target / SimFile.file, SimFile(**about, **result.values))
     return {
-        "images": f"{result.images} ({origin})",
+        "images": f"{result.images} ({origin}), as {result.frames} frames in each of {result.runs} runs",
         "mismatches": f"{result.mismatches:,} of {result.outputs_compared:,}",
         "cycles per frame": f"{result.cycles_per_frame:,} (predicted {result.cycles_predicted:,})",
         "fullest FIFO": result.fullest,

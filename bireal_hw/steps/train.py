@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ from bireal_hw.analysis.scale import scaled
 from bireal_hw.errors import BirealError
 from bireal_hw.export.random import random_network
 from bireal_hw.files import write_json
+from bireal_hw.ir.graph import Graph
+from bireal_hw.lowering import lower
+from bireal_hw.models.spec import ModelSpec
 from bireal_hw.results.accuracy import accuracies
 from bireal_hw.results.network import TrainFile
 from bireal_hw.run.build import Build, Figures
@@ -81,10 +85,22 @@ def _refuse_unbuildable(build: Build, config: TrainConfig, data: Data) -> None:
         return
     if not config.recipe.binary:
         raise BirealError(f"recipe={config.recipe.name} ends with a real-valued network: only train goes with it")
-    spec = config.spec
+    chosen(build, _stand_in(config.spec))
+
+
+def _stand_in(spec: ModelSpec) -> Graph:
+    """Return the graph of a network with random weights, on which no folding depends."""
+    from bireal_hw.export.deploy import to_deploy
+    from bireal_hw.export.qonnx import export_qonnx
+    from bireal_hw.models.bireal import build_model
+    from bireal_hw.models.randomise import randomise
+
     small = spec if spec.small else replace(spec, image=(SMALLEST, SMALLEST))
-    _, graph = random_network(small)
-    chosen(build, replace(scaled(graph, image=spec.image), name=spec.model))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{spec.model}.onnx"
+        model = randomise(build_model(small), small, seed=0)
+        export_qonnx(to_deploy(model, small), small, path, [str(index) for index in range(spec.classes)])
+        return replace(scaled(lower(path), image=spec.image), name=spec.model)
 
 
 def _train(build: Build, folder: Path) -> Figures:

@@ -488,6 +488,13 @@ def test_wrong_command_lines(run: Bench) -> None:
     )
     assert run("train board=kv260", status=2).startswith("error: train does not use board=kv260: it takes model, ")
     assert run("sim cosim=1", status=2).startswith("error: sim does not use cosim=1: it takes a file, model, ")
+    assert run("info net.onnx", status=2) == (
+        "error: info is about a model by its name: bireal-hw check net.onnx lists the nodes of a file"
+    )
+    for name in ("net.md", "my.network.h5"):
+        assert run(f"sim {name}", status=2) == (
+            f"error: '{name}' is no QONNX file: sim takes one whose name ends in .onnx"
+        )
     assert run("--vrsion", status=2) == (
         "error: No such option: --vrsion (Possible options: --version): bireal-hw --help lists commands and options"
     )

@@ -44,6 +44,8 @@ def test_parameters_are_those_of_the_paper(spec: ModelSpec) -> None:
         (SMALL, (16, 8), [(16, 8), (8, 4), (4, 2), (2, 1)]),
         (LARGE, (24, 16), [(24, 16), (12, 8), (6, 4), (3, 2)]),
         (ModelSpec("bireal50", 0.125, (16, 8), 1, 3), (16, 8), [(16, 8), (8, 4), (4, 2), (2, 1)]),
+        (ModelSpec("reactneta", 0.125, (16, 8), 1, 3), (16, 8), [(16, 8), (8, 4), (4, 2), (2, 1)]),
+        (ModelSpec("reactneta", 0.125, (96, 64), 1, 3), (48, 32), [(24, 16), (12, 8), (6, 4), (3, 2)]),
     ],
 )
 def test_sizes_follow_the_stem(spec: ModelSpec, stem: tuple[int, int], sizes: list[tuple[int, int]]) -> None:
@@ -59,7 +61,7 @@ def test_sizes_follow_the_stem(spec: ModelSpec, stem: tuple[int, int], sizes: li
     with torch.no_grad():
         logits = model(random_images(spec, 2, 0).float())
     assert logits.shape == (2, spec.classes)
-    expansion = 4 if spec.model == "bireal50" else 1
+    expansion = {"bireal50": 4, "reactneta": 2}.get(spec.model, 1)
     wanted = {str(i): (expansion * 8 * 2**i, *size) for i, size in enumerate(sizes)}
     assert found == {"stem": stem, **wanted}
 
@@ -155,6 +157,24 @@ def test_a_pending_shift_passes_the_downsample_shortcut_and_the_classifier() -> 
         torch.testing.assert_close(model(images) - before, (0.5 * model.fc.quant_weight().value[:, 3]).expand(2, -1))
 
 
+@pytest.mark.parametrize("pool", [1, 2])
+@pytest.mark.parametrize("copies", [1, 2, 3])
+def test_a_pending_shift_passes_a_pool_and_stands_behind_itself(pool: int, copies: int) -> None:
+    """What is rounded is the stream without it, as in hardware."""
+    torch.manual_seed(4)
+    shortcut = Shortcut(pool=pool, copies=copies)
+    block = ReactBlock(Unit(4, 4 * copies, stride=pool, shortcut=shortcut, input="rsign", output="rprelu"))
+    r, pending, stream = torch.randn(3, 4, 6, 4), torch.randn(1, 4, 1, 1), stream_act(8)
+    r = stream(r)
+    stream.eval()
+    with torch.no_grad():
+        got = block.shortcut(Stream(r, pending), stream)
+        value = stream(F.avg_pool2d(r, 2)) if pool == 2 else r
+    for copy in range(copies):
+        assert torch.equal(got[:, 4 * copy : 4 * copy + 4], value + pending)
+    assert got.shape == (3, 4 * copies, 6 // pool, 4 // pool)
+
+
 def test_clip_block_is_the_formula_of_the_authors() -> None:
     torch.manual_seed(4)
     block = ClipBlock(Unit(4, 6, kernel=1, gives="mid", input="leaky_clip"))
@@ -233,7 +253,13 @@ def test_short_way_through_training_computes_what_brevitas_computes(monkeypatch:
 
 
 @pytest.mark.parametrize(
-    "spec", [LARGE, ModelSpec("bireal50", 0.125, (16, 16), 1, 4), ModelSpec("react18", 0.125, (16, 16), 1, 4)]
+    "spec",
+    [
+        LARGE,
+        ModelSpec("bireal50", 0.125, (16, 16), 1, 4),
+        ModelSpec("react18", 0.125, (16, 16), 1, 4),
+        ModelSpec("reactneta", 0.125, (16, 16), 1, 4),
+    ],
 )
 def test_every_parameter_learns(spec: ModelSpec) -> None:
     torch.manual_seed(0)

@@ -14,10 +14,19 @@ RECOUNT = {
     # The same convolutions: RSign and RPReLU add 14,912 numbers; without shortcuts 172,032 weights and 1,792 of their
     # BatchNorm are missing.
     "react18": (10_985_472, 704_040 + 14_912, "33.99", "374.5", "1.676e+09", "1.378e+08", "1.640e+08", "11.06"),
+    # As published: 4.82 G binary and 0.12e8 real ones, 0.87e8 operations.
+    "reactneta": (28_253_184, 1_090_408, "63.15", "939.0", "4.817e+09", "1.186e+07", "8.713e+07", "55.42"),
     "xnor18": (10_985_472, 704_040, "33.51", "374.1", "1.676e+09", "1.378e+08", "1.640e+08", "11.06"),
     "plain18": (10_985_472, 704_040 - 173_824, "27.95", "368.5", "1.676e+09", "1.185e+08", "1.447e+08", "12.40"),
 }
-BINARY_CONVOLUTIONS = {"bireal18": 16, "bireal34": 32, "bireal50": 47, "bireal101": 98, "bireal152": 149}
+BINARY_CONVOLUTIONS = {
+    "bireal18": 16,
+    "bireal34": 32,
+    "bireal50": 47,
+    "bireal101": 98,
+    "bireal152": 149,
+    "reactneta": 26,
+}
 
 
 @pytest.mark.parametrize("model", RECOUNT)
@@ -51,7 +60,7 @@ def test_parameters_agree_with_the_specification(model: str, image: tuple[int, i
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("model", ["bireal34", "bireal50", "react18", "xnor18", "plain18"])
+@pytest.mark.parametrize("model", ["bireal34", "bireal50", "react18", "reactneta", "xnor18", "plain18"])
 def test_parameters_are_those_of_the_network(model: str) -> None:
     from bireal_hw.models.bireal import build_model
 
