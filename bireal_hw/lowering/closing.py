@@ -13,6 +13,7 @@ import numpy as np
 
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.encoding import FLOAT32_EXACT, half, signed_width
+from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.types import DataType, TensorType, ranged
 from bireal_hw.lowering.grid import Fit, Floats, Integers, as_integers, exponent, fit, thresholds
 from bireal_hw.lowering.pixels import Pixels, span
@@ -615,6 +616,19 @@ def check_exact(name: str, largest: int) -> None:
 
 
 # ---- the end of the network
+
+
+def graph_of(reader: Reader) -> Graph:
+    """Read a file to its end and return the network.
+
+    Raises:
+        BirealError: something in it is not supported.
+        RereadError: pixels or grids have to be chosen otherwise.
+    """
+    value = reader.run()
+    last = finish(reader, reader.answer, value)
+    share_grids(reader)
+    return reader.graph(last)
 
 
 def finish(reader: Reader, tensor: str, value: Value) -> str:

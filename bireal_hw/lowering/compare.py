@@ -55,7 +55,7 @@ class Distance:
         )
 
 
-def compare(conversion: Conversion, images: NDArray[np.uint8]) -> Distance:
+def compare(conversion: Conversion, images: NDArray[np.integer]) -> Distance:
     """Run the file and the golden model on images.
 
     First layer by layer: the file goes on with what the golden model has computed, so that each layer has the same
@@ -79,7 +79,7 @@ def compare(conversion: Conversion, images: NDArray[np.uint8]) -> Distance:
     for start in range(0, len(images), BATCH):
         some = images[start : start + BATCH]
         streams = dict(golden.tensors(conversion.graph, some))
-        for at, x in enumerate(conversion.pixels.of(some)):
+        for at, x in enumerate(conversion.pixels.of(np.asarray(some, np.uint8))):
             one = {name: stream[at : at + 1] for name, stream in streams.items()}
             step = _Lockstep(conversion, marks, signs, one)
             lockstep.run(x[None], step.watch)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph
+from bireal_hw.lowering.closing import graph_of
 from bireal_hw.lowering.files import load
 from bireal_hw.lowering.pixels import Pixels, parse, span
 from bireal_hw.lowering.reader import Entry, Mark, Ranges, Reader, RefusedError, RereadError, Row
@@ -155,7 +156,7 @@ def _read(model: onnx.ModelProto, options: Options) -> tuple[Reader, Graph | Bir
             pixels = parse(given, reader.input.channels)
             continue
         try:
-            return reader, reader.run()
+            return reader, graph_of(reader)
         except RereadError as again:
             pixels = again.known.get("pixels", pixels)
             fracs = again.known.get("fracs", fracs)

@@ -184,8 +184,8 @@ class Reader:
         """The ranges of the file's tensors; running the file takes a while."""
         return self._ranges(self.pixels)
 
-    def run(self) -> Graph:
-        """Interpret every node, then close the graph with what the file's output is.
+    def run(self) -> Value:
+        """Interpret every node; return what the file's output is.
 
         Raises:
             BirealError: nodes that are not supported; the text tells the first of them.
@@ -201,33 +201,28 @@ class Reader:
             error = RefusedError("; ".join(self.refusals[:SHOWN]) + rest + supported)
             error.report = self.report
             raise error
-        name = self.model.graph.output[0].name
-        from bireal_hw.lowering import closing
-
-        self.answer = name
-        value = self.values.get(name)
+        self.answer = self.model.graph.output[0].name
+        value = self.values.get(self.answer)
         if value is None:
-            raise BirealError(f"the output '{name}' is made by no node")
+            raise BirealError(f"the output '{self.answer}' is made by no node")
         if isinstance(value, Answer):
             self.answer, value = value.tensor, value.value
-        last = closing.finish(self, self.answer, value)
-        closing.share_grids(self)
+        return value
+
+    def graph(self, last: str) -> Graph:
+        """The network whose output a node gives, with the nodes that it depends on and what the file says of itself."""
+        nodes, wanted = [], {last}
+        for node in reversed(self.nodes):
+            if node.name in wanted:
+                nodes.append(node)
+                wanted.update(node.inputs)
         info = {
             entry.key.removeprefix(METADATA): json.loads(entry.value)
             for entry in self.model.metadata_props
             if entry.key.startswith(METADATA)
         }
         name = identifier(str(info.get("model") or self.model.graph.name)) or "network"
-        return verify(Graph(name, self.input, self._reached(last), info))
-
-    def _reached(self, last: str) -> tuple[Node, ...]:
-        """The nodes that the output depends on, in order, its own last."""
-        nodes, wanted = [], {last}
-        for node in reversed(self.nodes):
-            if node.name in wanted:
-                nodes.append(node)
-                wanted.update(node.inputs)
-        return tuple(reversed(nodes))
+        return verify(Graph(name, self.input, tuple(reversed(nodes)), info))
 
     def _read(self, node: onnx.NodeProto) -> None:
         site, before = Site(self, node), len(self.nodes)

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from bireal_hw.analysis.scale import scaled
 from bireal_hw.errors import BirealError
-from bireal_hw.export.random import random_network
 from bireal_hw.files import write_json
 from bireal_hw.ir.graph import Graph
 from bireal_hw.lowering import lower

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -37,7 +38,7 @@ def test_versions_of_onnx(opset: int, tmp_path: Path) -> None:
     file = File()
     x = file.start()
     axes = file.constant(np.array([2, 3], np.int64))
-    bounds = {"min": -0.5, "max": 0.75} if opset < 11 else {}
+    bounds: dict[str, Any] = {"min": -0.5, "max": 0.75} if opset < 11 else {}
     limits = [] if opset < 11 else [file.constant(-0.5), file.constant(0.75)]
     y = file.node("Clip", x, *limits, **bounds)
     y = file.node("Dropout", y)
@@ -209,7 +210,7 @@ def test_real_convolutions_in_groups(quantised: bool, group: int, tmp_path: Path
 def test_strides_and_pads(real: bool, stride: int, pads: tuple[int, ...], tmp_path: Path) -> None:
     file = File()
     x = file.start()
-    sizes = {"kernel_shape": [3, 3], "strides": [stride] * 2, "pads": list(pads)}
+    sizes: dict[str, Any] = {"kernel_shape": [3, 3], "strides": [stride] * 2, "pads": list(pads)}
     if real:
         w = file.quant(file.constant(file.rng.normal(size=(CHANNELS, CHANNELS, 3, 3))), 0.03, 8, "ROUND", 1)
         x = file.node("Conv", x, w, **sizes)

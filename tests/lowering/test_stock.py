@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -145,7 +146,7 @@ def test_pixels_as_a_user_says(words: str, tmp_path: Path) -> None:
     found = convert(tmp_path / "m.onnx", Options(words))
     black, white = np.zeros((1, SIDE, SIDE, 3), np.uint8), np.full((1, SIDE, SIDE, 3), 255, np.uint8)
     ends = [found.pixels.of(one)[0, :, 0, 0] for one in (black, white)]
-    wanted = {
+    wanted: Any = {
         "stored": (0, 255),
         "imagenet": ((np.zeros(3) - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225],
                      (np.ones(3) - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]),
