@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bireal_hw.errors import BirealError
-from bireal_hw.lowering import lower
+from bireal_hw.lowering import convert, lower
+from bireal_hw.lowering.compare import compare
 from bireal_hw.ops import Duplicate, Merge
 from tests.lowering.test_foreign import CHANNELS, CLASSES, File, same_as_the_file
 
@@ -55,10 +56,33 @@ def test_a_stream_behind_itself(form: str, tmp_path: Path) -> None:
     assert [node.op for node in graph if isinstance(node.op, Merge)]
 
 
+OTHERS: dict[str, Callable[[File, str], list[str]]] = {
+    "on another grid": lambda file, x: [x, file.quant(x, 2.0**-7, 12)],
+    "a ReLU and the stream": lambda file, x: [file.node("Relu", x), x],
+    "a BatchNorm of it": lambda file, x: [file.node("Mul", x, file.channels(np.linspace(-1, 1, CHANNELS))), x],
+    "three": lambda file, x: [x, file.node("Relu", x), file.node("Neg", x)],
+    "the sums of two convolutions": lambda file, x: [file.conv(file.bits(x)), file.conv(file.bits(x))],
+}
+
+
+@pytest.mark.parametrize("form", OTHERS)
+def test_different_streams_side_by_side(form: str, tmp_path: Path) -> None:
+    file = File()
+    parts = OTHERS[form](file, file.start())
+    joined, channels = file.node("Concat", *parts, axis=1), CHANNELS * len(parts)
+    pool = file.node("GlobalAveragePool", joined)
+    weights = file.quant(file.constant(file.rng.normal(size=(CLASSES, channels))), 0.02, 8, "ROUND", narrow=1)
+    file.save(file.node("Gemm", file.node("Flatten", pool, axis=1), weights, transB=1), tmp_path / "net.onnx")
+    found = convert(tmp_path / "net.onnx")
+    distance = compare(found, found.images[:4])
+    assert distance.agreement == 1
+    assert distance.rms < 0.01 * distance.spread
+
+
 REFUSED: dict[str, tuple[Callable[[File, str], str], str]] = {
-    "different streams": (
-        lambda file, x: file.node("Concat", x, file.quant(x, 2.0**-7, 12), axis=1),
-        "found different streams, ",
+    "streams of unlike size": (
+        lambda file, x: file.node("Concat", x, file.conv_to(file.bits(x), 3), axis=1),  # type: ignore[attr-defined]
+        "found streams of 8x8x8 and 8x8x3; supported: streams of one size",
     ),
     "rows": (lambda file, x: file.node("Concat", x, x, axis=2), "found axis=2; supported: the channels of an image"),
     "batch": (lambda file, x: file.node("Concat", x, x, axis=0), "found axis=0; supported: the channels of an image"),

@@ -14,7 +14,7 @@ from bireal_hw.lowering import closing
 from bireal_hw.lowering.closing import integers
 from bireal_hw.lowering.reader import Rule, Site
 from bireal_hw.lowering.rules.layers import check_layout
-from bireal_hw.lowering.values import Answer, Bits, Constant, Expression, Source, Stream, Value
+from bireal_hw.lowering.values import Answer, Bits, Constant, Expression, Pair, Source, Stream, Value
 from bireal_hw.ops import Duplicate, Flatten
 
 NHWC, NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
@@ -65,13 +65,34 @@ def _concat(site: Site) -> Value:
     inner = {name: integers(site, tensors.index(name)) for name in tensors}
     streams = list(dict.fromkeys(one.source.stream for one in inner.values()))
     if len(streams) > 1:
-        raise site.unsupported(f"different streams, {' and '.join(streams)}", "one stream with itself")
+        return _side_by_side(site, [inner[name] for name in tensors])
     made = Stream(site.reader.emit(site.name, Duplicate(site.count), streams[0]))
     if isinstance(site.value(0), Stream) and len(inner) == 1:
         site.reader.mark(site.output, made, 0.0)
         return made
     gain, add = (np.concatenate([getattr(inner[name], part) for name in tensors]) for part in ("gain", "add"))
     return Expression(Source("value", made.name), gain, add)
+
+
+def _side_by_side(site: Site, parts: list[Expression]) -> Value:
+    """Streams of the same number of channels behind each other: each is duplicated, and they are added where not 0."""
+    reader, count = site.reader, len(parts)
+    sizes = [reader.types[part.source.stream].shape for part in parts]
+    if len(set(sizes)) > 1:
+        found = " and ".join("x".join(map(str, size)) for size in sizes)
+        raise site.unsupported(f"streams of {found}", "streams of one size, with the same number of channels each")
+    total: Expression | Pair | None = None
+    for place, part in enumerate(parts):
+        name = reader.emit(f"{site.name}_{place}", Duplicate(count), part.source.stream)
+        here = np.repeat(np.arange(count) == place, part.channels)
+        gain, add = (np.where(here, np.tile(values, count), 0.0) for values in (part.gain, part.add))
+        own = Expression(Source("value", name), gain, add, slack=part.slack)
+        if isinstance(total, Pair):
+            total = closing.settle(reader, site.output, total)
+            del reader.marks[site.output]  # the file has no such tensor
+        total = own if total is None else Pair(total, own)
+    assert total is not None
+    return total
 
 
 def _constant(site: Site) -> Value:
