@@ -16,6 +16,7 @@ from torch import nn
 import bireal_hw
 from bireal_hw import golden
 from bireal_hw.errors import BirealError, VerdictError
+from bireal_hw.hls import network as hls
 from bireal_hw.lowering import Conversion, Options, convert
 from bireal_hw.lowering.compare import Distance, compare
 from bireal_hw.lowering.convert import generated
@@ -96,7 +97,8 @@ def _damaged(found: Conversion, kind: str) -> Conversion:
         array[0] *= -1
     else:
         array[0] += 1 << (getattr(op, "shift", 0) + 6)
-    nodes[at] = dataclasses.replace(nodes[at], op=dataclasses.replace(op, **{field[kind]: array}))
+    changed: Any = dataclasses.replace(op, **{field[kind]: array})  # type: ignore[type-var]
+    nodes[at] = dataclasses.replace(nodes[at], op=changed)
     return dataclasses.replace(found, graph=dataclasses.replace(found.graph, nodes=tuple(nodes)))
 
 
@@ -111,6 +113,25 @@ def test_a_fault_in_a_layer_is_found(kind: str, tmp_path: Path) -> None:
     compare(found, pixels)
     with pytest.raises(VerdictError, match="here, where both read the same, and may differ by"):
         compare(_damaged(found, kind), pixels)
+
+
+# ---- in hardware
+
+
+@pytest.mark.rtl
+@pytest.mark.hls
+@pytest.mark.parametrize("seed", [2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 12))])
+def test_the_hardware_of_a_network_in_stock_brevitas(seed: int, tmp_path: Path) -> None:
+    """R = G in as many cycles as predicted, with stalls and without, and H = G."""
+    export(network(seed), tmp_path / "m.onnx")
+    found = convert(tmp_path / "m.onnx", Options(images=images(1)))
+    folding = bireal_hw.fold(found.graph, "kv260", target_fps=3000)
+    pixels = found.images[:3]
+    bireal_hw.simulate(found.graph, folding, pixels, builds=tmp_path / "sim").refuse()
+    bireal_hw.generate_hls(found.graph, folding, tmp_path / "hls", board="kv260")
+    result = hls.simulate_network(found.graph, folding, tmp_path / "hls", pixels, tmp_path / "csim", flags=("-O0",))
+    assert result.mismatches == 0
+    assert result.outputs_compared == 30
 
 
 # ---- FINN's examples
