@@ -215,6 +215,29 @@ def deep(blocks: int, channels: int = 4, seed: int = 0) -> Graph:
     return verify(Graph("deep", TensorType.full(4, 4, 1, PIXEL), tuple(nodes), {"classes": list("abcde")}))
 
 
+def flat(pool: bool, seed: int = 0) -> Graph:
+    """A shortcut past a dense layer, both behind a flatten, of 8x8 pixels or of a pool's 4x4; 2 channels, 5 logits."""
+    rng = np.random.default_rng(seed)
+    stream, size = DataType(12, frac=3), 2 * (16 if pool else 64)
+
+    def numbers(limit: int, *shape: int) -> Array:
+        return rng.integers(-limit, limit + 1, shape)
+
+    square = RealConv(numbers(90, size, 1, 1, size), numbers(500, size), np.full(size, 3), DataType(16, frac=3))
+    nodes = [Node("center", Center(np.full(2, 128)), (INPUT,))]
+    if pool:
+        nodes.append(Node("pool", MaxPool((2, 2), (2, 2), 0), ("center",)))
+    nodes += [
+        Node("flat", Flatten(), (nodes[-1].name,)),
+        Node("dense", square, ("flat",)),
+        Node("left", Rescale(numbers(900, size), numbers(500, size), 6, stream), ("flat",)),
+        Node("right", Rescale(numbers(900, size), numbers(500, size), 9, stream), ("dense",)),
+        Node("sum", Sum(stream), ("left", "right")),
+        Node("logits", RealConv(numbers(90, 5, 1, 1, size), numbers(500, 5), np.zeros(5, int), DataType(31)), ("sum",)),
+    ]
+    return verify(Graph("flat", TensorType.full(8, 8, 2, PIXEL), tuple(nodes), {"classes": list("abcde")}))
+
+
 class _Mixed:
     """Puts layers of every kind behind each other at random, as networks of other people have them.
 

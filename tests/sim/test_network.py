@@ -18,7 +18,7 @@ from bireal_hw.sim.network import MANY_FRAMES, fifo_depths, simulate_network
 from bireal_hw.sim.results import FifoFill, Simulation
 from bireal_hw.sim.runner import FREE, SimResult, StallMode
 from tests.conformance import BUILDS
-from tests.networks import dense, mixed, random_images, tiny, two_streams
+from tests.networks import dense, flat, mixed, random_images, tiny, two_streams
 
 pytestmark = pytest.mark.rtl
 
@@ -70,6 +70,19 @@ def test_logits_and_cycles_are_exact_under_any_stall(graph: Graph, target: int, 
         assert fifo.highest_fill_stalled
         assert 1 <= fifo.highest_fill <= fifo.depth
         assert 1 <= fifo.highest_fill_stalled <= fifo.depth
+
+
+@pytest.mark.parametrize(("pool", "target"), [(False, 300), (True, 3_000)])
+def test_a_shortcut_behind_a_flatten_waits_for_the_whole_image(pool: bool, target: int, tmp_path: Path) -> None:
+    """The beats pass one by one, as channels of one pixel: the FIFO holds the image, and no beat of it is idle."""
+    graph = flat(pool)
+    folding, rtl = built(graph, target, tmp_path)
+    result = simulate_network(graph, folding, rtl, random_images(graph, 8), (FREE,), BUILDS, min_frames=8)
+    assert result.mismatches == 0
+    assert result.cycles_per_frame == result.cycles_predicted
+    assert result.fifos is not None
+    (shortcut,) = (fifo for fifo in result.fifos if fifo.name == "sum_fifo")
+    assert shortcut.highest_fill == shortcut.depth >= (16 if pool else 64)
 
 
 def test_the_fullest_fifo_is_the_one_closest_to_its_depth() -> None:
