@@ -17,9 +17,8 @@ def _import(build: Build, folder: Path) -> Figures:
     if in_zoo(build.file):
         (folder / "model.onnx").write_bytes(zoo.unpack(build.file.stem))
     else:
-        lower(
-            build.file, options_of(build.values)
-        )  # a file that cannot be lowered replaces nothing, and the message names the user's own path
+        # A file that cannot be lowered replaces nothing, and the message names the user's own path.
+        lower(build.file, options_of(build.values))
         copy(build.file, folder / "model.onnx")
     build.record_values()
     return {"from": called(build.file)}

@@ -14,8 +14,10 @@ from bireal_hw import __version__, cli
 from bireal_hw.commands.verbs import VERBS
 from bireal_hw.errors import BirealError
 from bireal_hw.models.networks import NETWORKS
+from bireal_hw.results.lower import LowerFile
 from bireal_hw.run.build import Build, Figures
 from bireal_hw.run.engine import STEPS
+from bireal_hw.schema import write
 from bireal_hw.steps import import_file
 
 pytestmark = pytest.mark.torch
@@ -24,7 +26,7 @@ RUN = Path("build/bireal18-digits")
 MADE = {
     "train": ("checkpoint.ckpt", "train.json", "metrics.csv", "curves.png"),
     "export": ("model.onnx", "export.json"),
-    "lower": ("graph.json", "graph.svg"),
+    "lower": ("graph.json", "graph.svg", "lower.json"),
     "fold": ("pynq-z2/folding.toml",),
     "rtl": ("pynq-z2/rtl/top.sv",),
     "sim": ("pynq-z2/sim.json",),
@@ -53,6 +55,12 @@ SIM: dict[str, object] = {
 }
 
 
+LOWERED = LowerFile(
+    run="net", exact=True, images=8, tensors=5, saturated=0, largest=0, spread=1.5, rms=0, agreement=1, pixels="stored",
+    moved=[],
+)  # fmt: skip
+
+
 class Bench:
     """Runs commands and remembers which steps did their work."""
 
@@ -72,6 +80,8 @@ class Bench:
                 sources = [build.path / read for read in STEPS[name].paths(build, STEPS[name].reads)]
                 texts = [source.read_text() for source in sources if source.is_file()]
                 (folder / made).write_text(f"{name}({','.join(texts)}) {build.values['width']}")
+                if made == LowerFile.file:
+                    write(folder / made, LOWERED)
                 if made.endswith("sim.json"):
                     (folder / made).write_text(json.dumps(self.report))
                 if name in self.problems:
@@ -96,7 +106,7 @@ def run(workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         monkeypatch.setitem(
             STEPS, name, dataclasses.replace(STEPS[name], work=bench.work(name), check=lambda build: None)
         )
-    monkeypatch.setattr(import_file, "lower", lambda path: None)  # an import tries its file before it takes it
+    monkeypatch.setattr(import_file, "lower", lambda path, options: None)  # an import tries its file before it takes it
     monkeypatch.setattr(import_file, "copy", shutil.copyfile)
     return bench
 
