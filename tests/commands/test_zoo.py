@@ -112,7 +112,7 @@ zoo.FOLDER = Path("zoo").absolute()
 sys.exit(max(cli.run(line.split()) for line in {lines}))
 """
 """A program that runs commands where the packages of `make setup` that `make setup-hardware` leaves out are absent."""
-ABSENT = ("torch", "brevitas", "lightning", "datasets", "qonnx", "onnxruntime", "onnxscript", "matplotlib", "PIL")
+ABSENT = ("torch", "brevitas", "lightning", "datasets", "onnxscript", "matplotlib")
 
 
 def without_training(*lines: str) -> subprocess.CompletedProcess[str]:
