@@ -216,7 +216,7 @@ def settle(reader: Reader, tensor: str, value: Value) -> Expression:
     behind it is the file's. Rounded to the nearest, what a PReLU of a small slope leaves of negative numbers would
     become 0, which counts as positive.
     """
-    frac = suggested(reader, tensor, reader.stream_bits)
+    frac, before = suggested(reader, tensor, reader.stream_bits), len(reader.nodes)
     for coarser in range(COARSER + 1):  # a coarser grid lets a larger gain through
         try:
             dtype = DataType(reader.stream_bits, frac=frac - coarser)
@@ -226,7 +226,7 @@ def settle(reader: Reader, tensor: str, value: Value) -> Expression:
             if coarser == COARSER:
                 raise
     frac = reader.types[name].dtype.frac
-    rounds = getattr(reader.nodes[-1].op, "shift", 0) > 0
+    rounds = any(node.name == name and getattr(node.op, "shift", 0) > 0 for node in reader.nodes[before:])
     found = replace(reader.values_of(name), order=order_of(value))
     found = found.plus(np.full(found.channels, rounds * 2.0 ** -(frac + 1)))
     reader.settled[name] = tensor
@@ -645,6 +645,8 @@ def finish(reader: Reader, tensor: str, value: Value) -> str:
             f"the output '{tensor}' is {value.describe()}; the sums of a layer or a stream have to give it"
         )
     if isinstance(value, Stream):
+        if tensor not in reader.marks:  # behind a Flatten, for example
+            reader.mark(tensor, value, 0.0)
         return value.name
     if not isinstance(value, Expression):
         value = settle(reader, tensor, value)

@@ -247,6 +247,16 @@ def test_what_changes_no_class_is_left_out(kind: str, tmp_path: Path) -> None:
     compare(found, found.images[:2])
 
 
+@pytest.mark.parametrize("last", ["Flatten", "Identity", "Quant"])
+def test_an_output_that_a_quantizer_gives(last: str, tmp_path: Path) -> None:
+    file = File()
+    pooled = file.node("Add", file.node("GlobalAveragePool", file.start()), file.constant(2.0**-6))
+    x = file.quant(pooled, 2.0**-5, 8)
+    x = x if last == "Quant" else file.node(last, x)
+    file.save(x, tmp_path / "m.onnx")
+    assert held(tmp_path / "m.onnx").exact
+
+
 # ---- files that are none of a network
 
 
