@@ -189,7 +189,8 @@ class RealConv(Convolution):
         """Cycles to unfold a frame, and cycles until the first window is stored and read.
 
         For kernel > 1 the buffer holds unfolded pixels of kernel * Cin elements, which arrive at most one per stride
-        and one per `chunks` cycles; the image must be wider than its padding.
+        and one per `chunks` cycles. A row enters while the padding on the right of the one before leaves, and waits for
+        it where the padding is wider than the row.
         """
         _, kernel, _, cin = self.weights.shape
         chunks = kernel * cin // fold.simd
@@ -198,7 +199,7 @@ class RealConv(Convolution):
         lead_rows, lead = (kernel - 1 - before for before in self.pads[:2])
         last_row, last_column = (lead_rows, 0) if x.height > lead_rows else (x.height - 1, out.width - 1)
         pixel = max(self.stride, chunks)
-        row = (out.width - 1) * pixel + max(x.width - (out.width - 1) * self.stride, chunks)
+        row = (out.width - 1) * pixel + max(x.width - (out.width - 1) * self.stride, chunks, lead + 1 - x.width)
         stored = lead + last_row * row + last_column * pixel + (chunks if chunks > 1 else 0)
         return x.height * row, stored + 1 + kernel * chunks
 

@@ -31,6 +31,8 @@ from bireal_hw.ir.types import DataType, TensorType
 
 INPUT_WIDTH, GAIN_WIDTH, SUM_WIDTH, OUTPUT_WIDTH = 25, 16, 47, 31
 """Bits of x, of a gain, of gain*x + bias and of y, at most: a multiplier and its adder are 25 x 18 and 48 bits."""
+LEAST_PRODUCT = 9
+"""Bits of the narrowest product for which synthesis takes a multiplier."""
 BELOW = ("knee", "gain_below", "bias_below")
 """Fields of the second piece."""
 
@@ -257,7 +259,8 @@ class Rescale(Op):
         if p["KneeWidth"]:
             sizes |= {"compare": lanes * max(p["InWidth"], p["KneeWidth"]), "select": lanes * affine}
             memories += [Rom(groups, lanes * affine, "below"), Rom(groups, lanes * p["KneeWidth"], "knees")]
-        return Anatomy(sizes, [*memories], dsp=lanes)
+        multiplied = p["GWidth"] > 1 and p["InWidth"] + p["GWidth"] >= LEAST_PRODUCT  # a gain of one bit is 0 or -1
+        return Anatomy(sizes, [*memories], dsp=lanes if multiplied else 0)
 
     @classmethod
     def calibration(cls, draw: Draw) -> Iterator[tuple[Op, tuple[TensorType, ...], Fold]]:

@@ -14,11 +14,10 @@
 // Latency        L + Kernel*C + 9 + (1 if Pe > OutLanes) cycles from first input beat to first output beat, where
 //                C = Kernel*InChannels/Simd and L is when the last input that the first window waits for is stored:
 //                Kernel = 1: L = C - 1;
-//                Kernel > 1, Width > PadRight: L = Kernel-1-PadLeft + r*R + q*S + (C if C > 1), for the unfolded pixel
-//                in row r, column q that completes the window, (Kernel-1-PadTop, 0) or, if Height <= Kernel-1-PadTop,
-//                (Height-1, Wo-1);
+//                Kernel > 1: L = Kernel-1-PadLeft + r*R + q*S + (C if C > 1), for the unfolded pixel in row r, column q
+//                that completes the window, (Kernel-1-PadTop, 0) or, if Height <= Kernel-1-PadTop, (Height-1, Wo-1);
 //                pixels are unfolded every S = max(Stride, C) cycles, rows every R = (Wo-1)*S + max(Width -
-//                (Wo-1)*Stride, C); the output image is Ho x Wo
+//                (Wo-1)*Stride, C, Kernel - PadLeft - Width); the output image is Ho x Wo
 // Throughput     a frame every max(input beats, Ho*Wo*(OutChannels/Pe)*Kernel*C, output beats) cycles; for Kernel > 1
 //                also at least Height*R, which is more only where windows are few: no padding, rows left over below
 // Back-pressure  no combinational path m_axis_tready -> s_axis_tready; for Kernel > 1 and Simd = Kernel*InChannels a

@@ -6,8 +6,8 @@
 //                tlast on the frame's last beat (counted: the input's tlast is not read)
 // Parameters     Kernel at least 2, PadLeft + PadRight < Kernel, the padded row at least a Kernel wide (checked)
 // Latency        Kernel - 1 - PadLeft cycles (the last tap passes straight through)
-// Throughput     a row every Width cycles: beats that reach beyond a row leave while the next row enters. Only where
-//                Width <= Right, the number of padding columns right of the last beat: Width + Right - 1 cycles
+// Throughput     a row every Width cycles: beats that reach beyond a row leave while the next row enters; every Right
+//                cycles, the number of padding columns right of the last beat, where those are more
 // Back-pressure  combinational paths s_axis_tvalid, s_axis_tdata -> m_axis and m_axis_tready -> s_axis_tready; a row
 //                (and the frame) drains without a successor
 // Source         first convolution of the network, docs/architecture.md, section 5

@@ -71,6 +71,8 @@ CASES = {
     "padding below and right": ((5, 4, 2), layer(2, 3, 2, 12, (1, 6), pads=(0, 0, 2, 2)), Fold(2, 2)),
     "four different pads": ((5, 6, 1), layer(3, 5, 1, 12, (1, 6), stride=2, pads=(3, 0, 1, 4)), Fold(1, 5)),
     "9-bit input": ((4, 4, 3), layer(4, 3, 3, 11, (2, 8), pads=(1,) * 4), Fold(4, 3, pack=2)),
+    "more padding than image": ((3, 2, 1), layer(4, 5, 1, 12, (1, 6), pads=(1, 0, 3, 4)), Fold(1, 5)),
+    "more padding than image, two beats": ((3, 3, 2), layer(4, 7, 2, 12, (1, 6), pads=(1, 0, 3, 5)), Fold(1, 7)),
     "10-bit input": ((4, 3, 2), layer(3, 3, 2, 11, (2, 8), pads=(1,) * 4), Fold(3, 2, pack=2)),
     "2-bit input": ((4, 3, 3), layer(4, 3, 3, 9, (0, 3), pads=(1,) * 4), Fold(4, 3, pack=2)),
     "4-bit input": ((2, 3, 4), layer(4, 1, 4, 8, (0, 3)), Fold(2, 2)),
