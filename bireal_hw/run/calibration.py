@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from bireal_hw.errors import BirealError
 from bireal_hw.lowering import Options
-from bireal_hw.preprocess import PictureError, read_picture
 from bireal_hw.run.images import of_dataset
 from bireal_hw.run.network import Values
 
@@ -60,6 +59,8 @@ def calibration_images(path: Path, shape: tuple[int, int, int]) -> NDArray[np.ge
 
 
 def _pictures(folder: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    from bireal_hw.preprocess import PictureError, read_picture  # needs Pillow, as nothing else does that reads a file
+
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
     if not paths:
         raise BirealError(f"calibration={folder} holds no picture: give a folder with {', '.join(PICTURES)}")
