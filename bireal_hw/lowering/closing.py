@@ -15,7 +15,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.encoding import FLOAT32_EXACT, half, signed_width
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.types import DataType, TensorType, ranged
-from bireal_hw.lowering.grid import Fit, Floats, Integers, as_integers, exponent, fit, thresholds
+from bireal_hw.lowering.grid import NOISE, Fit, Floats, Integers, as_integers, exponent, fit, thresholds
 from bireal_hw.lowering.pixels import Pixels, span
 from bireal_hw.lowering.reader import Reader, RefusedError, RereadError, Site
 from bireal_hw.lowering.values import Bent, Bits, Clipped, Constant, Expression, Pair, Source, Stream, Total, Value
@@ -75,7 +75,9 @@ def expression(site: Site, tensor: str, value: Value) -> Expression:
         case Stream():
             return reader.values_of(value.name)
         case Expression():
-            return alone(reader, value) if value.affine else value
+            value = alone(reader, value) if value.affine else value
+            first = tensor in reader.settle_first and value.source.stream not in reader.settled
+            return settle(reader, tensor, value, site.output) if first else value
         case Bits():
             return numbers(site, value)
         case Pair() | Bent() | Total() | Clipped():
@@ -209,13 +211,22 @@ def numbers(site: Site, bits: Bits) -> Expression:
     return replace(found, gain=found.gain * bits.scale, order=bits.order)
 
 
-def settle(reader: Reader, tensor: str, value: Value) -> Expression:
+def settle(reader: Reader, tensor: str, value: Value, output: str = "") -> Expression:
     """Round a value that no quantizer rounds: to as many fraction bits as its range leaves.
 
     It is rounded down, and stands for the middle of its step: so no number crosses 0, however small it is, and a sign
     behind it is the file's. Rounded to the nearest, what a PReLU of a small slope leaves of negative numbers would
     become 0, which counts as positive.
+
+    Args:
+        reader: of the file.
+        tensor: of the file.
+        value: what it is.
+        output: of the node that reads it; if another one has read it unrounded, the file is read anew.
     """
+    others = reader.readers.get(tensor, set()) - {output}
+    if others and isinstance(value, Expression) and tensor not in reader.settle_first:
+        reader.settle_next.add(tensor)
     frac, before = suggested(reader, tensor, reader.stream_bits), len(reader.nodes)
     for coarser in range(COARSER + 1):  # a coarser grid lets a larger gain through
         try:
@@ -232,7 +243,7 @@ def settle(reader: Reader, tensor: str, value: Value) -> Expression:
     reader.settled[name] = tensor
     reader.values[tensor] = found
     bound = (lsb + 0.5 * rounds) * 2.0**-frac + slack_of(value)
-    reader.mark(tensor, found, bound, saturates=True)
+    reader.mark(tensor, found, bound, saturates=True, noise=noise_of(value))
     if bound:
         reader.say(tensor, f"rounded to {reader.types[name].dtype.width} bits, steps of 2^-{frac}", bound)
     return found
@@ -261,6 +272,19 @@ def slack_of(value: Value) -> float:
         case Bent():
             steep = 1.0 if value.slope is None else max(1.0, float(np.abs(value.slope).max()))
             return value.inner.slack * steep
+        case _:
+            return 0.0
+
+
+def noise_of(value: Value) -> float:
+    """What float32, in which the file is run, may lose of a value where large constants take each other away."""
+    match value:
+        case Expression():
+            return NOISE * value.cancelled
+        case Pair():
+            return noise_of(value.a) + noise_of(value.b)
+        case Bent():
+            return noise_of(value.inner)
         case _:
             return 0.0
 
@@ -627,6 +651,8 @@ def graph_of(reader: Reader) -> Graph:
     """
     value = reader.run()
     last = finish(reader, reader.answer, value)
+    if reader.settle_next:
+        raise RereadError(settle_first=reader.settle_first | reader.settle_next)
     share_grids(reader)
     return reader.graph(last)
 
@@ -664,7 +690,7 @@ def finish(reader: Reader, tensor: str, value: Value) -> str:
         except RefusedError:  # a coarser grid lets a larger gain through
             frac -= 1
     found = replace(reader.values_of(name), order=value.order)
-    reader.mark(tensor, found, (moved + 0.5) * 2.0**-frac + value.slack)
+    reader.mark(tensor, found, (moved + 0.5) * 2.0**-frac + value.slack, noise=noise_of(value))
     reader.say(tensor, f"logits on the grid 2^-{frac}", (moved + 0.5) * 2.0**-frac)
     return name
 

@@ -137,7 +137,7 @@ class _Lockstep:
         have = self.as_file(name, mark, value.shape)
         dtype = self.conversion.graph.types[mark.stream].dtype
         if name in self.signs and dtype.bipolar:
-            wrong = self._other_signs(name, value, have, mark.bound)
+            wrong = self._other_signs(name, value, have, mark.bound + mark.noise)
         else:
             away = np.abs(value.astype(np.float64) - have)
             cut_off = np.zeros(away.shape, np.bool_)
@@ -145,7 +145,7 @@ class _Lockstep:
                 whole = self.as_file(name, replace(mark, gain=np.ones(1), add=np.zeros(1)), value.shape)
                 cut_off = ((whole <= dtype.low) | (whole >= dtype.high)) & (away > mark.bound)
                 self.saturated += int(cut_off.sum())
-            noise = 0.0 if self.conversion.exact else NOISE * float(np.abs(value).max())
+            noise = 0.0 if self.conversion.exact else NOISE * float(np.abs(value).max()) + mark.noise
             wrong = (away > mark.bound * (1 + NOISE) + noise) & ~cut_off
         if np.any(wrong):
             at = tuple(int(one) for one in np.argwhere(wrong)[0])

@@ -138,7 +138,7 @@ def rows(path: Path, options: Options | None = None) -> tuple[list[Row], BirealE
 
 def _read(model: onnx.ModelProto, options: Options) -> tuple[Reader, Graph | BirealError]:
     """Read a file until pixels and grids are settled: the last reader, and what it gave."""
-    images, fracs = _Images(options), dict[str, int]()
+    images, fracs, settle_first = _Images(options), dict[str, int](), frozenset[str]()
     cache: dict[int, tuple[Pixels, Ranges]] = {}
     given = options.pixels
     pixels = given if isinstance(given, Pixels) else None
@@ -151,7 +151,7 @@ def _read(model: onnx.ModelProto, options: Options) -> tuple[Reader, Graph | Bir
         return cache[id(known)][1]
 
     for _ in range(AGAIN):
-        reader = Reader(model, RULES, pixels, ranges, fracs, options.stream_bits, images.are_pictures)
+        reader = Reader(model, RULES, pixels, ranges, fracs, options.stream_bits, images.are_pictures, settle_first)
         if isinstance(given, str) and pixels is None:
             pixels = parse(given, reader.input.channels)
             continue
@@ -160,6 +160,7 @@ def _read(model: onnx.ModelProto, options: Options) -> tuple[Reader, Graph | Bir
         except RereadError as again:
             pixels = again.known.get("pixels", pixels)
             fracs = again.known.get("fracs", fracs)
+            settle_first = again.known.get("settle_first", settle_first)
             if pixels is not None and "pixels" in again.known and again.known.get("free"):
                 pixels = images.spanned(pixels, reader.input.shape)
         except BirealError as error:

@@ -46,6 +46,7 @@ class Mark:
         order: as of `Expression`.
         bound: most that the file's value may differ from it where both read the same; 0 for exact.
         saturates: whether the file lets values pass that the stream's format cuts off.
+        noise: what float32 may lose of the file's value, beside its last digits.
     """
 
     stream: str
@@ -54,6 +55,7 @@ class Mark:
     order: Integers | None
     bound: float
     saturates: bool
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ class Reader:
         ranges: of the file's tensors; asked only where no quantizer says how a stream is rounded.
         fracs: fraction bits of tensors of the file that are rounded without a quantizer.
         stream_bits: width of streams that are rounded without a quantizer.
+        settle_first: tensors that are rounded before anything reads them, so that all readers read the same.
         pictures: whether the images that are known are pictures, so that a pixel is one of a picture.
     """
 
@@ -134,6 +137,7 @@ class Reader:
         fracs: Mapping[str, int],
         stream_bits: int = 16,
         pictures: bool = False,
+        settle_first: frozenset[str] = frozenset(),
     ) -> None:
         self.model = model
         self.rules = rules
@@ -148,6 +152,9 @@ class Reader:
         self.refusals: list[str] = []
         self.report = ""  # of nodes at which a library failed
         self.fracs = fracs
+        self.readers: dict[str, set[str]] = {}  # of tensors that were read before anything rounded them
+        self.settle_first = settle_first
+        self.settle_next: set[str] = set()  # tensors that one reader has rounded, and another has read unrounded
         self.settled: dict[str, str] = {}  # streams that were rounded without a quantizer: tensor of the file
         self.links: list[tuple[str, str]] = []  # tensors that would share a grid
         self.built: dict[Source, str] = {}  # streams of sources that are no longer pending
@@ -305,15 +312,22 @@ class Reader:
                 return Stream(value.source.stream)
         return value
 
-    def mark(self, tensor: str, value: Stream | Bits | Expression, bound: float, saturates: bool = False) -> None:
+    def mark(
+        self,
+        tensor: str,
+        value: Stream | Bits | Expression,
+        bound: float,
+        saturates: bool = False,
+        noise: float = 0.0,
+    ) -> None:
         """Remember that a tensor of the file is a stream of the graph, within a bound in the file's units."""
         if isinstance(value, Stream):
             value = self.values_of(value.name)
         if isinstance(value, Bits):
             gain = np.where(value.turned, -value.scale, value.scale)
-            mark = Mark(value.stream.name, gain, np.zeros(len(gain)), value.order, bound, saturates)
+            mark = Mark(value.stream.name, gain, np.zeros(len(gain)), value.order, bound, saturates, noise)
         else:
-            mark = Mark(value.source.stream, value.gain, value.add, value.order, bound, saturates)
+            mark = Mark(value.source.stream, value.gain, value.add, value.order, bound, saturates, noise)
         self.marks[tensor] = mark
 
     def maker(self, tensor: str) -> str:
@@ -398,6 +412,8 @@ class Site:
         if name not in self.reader.values:
             raise RefusedError(f"{self.words} reads '{name}', which no earlier node makes")
         value = self.reader.values[name]
+        if isinstance(value, Expression):
+            self.reader.readers.setdefault(name, set()).add(self.output)
         if isinstance(value, Constant) and not np.isfinite(value.array).all():
             at = np.argwhere(~np.isfinite(value.array))[0].tolist()
             found = f"{value.array[tuple(at)]} at {at} of its input '{name}'"

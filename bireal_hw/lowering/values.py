@@ -128,6 +128,8 @@ class Expression:
         affine: the integers that it has been rounded to.
         order: (C,) behind a Flatten: channel c of the stream is the file's feature order[c]; None for the same order.
         slack: most that it may differ from the file's value, where a border is padded with the nearest whole pixel.
+        cancelled: the largest constant that was added on the way, in the units of the result: where a later constant
+            takes most of it away again, float32 loses in proportion to it.
     """
 
     source: Source
@@ -136,6 +138,7 @@ class Expression:
     affine: Rounded | None = None
     order: Integers | None = None
     slack: float = 0.0
+    cancelled: float = 0.0
 
     @property
     def channels(self) -> int:
@@ -155,13 +158,15 @@ class Expression:
     def plus(self, constant: Floats) -> Expression:
         """Add a constant per channel."""
         self._check_open()
-        return replace(self, add=self.add + constant)
+        largest = max(self.cancelled, float(np.abs(constant).max()), float(np.abs(self.add).max()))
+        return replace(self, add=self.add + constant, cancelled=largest)
 
     def times(self, constant: Floats) -> Expression:
         """Multiply by a constant per channel."""
         self._check_open()
-        slack = self.slack * float(np.abs(constant).max())
-        return replace(self, gain=self.gain * constant, add=self.add * constant, slack=slack)
+        steep = float(np.abs(constant).max())
+        gain, add = self.gain * constant, self.add * constant
+        return replace(self, gain=gain, add=add, slack=self.slack * steep, cancelled=self.cancelled * steep)
 
     def rounded(self, gain: Integers, bias: Integers, shift: int, dtype: DataType) -> Expression:
         """Close the expression as an integer affine."""

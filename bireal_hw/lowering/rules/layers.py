@@ -124,7 +124,7 @@ def _uniform(site: Site, padded: bool) -> Expression:
         return inner
     if not reader.pixels_known and reader.values.get(reader.input_name) is site.value(0):
         closing.know_pixels(reader, inner, None)
-    return closing.settle(reader, tensor, inner)
+    return closing.settle(reader, tensor, inner, site.output)
 
 
 def _eight_bits(site: Site, weights: Constant) -> tuple[np.ndarray, Floats, float]:
@@ -292,7 +292,7 @@ def _largest(site: Site, op: MaxPool) -> Value:
         return made
     inner = integers(site, 0)
     if np.any(inner.gain < 0):
-        inner = closing.settle(reader, site.tensor(0), inner)
+        inner = closing.settle(reader, site.tensor(0), inner, site.output)
     pooled = reader.emit(site.name, op, inner.source.stream)
     return Expression(Source("value", pooled), inner.gain, inner.add, order=inner.order)
 

@@ -93,7 +93,7 @@ def activation(site: Site, value: Value, scale: Floats, limits: tuple[int, int],
     largest = float(made.gain.max())
     slack = closing.slack_of(value)
     bound = (moved + (1 if moved or slack else 0)) * largest + slack
-    reader.mark(site.output, made, bound)
+    reader.mark(site.output, made, bound, noise=closing.noise_of(value))
     reader.say(site.output, f"{dtype.width} bits, steps of {largest:.4g}", bound)
     return reader.as_stream(made)
 
@@ -203,7 +203,7 @@ def sign(site: Site, value: Value, scale: float) -> Value:
     plain = not theta.any() and not turned.any() and inner.source.kind != "value"
     made = reader.emit(site.name, Sign(None if plain else theta), inner.source.stream)
     found = Bits(Stream(made), turned, scale, (inner.source.stream, theta), inner.order)
-    reader.mark(site.output, found, inner.slack)
+    reader.mark(site.output, found, inner.slack, noise=closing.noise_of(inner))
     if turned.any():
         reader.say(site.output, f"thresholds; {int(turned.sum())} of {len(turned)} comparisons are turned")
     return found
