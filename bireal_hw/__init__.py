@@ -26,6 +26,7 @@ API = (
     "generate_rtl",
     "lower",
     "simulate",
+    "stored",
 )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bireal_hw import boards, golden
 from bireal_hw import hls as _hls
@@ -29,6 +30,7 @@ from bireal_hw.ir.op import Array, Fold
 from bireal_hw.lowering.compare import Distance
 from bireal_hw.lowering.compare import compare as _compare
 from bireal_hw.lowering.convert import Images
+from bireal_hw.lowering.pixels import of_info
 from bireal_hw.lowering.reader import Entry
 from bireal_hw.passes.dataflow import Dataflow
 from bireal_hw.passes.folding import Folding, verify_folding
@@ -54,6 +56,7 @@ __all__ = [
     "generate_rtl",
     "lower",
     "simulate",
+    "stored",
 ]
 
 
@@ -123,6 +126,11 @@ class Compiled:
     distance: Distance
     moved: tuple[Entry, ...]
 
+    def logits(self, x: Images) -> NDArray[np.float64]:
+        """Compute the outputs (N, classes) of images (N, C, H, W) as the module reads them, in the module's units."""
+        integers = compute(self.graph, stored(self.graph, x))
+        return np.asarray(integers * 2.0**-self.graph.output.dtype.frac, np.float64)
+
 
 def _convert(path: str | Path, pixels: str | None, calibration: Images | None) -> _lowering.Conversion:
     if not isinstance(path, str | Path):
@@ -131,6 +139,26 @@ def _convert(path: str | Path, pixels: str | None, calibration: Images | None) -
         raise BirealError(f"images are an array, not a {type(calibration).__name__}")
     images = None if calibration is None else np.asarray(calibration)
     return _lowering.convert(Path(path), _lowering.Options(pixels, images))
+
+
+def stored(graph: Graph, x: Images) -> NDArray[np.uint8]:
+    """Turn images as the network's file reads them into the stored pixels that the hardware reads.
+
+    Args:
+        graph: the network; its `info` says what a stored pixel stands for.
+        x: (N, C, H, W) numbers.
+
+    Returns:
+        (N, H, W, C) uint8, the nearest there are.
+
+    Raises:
+        BirealError: the images have another shape.
+    """
+    height, width, channels = graph.input.shape
+    if not isinstance(x, np.ndarray) or x.ndim != 4 or x.shape[1:] != (channels, height, width):
+        found = "x".join(map(str, np.shape(x)))
+        raise BirealError(f"the images have the shape {found}; the network reads Nx{channels}x{height}x{width}")
+    return of_info(graph.info, channels).nearest(np.asarray(x, np.float64))
 
 
 def fold(

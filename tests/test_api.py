@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,9 +37,28 @@ def test_importing_the_package_is_quick() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def examples() -> list[str]:
+    found = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)
+    assert len(found) == 2
+    return found
+
+
+@pytest.mark.rtl
+@pytest.mark.slow
+def test_the_example_of_a_network_in_stock_brevitas_runs(workdir: Path) -> None:
+    import torch
+
+    from tests.lowering.stock import network
+
+    images = np.random.default_rng(0).normal(size=(8, 3, 32, 32)).astype(np.float32)
+    given: dict[str, Any] = {"module": network(2), "torch": torch, "images": images}
+    exec(compile(examples()[1], "docs/api.md", "exec"), given)
+    assert given["found"].distance.agreement >= 0.8
+
+
 @pytest.mark.rtl
 def test_the_example_of_the_page_runs(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)
+    code = examples()[0]
     write(tiny(8, 8, 3, 8), workdir / "model.onnx")
     monkeypatch.setattr(api.simulate, "__defaults__", (True, BUILDS))  # simulators that other tests have built
     exec(compile(code, "docs/api.md", "exec"), {})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +51,12 @@ class Pixels:
         if self.stored:
             return {}
         return {"pixels": {"scale": self.scale.tolist(), "offset": self.offset.tolist(), "why": self.why}}
+
+
+def of_info(info: Mapping[str, Any], channels: int) -> Pixels:
+    """Return what a graph's info keeps."""
+    kept = info.get("pixels") or {"scale": [1.0] * channels, "offset": [0.0] * channels, "why": "as they are stored"}
+    return Pixels(np.array(kept["scale"]), np.array(kept["offset"]), str(kept["why"]))
 
 
 def span(low: float, high: float, channels: int, why: str) -> Pixels:

@@ -246,5 +246,11 @@ def test_compile_from_python() -> None:
     model = network(3)
     found = bireal_hw.compile(model, torch.rand(1, 3, SIDE, SIDE), calibration=images(1))
     assert found.distance.agreement >= 0.9
+    x = images(2)
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(x)).numpy()
+    assert np.mean(found.logits(x).argmax(1) == wanted.argmax(1)) >= 0.8  # x itself, which the hardware has in bytes
+    with pytest.raises(BirealError, match="the images have the shape 16x16x3x16; the network reads Nx3x16x16"):
+        bireal_hw.stored(found.graph, x.transpose(0, 2, 1, 3))
     assert bireal_hw.compute(found.graph, generated((2, SIDE, SIDE, 3))).shape == (2, 10)
     assert METADATA not in found.graph.info
