@@ -137,7 +137,13 @@ def build(reader: Reader, value: Expression) -> Expression:
             reader.built[source] = reader.emit(source.node, pool, source.stream)
         reader.shifts[reader.built[source]] = shift
     name = reader.built[source]
-    return replace(value, source=Source("value", name), gain=value.gain * 2.0 ** reader.shifts[name])
+    steep, lost = float(np.abs(value.gain).max()), reader.shifts[name]
+    slack = value.slack + (0.5 * 2.0**lost * steep if lost else 0.0)
+    made = reader.types[name]
+    largest = max(abs(made.low), abs(made.high)) << lost
+    if largest >= FLOAT32_EXACT and not reader.has_metadata:
+        slack += NOISE * steep * largest  # float32, in which the file is run, does not hold such sums
+    return replace(value, source=Source("value", name), gain=value.gain * 2.0**lost, slack=slack)
 
 
 def center(reader: Reader, value: Expression) -> Expression:
@@ -228,10 +234,12 @@ def settle(reader: Reader, tensor: str, value: Value, output: str = "") -> Expre
     if others and isinstance(value, Expression) and tensor not in reader.settle_first:
         reader.settle_next.add(tensor)
     frac, before = suggested(reader, tensor, reader.stream_bits), len(reader.nodes)
+    # What a ReLU leaves is 0 or more, and 0 stays 0: rounded up, no other number becomes 0.
+    upwards = isinstance(value, Bent) and value.low == 0 and (value.slope is None or not value.slope.any())
     for coarser in range(COARSER + 1):  # a coarser grid lets a larger gain through
         try:
             dtype = DataType(reader.stream_bits, frac=frac - coarser)
-            name, lsb = close(reader, reader.maker(tensor), tensor, value, dtype, "FLOOR")
+            name, lsb = close(reader, reader.maker(tensor), tensor, value, dtype, "CEIL" if upwards else "FLOOR")
             break
         except RefusedError:
             if coarser == COARSER:
@@ -239,11 +247,15 @@ def settle(reader: Reader, tensor: str, value: Value, output: str = "") -> Expre
     frac = reader.types[name].dtype.frac
     rounds = any(node.name == name and getattr(node.op, "shift", 0) > 0 for node in reader.nodes[before:])
     found = replace(reader.values_of(name), order=order_of(value))
-    found = found.plus(np.full(found.channels, rounds * 2.0 ** -(frac + 1)))
+    if rounds and not upwards:
+        found = replace(found, add=np.full(found.channels, 2.0 ** -(frac + 1)))
     reader.settled[name] = tensor
     reader.values[tensor] = found
-    bound = (lsb + 0.5 * rounds) * 2.0**-frac + slack_of(value)
-    reader.mark(tensor, found, bound, saturates=True, noise=noise_of(value))
+    earlier = reader.marks.get(tensor)  # of a quantizer whose steps are finer
+    bound = (
+        (lsb + (1.0 if upwards else 0.5) * rounds) * 2.0**-frac + slack_of(value) + (earlier.bound if earlier else 0.0)
+    )
+    reader.mark(tensor, found, bound, saturates=True, noise=noise_of(value) + (earlier.noise if earlier else 0.0))
     if bound:
         reader.say(tensor, f"rounded to {reader.types[name].dtype.width} bits, steps of 2^-{frac}", bound)
     return found
@@ -338,8 +350,8 @@ def close(
         case Bent():
             grid = 2.0**dtype.frac
             ends = [math.floor(min(max(end * grid, -(2.0**30)), 2.0**30) + 0.5) for end in (value.low, value.high)]
-            low = max(ends[0], dtype.low if low is None else low)
-            high = min(ends[1], dtype.high if high is None else high)
+            room = (dtype.low if low is None else low, dtype.high if high is None else high)
+            low, high = (min(max(end, room[0]), room[1]) for end in ends)
             inner = build(reader, value.inner)
             found, moved = rescale(reader, name, inner, dtype, mode, low, max(low, high), value.slope)
             finite = [end * grid for end in (value.low, value.high) if abs(end * grid) < 2.0**30]
@@ -417,12 +429,18 @@ def rescale(
     rounding = before_shift(mode, fitted.shift)
     bent = slope is not None or rounding[0] != rounding[1]
     biases = [piece.bias + before for piece, before in zip(pieces, rounding, strict=True)]
-    if slope is not None and more is None and mode == "FLOOR":
-        # Below 0 stays below 0, and from 0 on it stays there, where the integers of a small slope would not have it so.
+    if more is None and mode == "FLOOR" and fitted.error:
+        # Below 0 stays below 0, and from 0 on it stays there, where the nearest integers would not have it so.
         below_edge, above_edge = np.where(turned, theta, theta - 1), np.where(turned, theta - 1, theta)
-        split = (theta > x.low) & (theta <= x.high) & (slope > 0)
-        biases[0] = np.where(split, np.maximum(biases[0], -pieces[0].gain * above_edge), biases[0])
-        biases[1] = np.where(split, np.minimum(biases[1], -1 - pieces[1].gain * below_edge), biases[1])
+        split = (theta > x.low) & (theta <= x.high) & (pieces[0].gain != 0)
+        least = -pieces[0].gain * above_edge
+        if slope is None:
+            most = -1 - pieces[0].gain * below_edge
+            biases[0] = np.where(split & (least <= most), np.clip(biases[0], least, np.maximum(least, most)), biases[0])
+        else:
+            biases[0] = np.where(split, np.maximum(biases[0], least), biases[0])
+            rising = split & (slope > 0)
+            biases[1] = np.where(rising, np.minimum(biases[1], -1 - pieces[1].gain * below_edge), biases[1])
     limits = (dtype.low if low is None else low, dtype.high if high is None else high)
     same = not bent and not fitted.shift and bool(np.all(pieces[0].gain == 1) and np.all(pieces[0].bias == 0))
     if same and x.dtype.frac == dtype.frac and limits[0] <= x.low and x.high <= limits[1]:
@@ -438,6 +456,9 @@ def rescale(
     else:
         op = Rescale(pieces[0].gain, biases[0], fitted.shift, dtype, None, None, None, *narrow)
     moved = fitted.error
+    largest = max(int((np.abs(one.gain) * max(abs(x.low), abs(x.high)) + np.abs(one.bias)).max()) for one in pieces)
+    if moved == 0 and fitted.shift and largest >= FLOAT32_EXACT and not reader.has_metadata:
+        moved = 2.0**-8  # float32, in which the file is run, does not hold such products
     if moved == 0 and mode in ("ROUND", "HALF_EVEN"):
         moved = tie(mode, fitted.shift)
     return reader.emit(name, op, value.source.stream), moved
@@ -465,7 +486,7 @@ def add(
     step = 2.0**-dtype.frac
 
     def direct(one: Expression) -> bool:
-        return bool(np.all(one.gain == step))
+        return is_direct(reader, one, dtype.frac)
 
     if direct(a) and direct(b) and not np.any(a.add + b.add):
         return reader.emit(name, Sum(dtype), a.source.stream, b.source.stream), 0.0
@@ -489,6 +510,11 @@ def add(
     moved += fitted.error
     moved = moved or tie(mode, fitted.shift)
     return reader.emit(name, op, a.source.stream, b.source.stream), moved
+
+
+def is_direct(reader: Reader, value: Expression, frac: int) -> bool:
+    """Whether a stream has a grid, whatever is added to it."""
+    return bool(np.all(value.gain == 2.0**-frac)) and reader.types[value.source.stream].dtype.frac == frac
 
 
 def onto(reader: Reader, name: str, value: Expression, frac: int) -> tuple[Expression, float]:
@@ -535,7 +561,9 @@ def close_real(reader: Reader, value: Expression, dtype: DataType, mode: str) ->
         source.weights, (whole.astype(np.int64) + rounding).astype(np.int32), shift, dtype, source.stride, source.pads
     )
     x = reader.types[source.stream]
-    if error == 0 and mode == "FLOOR":
+    if error == 0 and mode == "FLOOR" and op.largest(x) >= FLOAT32_EXACT:
+        if not reader.has_metadata:
+            return None
         check_exact(source.node, op.largest(x))
     return reader.emit(source.node, op, source.stream), error or tie(mode, int(shift.max()))
 
@@ -543,6 +571,8 @@ def close_real(reader: Reader, value: Expression, dtype: DataType, mode: str) ->
 def close_logits(reader: Reader, value: Expression) -> str | None:
     """The sums of a classifier as they are, with a bias on their grid."""
     source = value.source
+    if np.any(value.gain == 0):
+        return None
     steps = {exponent(float(gain)) for gain in value.gain}
     bias = value.add / value.gain
     if len(steps) != 1 or None in steps or source.weights is None or np.any(bias != np.round(bias)):
@@ -557,6 +587,8 @@ def close_logits(reader: Reader, value: Expression) -> str | None:
     wide = RealConv(source.weights, integers_, zeros, DataType(40, frac=-step), source.stride, source.pads)
     out = wide.infer(x)
     op = replace(wide, dtype=ranged(out.low, out.high, -step))
+    if op.largest(x) >= FLOAT32_EXACT and not reader.has_metadata:
+        return None
     check_exact(source.node, op.largest(x))
     return reader.emit(source.node, op, source.stream)
 
@@ -690,7 +722,9 @@ def finish(reader: Reader, tensor: str, value: Value) -> str:
         except RefusedError:  # a coarser grid lets a larger gain through
             frac -= 1
     found = replace(reader.values_of(name), order=value.order)
-    reader.mark(tensor, found, (moved + 0.5) * 2.0**-frac + value.slack, noise=noise_of(value))
+    earlier = reader.marks.get(tensor)
+    bound = (moved + 0.5) * 2.0**-frac + value.slack + (earlier.bound if earlier else 0.0)
+    reader.mark(tensor, found, bound, noise=noise_of(value) + (earlier.noise if earlier else 0.0))
     reader.say(tensor, f"logits on the grid 2^-{frac}", (moved + 0.5) * 2.0**-frac)
     return name
 

@@ -154,7 +154,7 @@ class _Lockstep:
                 f" same, and may differ by {mark.bound:.3g}: this is a fault of the program, please report it with the"
                 " file"
             )
-        return have
+        return have if value.dtype.kind == "f" else None  # integers of QuantizeLinear stay what they are
 
     def _other_signs(
         self, name: str, value: NDArray[Any], have: NDArray[np.float64], bound: float

@@ -19,7 +19,7 @@ SUM_MAX = 2**46
 """What gain * x + bias stays below."""
 SHIFT_MAX = 40
 """Largest right shift of an affine."""
-NEAR = 2.0**-40
+NEAR = 2.0**-21
 """A quotient so close to a whole number, in proportion, is one: the constants of a file have 24 bits."""
 NOISE = 2.0**-18
 """What float32 loses, in proportion to the largest term, in the few operations between two layers."""
@@ -56,6 +56,15 @@ def crossing(gain: Floats, add: Floats, low: int, high: int) -> Floats:
     bound = np.where(gain == 0, np.where(add >= 0, low, high + 1), np.clip(bound, low - 1, high + 1))
     whole = np.round(bound)
     return np.where(np.abs(bound - whole) <= NEAR * np.maximum(np.abs(bound), 1), whole, bound)
+
+
+def near_whole(gain: Floats, add: Floats) -> NDArray[np.bool_]:
+    """Where -add / gain is so near to a whole number, without being it, that float32 may take it for that."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        bound = -add / gain
+        return np.asarray(
+            (bound != np.round(bound)) & (np.abs(bound - np.round(bound)) <= NEAR * np.maximum(np.abs(bound), 1))
+        )
 
 
 def as_integers(array: Floats, what: str) -> NDArray[np.int32]:

@@ -32,6 +32,8 @@ METADATA = "bireal_hw."
 """Prefix of the metadata entries of the file that become the graph's `info`."""
 DOMAINS = ("", "ai.onnx", "qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 """Domains of the nodes that are read."""
+RESHAPING = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""Types of nodes whose output is laid out otherwise than their input, or as they say themselves."""
 SHOWN = 3
 """Refusals that the error tells; `check` tells all."""
 
@@ -180,6 +182,11 @@ class Reader:
         self.uses.update(value.name for value in model.graph.output)
         self.input, channels = self._input()
         self.types[INPUT] = self.input
+        if self.stored and pixels is not None and not pixels.stored:
+            raise BirealError(
+                f"input '{self.input_name}' is uint8, which are stored pixels; pixels= says something else"
+            )
+        self.pixels_known = self.pixels_known or self.stored
         self.pixels = pixels or Pixels(
             np.ones(channels), np.zeros(channels), "the file reads pixels as they are stored"
         )
@@ -280,6 +287,7 @@ class Reader:
         if tensor.elem_type not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8):
             kind = TensorProto.DataType.Name(tensor.elem_type).lower()
             raise BirealError(f"input '{self.input_name}' is {kind}; float, or uint8 for stored pixels, is supported")
+        self.stored = tensor.elem_type == TensorProto.UINT8
         _, channels, height, width = dims
         self.ranks[self.input_name] = 4
         return TensorType.full(height, width, channels, PIXEL), channels
@@ -451,7 +459,7 @@ class Site:
     @property
     def rank(self) -> int:
         """Number of axes of its output, unless its rule has said so."""
-        if self.is_channels_last and self.output not in self.reader.channels_last and self.node.op_type != "Transpose":
+        if self.is_channels_last and self.node.op_type not in RESHAPING:
             self.reader.channels_last.add(self.output)
         return max((self.reader.ranks[name] for name in self.node.input if name in self.reader.ranks), default=0)
 

@@ -6,7 +6,6 @@ Nothing here knows how the program reads a file; that is what makes it the refer
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,13 +21,59 @@ Watch = Callable[[str, NDArray[Any]], NDArray[Any] | None]
 """Told of a tensor that has been computed; what it returns takes the tensor's place."""
 
 
-@dataclass(frozen=True)
 class _Segment:
-    """Nodes that one session runs: names of what it reads and gives."""
+    """Nodes that one session of onnxruntime runs, made when it is known what numbers come in.
 
-    session: Any
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    Args:
+        nodes: in order.
+        inputs, outputs: tensors that they read and give.
+        constants: that they read.
+        model: whose versions they have.
+    """
+
+    def __init__(
+        self,
+        nodes: list[onnx.NodeProto],
+        inputs: list[str],
+        outputs: list[str],
+        constants: Mapping[str, NDArray[Any]],
+        model: onnx.ModelProto,
+    ) -> None:
+        self._nodes, self._inputs, self._outputs, self._model = nodes, inputs, outputs, model
+        self._constants = dict(constants)
+        self._session: Any = None
+
+    def run(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Compute what the nodes give; raises BirealError with what onnxruntime says of them."""
+        given = {name: tensors[name] for name in self._inputs}
+        try:
+            self._session = self._session or self._made(given)
+            found = self._session.run(self._outputs, given)
+        except Exception as error:  # onnxruntime has exceptions of its own for every kind of damage
+            words = " ".join(str(error).split())
+            first = self._nodes[0].name or self._nodes[0].output[0]
+            raise BirealError(f"onnxruntime cannot run node '{first}': {words}") from error
+        return dict(zip(self._outputs, found, strict=True))
+
+    def _made(self, given: Mapping[str, NDArray[Any]]) -> Any:
+        import onnxruntime
+
+        graph = helper.make_graph(
+            self._nodes,
+            "part",
+            [
+                helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), None)
+                for name, value in given.items()
+            ],
+            [onnx.ValueInfoProto(name=name) for name in self._outputs],
+            [numpy_helper.from_array(value, name) for name, value in self._constants.items()],
+        )
+        opsets = [one for one in self._model.opset_import if one.domain in ("", "ai.onnx")]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=min(self._model.ir_version or 8, 10))
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
 
 class FileRunner:
@@ -73,8 +118,7 @@ class FileRunner:
             if isinstance(step, onnx.NodeProto):
                 made = {step.output[0]: self._custom(step, tensors)}
             else:
-                found = step.session.run(step.outputs, {name: tensors[name] for name in step.inputs})
-                made = dict(zip(step.outputs, found, strict=True))
+                made = step.run(tensors)
             for name, value in made.items():
                 keep(name, value)
         return tensors[self.output]
@@ -84,7 +128,7 @@ class FileRunner:
         found: dict[str, tuple[float, float]] = {}
 
         def watch(name: str, value: NDArray[Any]) -> None:
-            if value.dtype.kind == "f" and value.size:
+            if value.dtype.kind in "fiu" and value.size:
                 low, high = found.get(name, (np.inf, -np.inf))
                 found[name] = min(low, float(value.min())), max(high, float(value.max()))
 
@@ -110,8 +154,7 @@ class FileRunner:
     def _once(self, node: onnx.NodeProto) -> dict[str, NDArray[Any]]:
         if not _is_plain(node):
             return {node.output[0]: self._custom(node, {})}
-        segment = self._segment([node])
-        return dict(zip(segment.outputs, segment.session.run(segment.outputs, {}), strict=True))
+        return self._segment([node]).run({})
 
     def _close(self, nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
         if nodes:
@@ -119,41 +162,13 @@ class FileRunner:
         return []
 
     def _segment(self, nodes: list[onnx.NodeProto]) -> _Segment:
-        import onnxruntime
-
         made = [name for node in nodes for name in node.output if name]
-        read = [name for node in nodes for name in node.input if name]
-        inputs = [name for name in dict.fromkeys(read) if name not in made and name not in self._constants]
-        later = self._cuts is None
+        read = list(dict.fromkeys(name for node in nodes for name in node.input if name))
+        inputs = [name for name in read if name not in made and name not in self._constants]
         outside = {name for node in self._nodes if node.output[0] not in made for name in node.input} | {self.output}
-        wanted = [n for n in made if later or n in outside or (self._cuts is not None and n in self._cuts)]
-        wanted = wanted or made[-1:]
-        used = [
-            numpy_helper.from_array(self._constants[name], name)
-            for name in dict.fromkeys(read)
-            if name in self._constants
-        ]
-        graph = helper.make_graph(
-            nodes,
-            "part",
-            [helper.make_tensor_value_info(name, self._type_of(name), None) for name in inputs],
-            [onnx.ValueInfoProto(name=name) for name in wanted],
-            used,
-        )
-        opsets = [one for one in self._model.opset_import if one.domain in ("", "ai.onnx")]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=min(self._model.ir_version or 8, 10))
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        try:
-            session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has exceptions of its own for every kind of damage
-            words = " ".join(str(error).split())
-            raise BirealError(f"onnxruntime cannot run node '{nodes[0].name or made[0]}': {words}") from error
-        return _Segment(session, tuple(inputs), tuple(wanted))
-
-    def _type_of(self, name: str) -> int:
-        return self.elem_type if name == self.input else onnx.TensorProto.FLOAT
+        wanted = [name for name in made if self._cuts is None or name in outside or name in self._cuts]
+        constants = {name: self._constants[name] for name in read if name in self._constants}
+        return _Segment(nodes, inputs, wanted or made[-1:], constants, self._model)
 
     def _custom(self, node: onnx.NodeProto, tensors: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """A quantizer, as qonnx defines it."""

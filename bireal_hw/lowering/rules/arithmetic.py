@@ -60,6 +60,10 @@ def _plus(site: Site, at: int, constant: Floats, factor: float) -> Value:
 
 def _pair(site: Site, factor: float) -> Value:
     """The sum of two tensors of one size."""
+    ranks = [site.reader.ranks.get(site.tensor(at), 4) for at in (0, 1)]
+    last = [site.tensor(at) in site.reader.channels_last for at in (0, 1)]
+    if ranks[0] != ranks[1] or last[0] != last[1]:
+        raise site.unsupported("tensors laid out in two ways", "two of the same axes")
     operands = [_operand(site, at) for at in (0, 1)]
     sizes = [sized(site, one).shape for one in operands]
     if sizes[0] != sizes[1]:
@@ -158,7 +162,7 @@ def _clip(site: Site) -> Value:
         raise site.unsupported(f"bounds {low} and {high}", "the lower one first")
     value = site.value(0)
     if isinstance(value, Constant):
-        return replace(value, array=np.clip(value.array, low, high), integers=None, scale=None)
+        return Constant(np.clip(value.array, low, high))
     if isinstance(value, Stream) and -low == high < np.inf:
         limit = high * 2.0 ** site.reader.types[value.name].dtype.frac
         if limit == round(limit) and limit >= 0:
@@ -198,6 +202,8 @@ def _rounds_next(site: Site) -> bool:
 
 
 def _leakyrelu(site: Site) -> Value:
+    if not site.attributes.get("alpha", 0.01):
+        return _limited(site, 0.0, np.inf)
     inner = _operand(site, 0)
     return Bent(inner, np.full(inner.channels, float(site.attributes.get("alpha", 0.01))))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -184,8 +185,9 @@ def _matmul(site: Site) -> Value:
 
 
 def _dense(site: Site, weights: Constant, bias: Floats | None) -> Value:
-    if weights.array.ndim != 2:
-        raise site.unsupported(f"weights of shape {list(weights.array.shape)}", "a matrix")
+    if weights.array.ndim != 2 or site.input_rank != 2:
+        shapes = f"weights of shape {list(weights.array.shape)} on a tensor of {site.input_rank} axes"
+        raise site.unsupported(shapes, "a matrix on (batch, features)")
     x = image(site, site.value(0))
     if x.pixels != 1:
         raise site.unsupported(f"an input of {x.height}x{x.width} pixels", "1x1, behind a global pool or a Flatten")
@@ -291,10 +293,11 @@ def _largest(site: Site, op: MaxPool) -> Value:
         reader.mark(site.output, made, 0.0)
         return made
     inner = integers(site, 0)
+    image_only(site, inner)
     if np.any(inner.gain < 0):
         inner = closing.settle(reader, site.tensor(0), inner, site.output)
     pooled = reader.emit(site.name, op, inner.source.stream)
-    return Expression(Source("value", pooled), inner.gain, inner.add, order=inner.order)
+    return replace(inner, source=Source("value", pooled))
 
 
 def _averagepool(site: Site) -> Value:
@@ -334,8 +337,16 @@ def _reduce(site: Site) -> Value:
 def _window_sum(site: Site, kernel: tuple[int, int], factor: float) -> Expression:
     inner = integers(site, 0)
     source = Source("sum", inner.source.stream, site.name, kernel=kernel)
-    pixels = kernel[0] * kernel[1]
-    return Expression(source, inner.gain * factor, inner.add * factor * pixels, order=inner.order)
+    image_only(site, inner)
+    whole = factor * kernel[0] * kernel[1]
+    return replace(
+        inner,
+        source=source,
+        gain=inner.gain * factor,
+        add=inner.add * whole,
+        slack=inner.slack * whole,
+        cancelled=inner.cancelled * whole,
+    )
 
 
 # ---- sizes
@@ -369,8 +380,9 @@ def _resize(site: Site) -> Value:
         site.reader.mark(site.output, made, 0.0)
         return made
     inner = integers(site, 0)
+    image_only(site, inner)
     name = site.reader.emit(site.name, Upsample(int(factor)), inner.source.stream)
-    return Expression(Source("value", name), inner.gain, inner.add, order=inner.order)
+    return replace(inner, source=Source("value", name))
 
 
 NEAREST = (
@@ -390,6 +402,12 @@ def _check_nearest(site: Site) -> None:
     if (where, choice) not in NEAREST:
         found = f"coordinate_transformation_mode={where}, nearest_mode={choice}"
         raise site.unsupported(found, " or ".join(f"{a} with {b}" for a, b in NEAREST))
+
+
+def image_only(site: Site, value: Expression) -> None:
+    """Refuse features that a Flatten has put into another order where an image is wanted."""
+    if value.order is not None:
+        raise site.unsupported("features behind a Flatten", "an image")
 
 
 def image(site: Site, value: Value) -> TensorType:

@@ -10,8 +10,8 @@ import numpy as np
 from bireal_hw.ir.encoding import signed_width
 from bireal_hw.ir.types import DataType
 from bireal_hw.lowering import closing
-from bireal_hw.lowering.closing import MODES
-from bireal_hw.lowering.grid import Floats, exponent, thresholds
+from bireal_hw.lowering.closing import MODES, TOWARDS_ENDS
+from bireal_hw.lowering.grid import NOISE, Floats, exponent, near_whole, thresholds
 from bireal_hw.lowering.reader import Rule, Site
 from bireal_hw.lowering.values import Bits, Constant, Expression, Pair, Stream, Total, Value
 from bireal_hw.ops import Rescale, Sign
@@ -28,6 +28,10 @@ ROUNDERS: dict[str, Callable[[Floats], Floats]] = {
     "HALF_DOWN": lambda x: np.sign(x) * np.ceil(np.abs(x) - 0.5),
 }
 """Rounding of weights, by mode."""
+
+
+TWO_SIDED = ("HALF_UP", "HALF_DOWN", *TOWARDS_ENDS)
+"""Rounding modes that are not the same on both sides of 0."""
 
 
 def _quant(site: Site) -> Value:
@@ -50,11 +54,19 @@ def _quant(site: Site) -> Value:
         raise site.unsupported(f"rounding_mode={mode}", ", ".join(MODES))
     high = (1 << (width - signed)) - 1 - (narrow and not signed)
     low = -(1 << (width - 1)) + narrow if signed else 0
+    if isinstance(value, Constant) and width == 1 and signed and not zero.any():
+        return _signs(value, scale)  # as qonnx has it: -1 and +1
     if isinstance(value, Constant):
         return _weights(site, value, scale, zero, (low, high), mode)
     if np.any(zero != zero.ravel()[0]):
         raise site.unsupported("zero points that differ between channels", "one")
     shift = int(zero.ravel()[0])
+    if shift and mode in TWO_SIDED:  # the sides meet at the zero point, not at 0
+        raise site.unsupported(f"rounding_mode={mode} with zero point {shift}", "FLOOR, CEIL, ROUND; or zero point 0")
+    if width == 1 and signed:
+        if shift or scale.size != 1:
+            raise site.unsupported(f"1 bit with zero point {shift} and {scale.size} scales", "zero point 0, one scale")
+        return sign(site, value, float(scale.ravel()[0]))
     return activation(site, value, scale, (low - shift, high - shift), mode)
 
 
@@ -70,6 +82,8 @@ def _weights(site: Site, value: Constant, scale: Floats, zero: Floats, limits: t
 def activation(site: Site, value: Value, scale: Floats, limits: tuple[int, int], mode: str) -> Value:
     """Round an activation to whole numbers of a scale, within limits."""
     reader = site.reader
+    if isinstance(value, Bits):
+        value = closing.expression(site, site.tensor(0), value)
     if isinstance(value, Expression) and value.source.kind == "pixel" and scale.size == 1:
         closing.know_pixels(reader, value, (limits[0] * scale.ravel()[0], limits[1] * scale.ravel()[0]))
     step = exponent(float(scale.ravel()[0])) if scale.size == 1 else None
@@ -126,7 +140,7 @@ def _on_the_grid(site: Site, value: Value, dtype: DataType, mode: str) -> Value 
             value = reader.values_of(value.name)
         case Pair():
             direct = all(
-                np.all(one.gain == 2.0**-dtype.frac) and not np.any(one.add) and one.source.kind == "value"
+                closing.is_direct(reader, one, dtype.frac) and not np.any(one.add) and one.source.kind == "value"
                 for one in (value.a, value.b)
             )
             if not direct:
@@ -173,13 +187,18 @@ def _marked(site: Site, name: str, moved: float) -> Stream:
     return Stream(name)
 
 
+def _signs(value: Constant, scale: Floats) -> Constant:
+    """Constant weights of one bit."""
+    signs = np.where(value.array >= 0, 1, -1).astype(np.int64)
+    every = np.broadcast_to(scale, signs.shape).astype(np.float64)
+    return Constant(signs * every, signs, every, binary=True)
+
+
 def _bipolarquant(site: Site) -> Value:
     """Sign: of constant weights, or of a stream."""
     value, scale = site.value(0), site.constant(1)
     if isinstance(value, Constant):
-        signs = np.where(value.array >= 0, 1, -1).astype(np.int64)
-        every = np.broadcast_to(scale, signs.shape).astype(np.float64)
-        return Constant(signs * every, signs, every, binary=True)
+        return _signs(value, scale)
     if scale.size != 1:
         raise site.unsupported(f"{scale.size} scales on an activation", "one")
     return sign(site, value, float(scale.ravel()[0]))
@@ -203,7 +222,8 @@ def sign(site: Site, value: Value, scale: float) -> Value:
     plain = not theta.any() and not turned.any() and inner.source.kind != "value"
     made = reader.emit(site.name, Sign(None if plain else theta), inner.source.stream)
     found = Bits(Stream(made), turned, scale, (inner.source.stream, theta), inner.order)
-    reader.mark(site.output, found, inner.slack, noise=closing.noise_of(inner))
+    unsure = NOISE * float(np.abs(inner.add).max()) if near_whole(inner.gain, inner.add).any() else 0.0
+    reader.mark(site.output, found, max(inner.slack, unsure), noise=closing.noise_of(inner))
     if turned.any():
         reader.say(site.output, f"thresholds; {int(turned.sum())} of {len(turned)} comparisons are turned")
     return found
@@ -236,9 +256,10 @@ def _quantizelinear(site: Site) -> Value:
     made = activation(site, value, scale, (low - shift, high - shift), "ROUND")
     inner = site.reader.values_of(made.name) if isinstance(made, Stream) else made
     assert isinstance(inner, Expression)
-    site.reader.marks.pop(site.output, None)  # the file's tensor holds integers
+    mark = site.reader.marks.pop(site.output, None)  # the file's tensor holds integers
     step = float(scale.ravel()[0])
-    return inner.times(np.full(inner.channels, 1 / step)).plus(np.full(inner.channels, float(shift)))
+    whole = inner.times(np.full(inner.channels, 1 / step)).plus(np.full(inner.channels, float(shift)))
+    return replace(whole, slack=mark.bound / step if mark else 0.0)
 
 
 def _dequantizelinear(site: Site) -> Value:

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 from bireal_hw.lowering import closing
 from bireal_hw.lowering.closing import integers
 from bireal_hw.lowering.reader import Rule, Site
-from bireal_hw.lowering.rules.layers import check_layout
+from bireal_hw.lowering.rules.layers import image, image_only
 from bireal_hw.lowering.values import Answer, Bits, Constant, Expression, Pair, Source, Stream, Value
 from bireal_hw.ops import Duplicate, Flatten
 
@@ -57,12 +57,13 @@ def _concat(site: Site) -> Value:
     """Constants, or one stream several times behind itself along its channels."""
     if all(isinstance(site.value(index), Constant) for index in range(site.count)):
         return evaluated(site)
-    check_layout(site)
     axis, channels = site.attributes.get("axis", 1), 3 if site.is_channels_last else 1
     if site.input_rank != 4 or axis % 4 != channels:
         raise site.unsupported(f"axis={axis}", f"the channels of an image, axis={channels}")
     tensors = [site.tensor(index) for index in range(site.count)]
     inner = {name: integers(site, tensors.index(name)) for name in tensors}
+    for one in inner.values():
+        image_only(site, one)
     streams = list(dict.fromkeys(one.source.stream for one in inner.values()))
     if len(streams) > 1:
         return _side_by_side(site, [inner[name] for name in tensors])
@@ -71,7 +72,8 @@ def _concat(site: Site) -> Value:
         site.reader.mark(site.output, made, 0.0)
         return made
     gain, add = (np.concatenate([getattr(inner[name], part) for name in tensors]) for part in ("gain", "add"))
-    return Expression(Source("value", made.name), gain, add)
+    slack, cancelled = (max(getattr(one, part) for one in inner.values()) for part in ("slack", "cancelled"))
+    return Expression(Source("value", made.name), gain, add, slack=slack, cancelled=cancelled)
 
 
 def _side_by_side(site: Site, parts: list[Expression]) -> Value:
@@ -86,7 +88,7 @@ def _side_by_side(site: Site, parts: list[Expression]) -> Value:
         name = reader.emit(f"{site.name}_{place}", Duplicate(count), part.source.stream)
         here = np.repeat(np.arange(count) == place, part.channels)
         gain, add = (np.where(here, np.tile(values, count), 0.0) for values in (part.gain, part.add))
-        own = Expression(Source("value", name), gain, add, slack=part.slack)
+        own = Expression(Source("value", name), gain, add, slack=part.slack, cancelled=part.cancelled)
         if isinstance(total, Pair):
             total = closing.settle(reader, site.output, total)
             del reader.marks[site.output]  # the file has no such tensor
@@ -114,8 +116,6 @@ def _shape(site: Site) -> Value:
     value = site.value(0)
     if isinstance(value, Constant):
         return evaluated(site)
-    from bireal_hw.lowering.rules.layers import image
-
     x = image(site, value)
     sizes = {
         2: [1, x.size],
@@ -131,8 +131,6 @@ def _reshape(site: Site) -> Value:
     value, reader = site.value(0), site.reader
     if isinstance(value, Constant):
         return value.map(lambda array: _reshaped(site, array))
-    from bireal_hw.lowering.rules.layers import image
-
     x = image(site, value)
     value = (
         site.value(0)
@@ -173,7 +171,7 @@ def flattened(site: Site, value: Value, pixels: int) -> Value:
         reader.mark(site.output, found, 0.0)
     else:
         gain, add = np.tile(inner.gain, pixels), np.tile(inner.add, pixels)
-        found = Expression(Source("value", made), gain, add, order=layout)
+        found = replace(inner, source=Source("value", made), gain=gain, add=add, order=layout)
     return found
 
 
@@ -234,7 +232,8 @@ def _cast(site: Site) -> Value:
     if isinstance(value, Constant):
         site.reader.numbers[site.output] = onnx.helper.tensor_dtype_to_np_dtype(to)
         kind = site.reader.numbers[site.output]
-        return value if kind.kind == "f" else replace(value, array=value.array.astype(kind).astype(np.float64))
+        rounded = value.array.astype(kind).astype(np.float64)
+        return value if np.array_equal(rounded, value.array) else Constant(rounded)
     if to not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
         raise site.unsupported(f"to={onnx.TensorProto.DataType.Name(to)}", "to=FLOAT")
     return value
@@ -249,6 +248,8 @@ def _transpose(site: Site) -> Value:
     rank, last = site.input_rank, site.is_channels_last
     given = list(perm) if perm is not None else list(range(rank))[::-1]
     if given == list(range(rank)):
+        if last:
+            site.reader.channels_last.add(site.output)
         return value
     if rank != 4 or given != (NCHW if last else NHWC):
         raise site.unsupported(f"perm={given}", f"perm={NCHW if last else NHWC}")
@@ -262,11 +263,14 @@ def _answer(site: Site) -> Value:
     reader, value = site.reader, site.value(0)
     if isinstance(value, Constant):
         return evaluated(site)
+    if isinstance(value, Answer):
+        return Answer(value.value, value.tensor, site.node.op_type)
+    axis = site.attributes.get("axis", 0 if site.node.op_type == "ArgMax" else -1)
+    if image(site, value).pixels != 1 or axis not in (1, 1 - site.input_rank):
+        raise site.unsupported(f"axis={axis} of a map or a class vector", "the classes of a class vector, axis=1")
     outputs = [one.name for one in reader.model.graph.output]
     if site.output not in outputs and not all(node.op_type in ANSWERS for node in _readers(site)):
         raise site.unsupported("it inside the network", "it as the last node")
-    if isinstance(value, Answer):
-        return Answer(value.value, value.tensor, site.node.op_type)
     reader.say(site.output, "left out: the class is the largest logit")
     return Answer(value, site.tensor(0), site.node.op_type)
 
@@ -282,19 +286,19 @@ FOLDED_WITH = ("axis", "axes", "value", "starts", "ends", "broadcast", "consumed
 VALUES = ("value", "value_float", "value_floats", "value_int", "value_ints")
 RULES = {
     **{kind: Rule(_folded, FOLDED_WITH) for kind in FOLDED},
-    "ArgMax": Rule(_answer, (), {"select_last_index": 0}, ("axis", "keepdims")),
+    "ArgMax": Rule(_answer, ("axis",), {"select_last_index": 0}, ("keepdims",)),
     "Cast": Rule(_cast, ("to",), {}, ("saturate", "round_mode")),
     "Concat": Rule(_concat, ("axis",)),
     "Constant": Rule(_constant, VALUES),
     "Dropout": Rule(_identity, (), {"is_test": 1}, ("ratio", "seed", "consumed_inputs")),
     "Flatten": Rule(_reshape, ("axis",)),
     "Identity": Rule(_identity),
-    "LogSoftmax": Rule(_answer, (), {}, ("axis",)),
+    "LogSoftmax": Rule(_answer, ("axis",)),
     "Reshape": Rule(_reshape, ("shape", "allowzero"), {}, ("consumed_inputs",)),
     "Shape": Rule(_shape, ("start", "end")),
-    "Softmax": Rule(_answer, (), {}, ("axis",)),
+    "Softmax": Rule(_answer, ("axis",)),
     "Squeeze": Rule(_reshape, ("axes",)),
-    "TopK": Rule(_answer, (), {"largest": 1}, ("axis", "k", "sorted")),
+    "TopK": Rule(_answer, ("axis",), {"largest": 1}, ("k", "sorted")),
     "Transpose": Rule(_transpose, ("perm",)),
     "Unsqueeze": Rule(_reshape, ("axes",)),
 }
