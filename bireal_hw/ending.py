@@ -78,14 +78,15 @@ def workplace(parent: Path) -> Iterator[Path]:
     After an error it stays: what a tool left there tells why.
     """
     import shutil
-    import tempfile
+    import uuid
     from functools import partial
 
     parent.mkdir(parents=True, exist_ok=True)
-    folder = type(parent)(tempfile.mkdtemp(prefix="run-", dir=parent))
+    folder = parent / f"run-{uuid.uuid4().hex[:12]}"
     remove = partial(shutil.rmtree, folder, ignore_errors=True)
-    _tidying.append(remove)
+    _tidying.append(remove)  # before there is anything to remove: the command may end at any moment
     try:
+        folder.mkdir()
         yield folder
         remove()
     finally:
@@ -120,7 +121,7 @@ def _leave(number: int, frame: object) -> None:
         nothing = os.open(os.devnull, os.O_WRONLY)
         for stream in (1, 2):
             os.dup2(nothing, stream)
-        sys.addaudithook(_no_more_children)
+        sys.addaudithook(_nothing_new)
         with contextlib.suppress(Exception):
             _end_children()
         for tidy in reversed(_tidying):
@@ -138,8 +139,8 @@ def _leave(number: int, frame: object) -> None:
         os._exit(128 + number)
 
 
-def _no_more_children(event: str, arguments: tuple[object, ...]) -> None:
-    if event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"):
+def _nothing_new(event: str, arguments: tuple[object, ...]) -> None:
+    if event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.mkdir"):
         threading.Event().wait()  # a thread that goes on while the main one leaves
 
 

@@ -148,7 +148,9 @@ def _command(tool: str, options: Sequence[str]) -> list[str]:
 def _run(tool: str, options: Sequence[str], folder: Path) -> str:
     """Run a tool of the package in a folder; return what it said."""
     command = _command(tool, options)
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment(TMPDIR=str(folder.resolve())), capture_output=True, text=True, check=False
+    )
     return done.stderr
 
 
@@ -158,7 +160,12 @@ def _placed(options: Sequence[str], folder: Path) -> str | None:
         (folder / leftover).unlink(missing_ok=True)  # of a placer that was stopped
     command = _command("nextpnr_ecp5", options)
     with subprocess.Popen(
-        command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env=environment(TMPDIR=str(folder.resolve())),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as running:
         try:
             while iterations(folder / LOG) <= ITERATIONS:

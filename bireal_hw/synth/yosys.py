@@ -147,7 +147,7 @@ def run(folder: Path, text: str) -> None:
     done = subprocess.run(
         command,
         cwd=folder,
-        env=environment(),
+        env=environment(TMPDIR=str(folder.resolve())),  # what it leaves when it is ended goes with the folder
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
