@@ -36,6 +36,7 @@ bind br_stream_sink br_stream_check #(
 
 `ifdef BR_CHECK_ALL
 `BR_CHECK_STREAM(br_avg_pool)
+`BR_CHECK_STREAM(br_axi_reader)
 `BR_CHECK_STREAM(br_binary_conv)
 `BR_CHECK_STREAM(br_binary_mvu)
 `BR_CHECK_STREAM(br_center)

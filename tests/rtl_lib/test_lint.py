@@ -33,6 +33,7 @@ def test_module_passes_lint_alone(module: str) -> None:
 
 
 ZERO = {
+    "Credits",
     "Gain",
     "Half",
     "KWidth",
@@ -52,6 +53,9 @@ ZERO = {
     "TWidth",
 }
 MORE = {
+    "br_axi_bursts": {"DataWidth": 8},
+    "br_axi_reader": {"DataWidth": 8},
+    "br_axi_writer": {"DataWidth": 8},
     "br_binary_conv": {"AccWidth": 2},
     "br_binary_mvu": {"AccWidth": 2},
     "br_center": {"OutWidth": 8},
@@ -105,6 +109,10 @@ def test_header_answers_every_question(module: str) -> None:
     ("module", "parameters", "message"),
     [
         ("lib/br_fifo", {"Depth": 0}, "br_fifo: Depth=0 must be at least 1"),
+        ("lib/br_axi_bursts", {"DataWidth": 24}, "br_axi_bursts: DataWidth=24 must be 8, 16, 32, .. 1024"),
+        ("lib/br_axi_reader", {"MaxBurst": 12}, "MaxBurst=12 must be a power of two of at most 256 beats"),
+        ("lib/br_axi_writer", {"DataWidth": 512, "MaxBurst": 128, "Depth": 128}, "of at most 64 beats"),
+        ("lib/br_axi_writer", {"Depth": 8}, "br_axi_bursts: Depth=8 must be at least MaxBurst=16"),
         ("layers/br_center", {"Channels": 3, "Lanes": 2}, "br_center: Channels=3 must be a multiple of Lanes=2"),
         ("layers/br_center", {"OutWidth": 10}, "br_center: OutWidth=10 must be 8 or 9"),
         ("layers/br_merge", {"Channels": 8, "Lanes": 3}, "br_merge: Channels=8 must be a multiple of Lanes=3"),

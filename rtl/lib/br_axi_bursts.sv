@@ -1,0 +1,100 @@
+// br_axi_bursts: address channel of an AXI4 master: cuts runs of memory into bursts, each when its beats have a place.
+// Function       announces the beats of each command in order, a burst at a time. A burst ends where its command does,
+//                and at every multiple of MaxBurst beats of the address, so none crosses 4 KB. It is announced when
+//                credits for all its beats are there: Credits behind a reset, one more with each credit_i, as many fewer
+//                as a burst has beats
+// Commands       s_cmd: {length in beats, address in bytes}; an address is a multiple of a beat (what lies below is not
+//                looked at), a length of 0 asks for nothing; tready is low until the last burst of a command is announced
+// Bursts         issue_o: a burst of len_o + 1 beats is announced in this cycle, last_o: its command's last; it waits on
+//                m_axi from the next cycle on. hold_i keeps bursts back. busy_o: a command has bursts to announce
+// Parameters     MaxBurst: a power of two, 16 for AXI3, 256 for AXI4; MaxBurst beats are 4 KB at most
+// Latency        2 cycles from a command to the first address
+// Throughput     one burst a cycle; one command in two cycles
+// Back-pressure  a stalled m_axi holds one burst; no combinational path m_axi_ready -> s_cmd_tready
+// Source         AMBA AXI4, A3.4.1 (bursts, 4 KB)
+
+`default_nettype none
+
+module br_axi_bursts #(
+  parameter int unsigned AddrWidth = 32,  // bits of an address
+  parameter int unsigned DataWidth = 64,  // bits of a beat: 8, 16, 32, .. 1024
+  parameter int unsigned LenWidth  = 24,  // bits of the length of a command
+  parameter int unsigned MaxBurst  = 16,  // most beats of a burst
+  parameter int unsigned Depth     = 64,  // most credits, MaxBurst or more
+  parameter int unsigned Credits   = 1    // credits behind a reset
+) (
+  input  wire                           clk_i,
+  input  wire                           rst_ni,
+  input  wire  [LenWidth+AddrWidth-1:0] s_cmd_tdata,
+  input  wire                           s_cmd_tvalid,
+  output logic                          s_cmd_tready,
+  input  wire                           credit_i,
+  input  wire                           hold_i,
+  output logic                          issue_o,
+  output logic [                   7:0] len_o,
+  output logic                          last_o,
+  output logic                          busy_o,
+  output logic [         AddrWidth-1:0] m_axi_addr,
+  output logic [                   7:0] m_axi_len,     // beats less one
+  output logic                          m_axi_valid,
+  input  wire                           m_axi_ready
+);
+
+  localparam int unsigned BeatBits = $clog2(DataWidth / 8);  // of an address, below its beats
+  localparam int unsigned Longest = br_pkg::min2(256, 4096 >> BeatBits);  // burst of AXI4
+  localparam int unsigned BurstWidth = br_pkg::cnt_width(MaxBurst);
+  localparam int unsigned CreditWidth = br_pkg::cnt_width(Depth);
+
+  if (DataWidth < 8 || DataWidth > 1024 || DataWidth != 8 << BeatBits) begin : gen_check_data
+    $error("br_axi_bursts: DataWidth=%0d must be 8, 16, 32, .. 1024", DataWidth);
+  end
+  if (MaxBurst < 1 || MaxBurst > Longest || (MaxBurst & (MaxBurst - 1)) != 0) begin : gen_check_burst
+    $error("br_axi_bursts: MaxBurst=%0d must be a power of two of at most %0d beats", MaxBurst, Longest);
+  end
+  if (Depth < MaxBurst) begin : gen_check_depth
+    $error("br_axi_bursts: Depth=%0d must be at least MaxBurst=%0d", Depth, MaxBurst);
+  end
+
+  logic busy_q, free;
+  logic [AddrWidth-1:0] beat_q;  // address of the next burst, in beats
+  logic [LenWidth-1:0] left_q;  // beats of the command that are not announced
+  logic [CreditWidth-1:0] credit_q;
+  logic [BurstWidth-1:0] room, burst;  // beats up to the next multiple of MaxBurst, and of the next burst
+
+  assign room = BurstWidth'(MaxBurst) - BurstWidth'(beat_q & AddrWidth'(MaxBurst - 1));
+  assign last_o = 32'(left_q) <= 32'(room);
+  assign burst = last_o ? BurstWidth'(left_q) : room;
+  assign len_o = 8'(burst - BurstWidth'(1));
+  assign free = !m_axi_valid || m_axi_ready;
+  assign issue_o = busy_q && free && !hold_i && 32'(credit_q) >= 32'(burst);
+  assign busy_o = busy_q;
+  assign s_cmd_tready = !busy_q;
+
+  always_ff @(posedge clk_i) begin
+    if (issue_o) begin
+      m_axi_addr <= beat_q << BeatBits;
+      m_axi_len  <= len_o;
+      beat_q     <= beat_q + AddrWidth'(burst);
+      left_q     <= left_q - LenWidth'(burst);
+    end
+    if (s_cmd_tvalid && s_cmd_tready) begin
+      beat_q <= s_cmd_tdata[AddrWidth-1:0] >> BeatBits;
+      left_q <= s_cmd_tdata[AddrWidth+:LenWidth];
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (free) m_axi_valid <= issue_o;
+    if (s_cmd_tvalid && s_cmd_tready) busy_q <= s_cmd_tdata[AddrWidth+:LenWidth] != '0;
+    else if (issue_o && last_o) busy_q <= 1'b0;
+    credit_q <= credit_q + CreditWidth'(credit_i) - (issue_o ? CreditWidth'(burst) : '0);
+    if (!rst_ni) begin
+      m_axi_valid <= 1'b0;
+      busy_q      <= 1'b0;
+      credit_q    <= CreditWidth'(Credits);
+    end
+  end
+
+endmodule
+
+`default_nettype wire
