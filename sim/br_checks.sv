@@ -16,6 +16,16 @@
 `define BR_CHECK_FRAME(name, beats) \
   bind name br_frame_check #(.Beats(beats)) u_frame_m_axis \
     (.clk_i, .rst_ni, .tvalid_i(m_axis_tvalid), .tready_i(m_axis_tready), .tlast_i(m_axis_tlast));
+// An address channel, with the rules of bursts; then what comes or goes for the bursts of a direction.
+`define BR_CHECK_ADDRESS(name, a) \
+  bind name br_stream_check #(.Width(AddrWidth + 8)) u_check_m_axi_``a (.clk_i, .rst_ni, \
+    .beat_i({m_axi_``a``addr, m_axi_``a``len}), .tvalid_i(m_axi_``a``valid), .tready_i(m_axi_``a``ready)); \
+  bind name br_axi_check #(.AddrWidth(AddrWidth), .DataWidth(DataWidth), .MaxBurst(MaxBurst)) u_check_burst_``a ( \
+    .clk_i, .rst_ni, .addr_i(m_axi_``a``addr), .len_i(m_axi_``a``len), .size_i(m_axi_``a``size), \
+    .burst_i(m_axi_``a``burst), .valid_i(m_axi_``a``valid));
+`define BR_CHECK_ANSWERS(name, channel, issue, len, beat, last) \
+  bind name br_axi_answers_check u_check_``channel (.clk_i, .rst_ni, .issue_i(issue), .len_i(len), .beat_i(beat), \
+    .last_i(last));
 `define BR_OUT(size, pad) br_pkg::out_size(size, Kernel, Stride, pad)
 
 bind br_bench br_cycles u_cycles (
@@ -72,6 +82,22 @@ bind br_stream_sink br_stream_check #(
 `BR_CHECK_FRAME(br_unfold, Height * OutWidth)
 `BR_CHECK_FRAME(br_window, OutHeight * OutWidth * Folds * KernelH * KernelW * Chunks)
 
+`BR_CHECK_ADDRESS(br_axi_reader, ar)
+`BR_CHECK_ANSWERS(br_axi_reader, m_axi_r, issue, unused_len, m_axi_rvalid && m_axi_rready, m_axi_rlast)
+`BR_CHECK_ADDRESS(br_axi_writer, aw)
+`BR_CHECK_ANSWERS(br_axi_writer, m_axi_w, issue, len, m_axi_wvalid && m_axi_wready, m_axi_wlast)
+`BR_CHECK_ANSWERS(br_axi_writer, m_axi_b, m_axi_wvalid && m_axi_wready && m_axi_wlast, 8'd0,
+                  m_axi_bvalid && m_axi_bready, 1'b1)
+bind br_axi_writer br_stream_check #(
+  .Width(DataWidth + 1)
+) u_check_stream_w (
+  .clk_i,
+  .rst_ni,
+  .beat_i  ({m_axi_wlast, m_axi_wdata}),
+  .tvalid_i(m_axi_wvalid),
+  .tready_i(m_axi_wready)
+);
+
 bind br_fifo br_fifo_check #(
   .Depth(Depth)
 ) u_check_fill (
@@ -88,6 +114,8 @@ bind br_fifo br_fifo_check #(
 `endif  // BR_CHECK_ALL
 
 `undef BR_OUT
+`undef BR_CHECK_ANSWERS
+`undef BR_CHECK_ADDRESS
 `undef BR_CHECK_FRAME
 `undef BR_CHECK_STREAM
 `undef BR_CHECK_BEATS

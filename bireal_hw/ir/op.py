@@ -72,6 +72,48 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
+class AxiPort:
+    """An AXI4 master port of a module, to memory beside the chip; burst lengths as AXI3 allows them fit too.
+
+    Attributes:
+        name: prefix of its signals.
+        data_width: bits of a beat.
+        address_width: bits of a byte address.
+        reads, writes: whether it has the channels AR and R, and the channels AW, W and B.
+    """
+
+    name: str
+    data_width: int
+    address_width: int
+    reads: bool
+    writes: bool
+
+    @property
+    def signals(self) -> tuple[tuple[str, int, bool], ...]:
+        """Name, bits and whether the module drives it, of every signal."""
+        address = (("addr", self.address_width), ("len", 8), ("size", 3), ("burst", 2), ("cache", 4), ("prot", 3))
+        found: list[tuple[str, int, bool]] = []
+        for channel, there in (("ar", self.reads), ("aw", self.writes)):
+            if there:
+                found += [(f"{channel}{name}", width, True) for name, width in (*address, ("valid", 1))]
+                found += [(f"{channel}ready", 1, False)]
+        if self.reads:
+            found += [("rdata", self.data_width, False), ("rresp", 2, False), ("rlast", 1, False)]
+            found += [("rvalid", 1, False), ("rready", 1, True)]
+        if self.writes:
+            found += [("wdata", self.data_width, True), ("wstrb", self.data_width // 8, True), ("wlast", 1, True)]
+            found += [("wvalid", 1, True), ("wready", 1, False)]
+            found += [("bresp", 2, False), ("bvalid", 1, False), ("bready", 1, True)]
+        return tuple((f"{self.name}_{name}", width, driven) for name, width, driven in found)
+
+
+ADDRESS_WIDTH = 32
+"""Bits of the byte addresses of memory beside the chip."""
+STATUS_WIDTH = 3
+"""Bits of status_o of a module with AXI ports: an error while reading, one while writing, a wrong image of weights."""
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """Contents of a read-only memory, in address order.
 
@@ -97,6 +139,9 @@ class Binding:
         memories: by the name of the parameter that takes the file.
         inputs, output: stream ports.
         inner_width: bits of the widest word inside the module that is no beat of a port, if any.
+        axi: ports to memory beside the chip. A module that has some also has the inputs weights_base_i and
+            maps_base_i, where the image of its weights and the memory for its maps begin, and the output status_o,
+            whose bits (`STATUS_WIDTH`) stay high until the reset.
     """
 
     module: str
@@ -105,6 +150,16 @@ class Binding:
     output: Port
     memories: dict[str, Memory] = field(default_factory=dict)
     inner_width: int = 0
+    axi: tuple[AxiPort, ...] = ()
+
+    @property
+    def memory_signals(self) -> tuple[tuple[str, int, bool], ...]:
+        """Name, bits and whether the module drives it, of every signal that memory beside the chip needs."""
+        if not self.axi:
+            return ()
+        bases = (("weights_base_i", ADDRESS_WIDTH, False), ("maps_base_i", ADDRESS_WIDTH, False))
+        ports = itertools.chain.from_iterable(port.signals for port in self.axi)
+        return (*bases, ("status_o", STATUS_WIDTH, True), *ports)
 
 
 @dataclass(frozen=True, slots=True)

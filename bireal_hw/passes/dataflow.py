@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import INPUT, Graph, Node
 from bireal_hw.ir.op import Binding, Cost, Port
 from bireal_hw.ir.types import DataType
@@ -84,6 +85,19 @@ class Dataflow:
     def cycles(self) -> int:
         """Cycles per frame in the steady state: those of the slowest part."""
         return max(cost.cycles for cost in self.costs.values())
+
+    @property
+    def memory(self) -> Binding | None:
+        """The binding of the one instance with ports to memory beside the chip, if there is one.
+
+        Raises:
+            BirealError: there are several; they would share the ports of the network.
+        """
+        found = [instance for instance in self.instances if instance.binding.axi]
+        if len(found) > 1:
+            names = ", ".join(instance.name for instance in found)
+            raise BirealError(f"{self.name}: {names} all have ports to memory; one layer of a network can")
+        return found[0].binding if found else None
 
     @property
     def bottleneck(self) -> str:

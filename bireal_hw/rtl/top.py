@@ -23,12 +23,14 @@ def top_text(graph: Graph, flow: Dataflow) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["range"] = lambda width: f"[{width - 1}:0]" if width > 1 else ""
     template = environment.get_template("top.sv.j2")
     return template.render(
         graph=graph,
         flow=flow,
         describe=describe,
         comments=describe.comments(graph, flow),
+        memory=flow.memory.memory_signals if flow.memory else (),
         version=__version__,
         parameters=_parameters,
         connections=_connections,
@@ -57,6 +59,7 @@ def _connections(instance: Instance) -> Iterator[tuple[str, str]]:
     yield f"{port.name}_tlast", f"{streams[0].data}_tlast"
     if instance.binding.module == FIFO:
         yield from (("usage_o", ""), ("max_fill_o", ""))
+    yield from ((name, name) for name, _, _ in instance.binding.memory_signals)
 
 
 def frame_beats(graph: Graph, flow: Dataflow) -> dict[Stream, int]:

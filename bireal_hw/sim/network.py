@@ -114,7 +114,8 @@ def network_dut(flow: Dataflow, rtl_dir: Path) -> Dut:
         Port("m_axis", flow.output.lanes, flow.output.dtype),
     )
     sources = tuple(rtl_dir / name for name in [*names, CHECKS])
-    return Dut(Binding("br_top", {}, *ports), sources, {MEMORIES: rtl_dir / MEMORIES}, fifo_depths(flow))
+    axi = flow.memory.axi if flow.memory else ()
+    return Dut(Binding("br_top", {}, *ports, axi=axi), sources, {MEMORIES: rtl_dir / MEMORIES}, fifo_depths(flow))
 
 
 def fifo_depths(flow: Dataflow) -> dict[str, int]:

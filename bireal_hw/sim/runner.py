@@ -24,6 +24,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.op import Array, Binding, Port
 from bireal_hw.rtl import closure, memory_text
 from bireal_hw.sim import verilator
+from bireal_hw.sim.dram import PROBABILITY, Dram, Memory
 from bireal_hw.sim.packing import hex_beats, parse_beats
 
 DEFAULT_BUILDS = Path("build/sim")
@@ -31,8 +32,6 @@ DEFAULT_BUILDS = Path("build/sim")
 
 TIMEOUT = 10_000
 """Cycles without any transfer that count as a deadlock unless a caller says otherwise."""
-
-_PROBABILITY = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +44,14 @@ class StallMode:
             for valid.
         seed: chooses the patterns, 1 or more.
         depths: beats that FIFOs of an `adjustable` module hold instead of what they could, by name.
+        dram: how memory beside the chip behaves, for a module with AXI ports; the seed is that of the streams.
     """
 
     source: float = 0.0
     sink: float = 0.0
     seed: int = 1
     depths: Mapping[str, int] = field(default_factory=dict)
+    dram: Dram = field(default=Dram(), repr=False)
 
     def __post_init__(self) -> None:
         for name, value in (("source", self.source), ("sink", self.sink)):
@@ -75,6 +76,8 @@ class Dut:
         files: folders or files that the module reads by a relative name, by that name (`{"mem": .../rtl/mem}`).
         fifos: depths, by name, of the FIFOs `u_<name>` directly inside the module whose highest fill is recorded.
         adjustable: whether these are instances of `sim/depths/br_short_fifo.sv`.
+        dram: image in the memory behind the module's AXI ports, where weights_base_i points to.
+        maps: bytes of the memory from where maps_base_i points to; undefined when a run begins.
     """
 
     binding: Binding
@@ -82,6 +85,8 @@ class Dut:
     files: dict[str, Path] = field(default_factory=dict)
     fifos: dict[str, int] = field(default_factory=dict)
     adjustable: bool = False
+    dram: bytes | Path = b""
+    maps: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ class SimResult:
         fills: most beats that each of the module's `fifos` held at once, by name.
         seconds_build: time of the build, 0.0 where it was there already; the same in all runs of a call.
         seconds_run: time of the simulator for all runs of the call.
+        status: of a module with AXI ports, see `Binding`.
+        bytes_read, bytes_written: by AXI port.
     """
 
     outputs: NDArray[np.int64]
@@ -107,6 +114,9 @@ class SimResult:
     fills: dict[str, int]
     seconds_build: float
     seconds_run: float
+    status: int = 0
+    bytes_read: dict[str, int] = field(default_factory=dict)
+    bytes_written: dict[str, int] = field(default_factory=dict)
 
     @property
     def latency(self) -> int:
@@ -232,17 +242,25 @@ class _Session:
             depths = {**self.dut.fifos, **self.stalls[number].depths}
             full = [name for name, depth in depths.items() if counter[f"{name}_fill_o"] == depth]
             were_full = f"; FIFOs that were full: {', '.join(full)}" if full else ""
-            return f"deadlock: no transfer for {self.timeout} cycles, after {text}{were_full}"
+            return f"deadlock: no transfer for {self.timeout} cycles, after {text}{were_full}{self.memory(counter)}"
         if any(beats > total for _, beats, total in counts):
             return f"more beats than expected: {text}"
         return ""
+
+    def memory(self, counter: Mapping[str, int]) -> str:
+        """Say what the memory has not answered, and which errors the module knows of."""
+        owed = [f"{counter[f'{port.name}_owed_o']} of {port.name}" for port in self.dut.binding.axi]
+        silent = [text for text in owed if not text.startswith("0 ")]
+        text = f"; bursts that the memory has not answered: {', '.join(silent)}" if silent else ""
+        return text + (f"; status_o is {counter['status_o']}" if counter.get("status_o") else "")
 
     def result(self, number: int) -> SimResult:
         """Return the result of a run that kept all rules."""
         binding, counter = self.dut.binding, self.counters[number]
         problem = self.problem(number)
         if problem:
-            raise BirealError(f"{binding.module}, {self.stalls[number]}: {problem}")
+            memory = f", {self.stalls[number].dram}" if binding.axi else ""
+            raise BirealError(f"{binding.module}, {self.stalls[number]}{memory}: {problem}")
         values = self.beats(number, binding.output.name, binding.output)
         lines = (self.folder / f"{number}.{binding.output.name}.tlast").read_text().split()
         ends, cycles = ([int(word) for word in lines[start::2]] for start in (0, 1))
@@ -260,6 +278,9 @@ class _Session:
             fills={name: counter[f"{name}_fill_o"] for name in self.dut.fifos},
             seconds_build=self.seconds[0],
             seconds_run=self.seconds[1],
+            status=counter.get("status_o", 0),
+            bytes_read={port.name: counter[f"{port.name}_reads_o"] * port.data_width // 8 for port in binding.axi},
+            bytes_written={port.name: counter[f"{port.name}_writes_o"] * port.data_width // 8 for port in binding.axi},
         )
 
 
@@ -281,19 +302,21 @@ def _session(
             f"{binding.module}: needs {len(binding.inputs)} inputs of the same number of frames, 1 or more, and a "
             f"stall mode; got frames {[len(x) for x in inputs]}, {len(stalls)} stall modes"
         )
+    memory = Memory(dut.binding, dut.dram, dut.maps)
     models = sorted(asset("sim").glob("*.sv"))
     sources = (*(dut.sources or closure({binding.module})), *models)
     build_dir, seconds_build = verilator.build(
-        binding.module, _bench_text(dut, probes), sources, builds, verilator.waves_kind(waves)
+        binding.module, _bench_text(dut, probes, memory), sources, builds, verilator.waves_kind(waves)
     )
     with tempfile.TemporaryDirectory(prefix="run-", dir=build_dir) as name:
         folder = Path(name)
+        memory.write(folder)
         totals = _write_inputs(dut, folder, inputs) | {"m_axis_total_i": frames * output_beats}
         runs = [
             {
                 "run_i": number,
-                "idle_i": int(stall.source * _PROBABILITY),
-                "stall_i": int(stall.sink * _PROBABILITY),
+                "idle_i": int(stall.source * PROBABILITY),
+                "stall_i": int(stall.sink * PROBABILITY),
                 "seed_i": stall.seed,
                 "timeout_i": timeout,
                 **totals,
@@ -302,19 +325,22 @@ def _session(
                     for name, depth in dut.fifos.items()
                     if dut.adjustable
                 },
+                **memory.inputs(stall.dram),
             }
             for number, stall in enumerate(stalls)
         ]
         ports = (*binding.inputs, binding.output)
         names = [f"{port.name}_{part}_o" for port in ports for part in ("beats", "first")]
         names += [f"{name}_fill_o" for name in dut.fifos]
+        names += [f"{port.name}_{part}_o" for port in binding.axi for part in ("reads", "writes", "owed")]
+        names += ["status_o"] if binding.axi else []
         started = time.perf_counter()
         counters = verilator.run(build_dir, folder, runs, [*names, "cycle_o"], waves)
         seconds = seconds_build, time.perf_counter() - started
         yield _Session(dut, folder, frames, stalls, timeout, totals, counters, seconds)
 
 
-def _bench_text(dut: Dut, probes: Mapping[str, Port]) -> str:
+def _bench_text(dut: Dut, probes: Mapping[str, Port], memory: Memory) -> str:
     """Render the bench around the module; file parameters name files of the run's working folder."""
     binding = dut.binding
     parameters = {name: str(value) for name, value in binding.parameters.items()}
@@ -323,7 +349,12 @@ def _bench_text(dut: Dut, probes: Mapping[str, Port]) -> str:
         (asset("sim") / "br_bench.sv.j2").read_text(), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
     return template.render(
-        dut=binding, parameters=parameters, probes=probes, fifos=dut.fifos, adjustable=dut.adjustable
+        dut=binding,
+        parameters=parameters,
+        probes=probes,
+        fifos=dut.fifos,
+        adjustable=dut.adjustable,
+        **memory.render(),
     )
 
 

@@ -6,10 +6,10 @@
 //                follow while those of the last are under way
 // Stream in      none
 // Stream out     beats of DataWidth bits, lowest address in the low bits
-// Parameters     Depth: MaxBurst or more; the memory is never idle if Depth covers its latency in
-//                beats and a burst
+// Parameters     Depth: MaxBurst or more; for a beat a cycle 2 more than a burst and the cycles from an address to its
+//                first beat
 // Errors         error_o is high from the first response that is not OKAY to the reset; the beat is passed on
-// Latency        4 cycles from a command to its first beat, and those of the memory
+// Latency        3 cycles from a command to its first beat, and those of the memory
 // Throughput     one beat a cycle, for commands of two beats and more
 // Back-pressure  holds Depth beats, and asks for no more; no combinational path between any two ports
 // Source         credits for room in a buffer, as in H2PIPE (arXiv:2408.09209)

@@ -9,7 +9,7 @@
 // Errors         error_o is high from the first response that is not OKAY to the reset
 // Idle           idle_o: all commands that were taken are in the memory: every burst has its response. Low from the
 //                cycle behind a command
-// Latency        4 cycles from the last beat of a burst to the first on the port
+// Latency        2 cycles from the last beat of a burst to its address and first beat on the port
 // Throughput     one beat a cycle, for commands of two beats and more
 // Back-pressure  holds Depth beats; 63 bursts without a response at most; no combinational path between any two ports
 // Source         house style; the FIFO's credits are those of br_axi_reader, turned around
