@@ -69,7 +69,7 @@ module br_dram #(
   output logic                   moved_o
 );
 
-  localparam int unsigned Queue = 16;  // bursts of a direction that a port takes before their answer
+  localparam int unsigned Queue = 128;  // bursts of a direction that a port takes before their answer
   localparam int unsigned Bytes = DataWidth / 8;
   localparam int unsigned Longest = 256;  // beats of a burst
 

@@ -42,21 +42,17 @@ class Dram:
 
     def __post_init__(self) -> None:
         every, cycles = self.refresh
-        numbers = (self.read_error, self.write_error, self.read_lost, self.write_lost)
-        for name, value, fine, allowed in (
-            ("latency", self.latency, 1 <= self.latency < 1 << 20, "1 to 2^20 - 1 cycles"),
-            (
-                "bytes_per_cycle",
-                self.bytes_per_cycle,
-                self.bytes_per_cycle == 0 or 1 / PARTS <= self.bytes_per_cycle < 1 << 20,
-                f"0, or 1/{PARTS} to below 2^20",
-            ),
-            ("refresh", self.refresh, 0 <= cycles < every or every == cycles == 0, "fewer cycles than every so many"),
-            ("stall", self.stall, 0 <= self.stall < 1, "a probability from 0 to below 1"),
-            ("number of a burst", min(numbers), min(numbers) >= 0, "1 or more, or 0 for none"),
+        slow = 1 / PARTS <= self.bytes_per_cycle < 1 << 20
+        bursts = ("read_error", "write_error", "read_lost", "write_lost")
+        for name, fine, allowed in (
+            ("latency", 1 <= self.latency < 1 << 20, "1 to 2^20 - 1 cycles"),
+            ("bytes_per_cycle", slow or self.bytes_per_cycle == 0, f"0, or 1/{PARTS} to below 2^20"),
+            ("refresh", 0 <= cycles < every or every == cycles == 0, "(every, cycles), fewer cycles than every"),
+            ("stall", 0 <= self.stall < 1, "a probability from 0 to below 1"),
+            *((name, getattr(self, name) >= 0, "1 or more, or 0 for none") for name in bursts),
         ):
             if not fine:
-                raise BirealError(f"memory: {name}={value} is out of range: {allowed}")
+                raise BirealError(f"memory: {name}={getattr(self, name)} is out of range: {allowed}")
 
 
 class Memory:

@@ -78,6 +78,9 @@ def wrapper(name: str, one: Unit, files: dict[str, str]) -> str:
     for port in binding.inputs:
         stream(port, "input", "output", 1)
     stream(binding.output, "output", "input", one.outputs)
+    for signal, width, driven in binding.memory_signals:
+        ports.append(f"{'output' if driven else 'input'} wire [{width - 1}:0] {signal}")
+        links.append(f".{signal}")
     return (
         f"module {name} (\n  {', '.join(ports)}\n);\n"
         f"  {binding.module} #({', '.join(parameters)}) u_unit ({', '.join(links)});\nendmodule\n"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.errors import BirealError
+from bireal_hw.ir.op import AxiPort
+from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.passes.folding import fold
 from bireal_hw.rtl import generate
 from bireal_hw.rtl.top import top_text
@@ -76,6 +79,48 @@ def test_comments_tell_block_sizes_folding_and_cycles() -> None:
             f") u_{node.name} ("
         )
     assert "// ---- merge2: Bi-Real block, 8x8x4 -> 4x4x8; shortcut: merge1, down, down_conv" in lines
+
+
+def with_memory(flow: Dataflow, *names: str) -> Dataflow:
+    """Give AXI ports to some instances."""
+    ports = (AxiPort("m_axi_weights", 64, 32, True, False), AxiPort("m_axi_maps", 64, 32, True, True))
+    instances = (
+        replace(one, binding=replace(one.binding, axi=ports)) if one.name in names else one for one in flow.instances
+    )
+    return replace(flow, instances=tuple(instances))
+
+
+def test_ports_to_memory_are_those_of_the_one_layer_that_has_some() -> None:
+    graph = tiny()
+    flow = with_memory(elaborate(graph, fold(graph, 2_000)), "conv2")
+    text = top_text(graph, flow)
+    header = text[text.index("module br_top (") : text.index("\n);")]
+    found = re.findall(
+        r"^    (input |output) wire (?:\[(\d+):0\])? +(m_axi_\w+|weights\w+|maps\w+|status\w+)", header, re.M
+    )
+    ports = {name: (int(high or 0) + 1, side) for side, high, name in found}
+    assert len(ports) == 3 + 13 + 29
+    some = {
+        "weights_base_i": (32, "input "),
+        "status_o": (3, "output"),
+        "m_axi_weights_arlen": (8, "output"),
+        "m_axi_maps_rdata": (64, "input "),
+        "m_axi_maps_wstrb": (8, "output"),
+        "m_axi_maps_bvalid": (1, "input "),
+    }
+    assert {name: ports[name] for name in some} == some
+    assert "m_axi_weights_awaddr" not in ports
+    instance = text[text.index(") u_conv2 (") :].split(";")[0]
+    assert set(re.findall(r"\.(\w+)\(\1\)", instance)) == {"clk_i", "rst_ni", *ports}
+    assert instance.count("m_axi_maps_wdata") == 2
+    assert text.count("m_axi_maps_wdata") == 3
+
+
+def test_two_layers_with_ports_to_memory_are_refused() -> None:
+    graph = tiny()
+    flow = with_memory(elaborate(graph, fold(graph, 2_000)), "conv1", "conv2")
+    with pytest.raises(BirealError, match=r"conv1, conv2 all have ports to memory; one layer of a network can$"):
+        top_text(graph, flow)
 
 
 def test_a_failure_leaves_the_earlier_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

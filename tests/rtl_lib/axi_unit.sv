@@ -4,7 +4,8 @@
 
 module axi_unit #(
   parameter int unsigned MaxBurst = 16,
-  parameter int unsigned Depth    = 64
+  parameter int unsigned Depth    = 64,
+  parameter int unsigned Together = 0    // 1: commands wait for no other unit; nothing reads maps then
 ) (
   input  wire         clk_i,
   input  wire         rst_ni,
@@ -77,8 +78,8 @@ module axi_unit #(
 
   assign {unit, beats, offset} = s_cmd_tdata[65:0];
   assign done = reads_q == '0 && idle;
-  assign wanted = 3'(s_cmd_tvalid && (done || unit == unit_q)) << unit;
-  assign s_cmd_tready = ready[unit] && (done || unit == unit_q);
+  assign wanted = 3'(s_cmd_tvalid && (Together != 0 || done || unit == unit_q)) << unit;
+  assign s_cmd_tready = ready[unit] && (Together != 0 || done || unit == unit_q);
   assign take = s_cmd_tvalid && s_cmd_tready;
   assign m_axis_tvalid = valid[unit_q[0]];
   assign m_axis_tdata = {15'b0, last[unit_q[0]], data[unit_q[0]]};
