@@ -23,9 +23,9 @@
   bind name br_axi_check #(.AddrWidth(AddrWidth), .DataWidth(DataWidth), .MaxBurst(MaxBurst)) u_check_burst_``a ( \
     .clk_i, .rst_ni, .addr_i(m_axi_``a``addr), .len_i(m_axi_``a``len), .size_i(m_axi_``a``size), \
     .burst_i(m_axi_``a``burst), .valid_i(m_axi_``a``valid));
-`define BR_CHECK_ANSWERS(name, channel, issue, len, beat, last) \
+`define BR_CHECK_ANSWERS(name, channel, issue, len, beat, last, idle) \
   bind name br_axi_answers_check u_check_``channel (.clk_i, .rst_ni, .issue_i(issue), .len_i(len), .beat_i(beat), \
-    .last_i(last));
+    .last_i(last), .idle_i(idle));
 `define BR_OUT(size, pad) br_pkg::out_size(size, Kernel, Stride, pad)
 
 bind br_bench br_cycles u_cycles (
@@ -83,14 +83,14 @@ bind br_stream_sink br_stream_check #(
 `BR_CHECK_FRAME(br_window, OutHeight * OutWidth * Folds * KernelH * KernelW * Chunks)
 
 `BR_CHECK_ADDRESS(br_axi_reader, ar)
-`BR_CHECK_ANSWERS(br_axi_reader, m_axi_r, issue, unused_len, m_axi_rvalid && m_axi_rready, m_axi_rlast)
+`BR_CHECK_ANSWERS(br_axi_reader, m_axi_r, issue, unused_len, m_axi_rvalid && m_axi_rready, m_axi_rlast, 1'b0)
 `BR_CHECK_ADDRESS(br_axi_writer, aw)
-`BR_CHECK_ANSWERS(br_axi_writer, m_axi_w, issue, len, m_axi_wvalid && m_axi_wready, m_axi_wlast)
+`BR_CHECK_ANSWERS(br_axi_writer, m_axi_w_bursts, issue, len, m_axi_wvalid && m_axi_wready, m_axi_wlast, 1'b0)
 `BR_CHECK_ANSWERS(br_axi_writer, m_axi_b, m_axi_wvalid && m_axi_wready && m_axi_wlast, 8'd0,
-                  m_axi_bvalid && m_axi_bready, 1'b1)
+                  m_axi_bvalid && m_axi_bready, 1'b1, idle_o)
 bind br_axi_writer br_stream_check #(
   .Width(DataWidth + 1)
-) u_check_stream_w (
+) u_check_m_axi_w (
   .clk_i,
   .rst_ni,
   .beat_i  ({m_axi_wlast, m_axi_wdata}),

@@ -30,6 +30,7 @@ from bireal_hw.ops import (
 from bireal_hw.sim.runner import Dut, simulate
 from tests.conformance import BUILDS, FOUR_MODES, draw
 from tests.faults import marked, planted
+from tests.rtl_lib.test_axi import FAULTS as OF_MASTERS
 from tests.sim.test_checks import FAULTS as BROKEN_RULES
 
 pytestmark = pytest.mark.rtl
@@ -193,7 +194,7 @@ def test_a_fault_in_the_source_is_caught(fault: str, tmp_path: Path) -> None:
 
 
 def test_every_mark_has_a_fault() -> None:
-    assert sorted(marked()) == sorted([*FAULTS, *BROKEN_RULES])
+    assert sorted(marked()) == sorted([*FAULTS, *BROKEN_RULES, *OF_MASTERS])
 
 
 @pytest.mark.parametrize(

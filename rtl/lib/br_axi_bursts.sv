@@ -61,11 +61,13 @@ module br_axi_bursts #(
   logic [CreditWidth-1:0] credit_q;
   logic [BurstWidth-1:0] room, burst;  // beats up to the next multiple of MaxBurst, and of the next burst
 
+  // fault: across-4-kb
   assign room = BurstWidth'(MaxBurst) - BurstWidth'(beat_q & AddrWidth'(MaxBurst - 1));
   assign last_o = 32'(left_q) <= 32'(room);
   assign burst = last_o ? BurstWidth'(left_q) : room;
   assign len_o = 8'(burst - BurstWidth'(1));
   assign free = !m_axi_valid || m_axi_ready;
+  // fault: burst-without-room
   assign issue_o = busy_q && free && !hold_i && 32'(credit_q) >= 32'(burst);
   assign busy_o = busy_q;
   assign s_cmd_tready = !busy_q;
@@ -74,6 +76,7 @@ module br_axi_bursts #(
     if (issue_o) begin
       m_axi_addr <= beat_q << BeatBits;
       m_axi_len  <= len_o;
+      // fault: next-address
       beat_q     <= beat_q + AddrWidth'(burst);
       left_q     <= left_q - LenWidth'(burst);
     end
@@ -84,9 +87,11 @@ module br_axi_bursts #(
   end
 
   always_ff @(posedge clk_i) begin
+    // fault: address-falls
     if (free) m_axi_valid <= issue_o;
     if (s_cmd_tvalid && s_cmd_tready) busy_q <= s_cmd_tdata[AddrWidth+:LenWidth] != '0;
     else if (issue_o && last_o) busy_q <= 1'b0;
+    // fault: credit-twice, credit-lost
     credit_q <= credit_q + CreditWidth'(credit_i) - (issue_o ? CreditWidth'(burst) : '0);
     if (!rst_ni) begin
       m_axi_valid <= 1'b0;

@@ -61,6 +61,7 @@ module br_axi_reader #(
   assign m_axi_arcache = 4'b0011;  // bufferable, modifiable
   assign m_axi_arprot  = 3'b000;
   assign m_axi_rready  = 1'b1;
+  // fault: last-of-burst
   assign beat_last     = m_axi_rlast && lasts[came_q];
 
   function automatic logic [IndexWidth-1:0] next(logic [IndexWidth-1:0] index);
@@ -117,6 +118,7 @@ module br_axi_reader #(
   always_ff @(posedge clk_i) begin
     if (issue) issued_q <= next(issued_q);
     if (m_axi_rvalid && m_axi_rlast) came_q <= next(came_q);
+    // fault: read-error-passed
     if (m_axi_rvalid && m_axi_rresp != 2'b00) error_o <= 1'b1;
     if (!rst_ni) begin
       issued_q <= '0;

@@ -67,11 +67,14 @@ module br_axi_writer #(
   assign m_axi_awcache = 4'b0011;  // bufferable, modifiable
   assign m_axi_awprot  = 3'b000;
   assign m_axi_wstrb   = '1;
+  // fault: beat-before-burst
   assign m_axi_wvalid  = fifo_valid && unsent_q != '0;
+  // fault: burst-ends-late
   assign m_axi_wlast   = beat_q == lens[sent_q];
   assign m_axi_bready  = 1'b1;
   assign push          = s_axis_tvalid && s_axis_tready;
   assign send          = m_axi_wvalid && m_axi_wready;
+  // fault: idle-early
   assign idle_o        = !busy && owed_q == '0;
 
   function automatic logic [IndexWidth-1:0] next(logic [IndexWidth-1:0] index);
@@ -92,6 +95,7 @@ module br_axi_writer #(
     .s_cmd_tvalid,
     .s_cmd_tready,
     .credit_i   (push),
+    // fault: responses-uncounted
     .hold_i     (owed_q == '1),
     .issue_o    (issue),
     .len_o      (len),
@@ -130,7 +134,9 @@ module br_axi_writer #(
     if (send) beat_q <= m_axi_wlast ? '0 : beat_q + 8'd1;
     if (send && m_axi_wlast) sent_q <= next(sent_q);
     unsent_q <= unsent_q + ($bits(unsent_q))'(issue) - ($bits(unsent_q))'(send && m_axi_wlast);
+    // fault: response-twice
     owed_q   <= owed_q + OwedWidth'(issue) - OwedWidth'(m_axi_bvalid);
+    // fault: write-error-passed
     if (m_axi_bvalid && m_axi_bresp != 2'b00) error_o <= 1'b1;
     if (!rst_ni) begin
       issued_q <= '0;

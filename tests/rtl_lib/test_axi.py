@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +17,13 @@ from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.op import Array, AxiPort, Binding, Port
 from bireal_hw.ir.types import DataType
-from bireal_hw.rtl import library_sources
+from bireal_hw.rtl import closure, library_sources
 from bireal_hw.sim import verilator
 from bireal_hw.sim.dram import Dram
 from bireal_hw.sim.packing import hex_beats, parse_beats
 from bireal_hw.sim.runner import FREE, Dut, SimResult, StallMode, simulate
 from tests.conformance import BUILDS
+from tests.faults import planted
 
 pytestmark = pytest.mark.rtl
 
@@ -283,3 +285,106 @@ def test_what_is_written_moves_a_beat_a_cycle() -> None:
 
     assert cycles([(WRITE, 640, 0)]) - cycles([(WRITE, 320, 0)]) == 320
     assert cycles([(WRITE, 2, 16 * i) for i in range(200)]) - cycles([(WRITE, 2, 16 * i) for i in range(100)]) == 200
+
+
+def test_ports_share_the_bandwidth_evenly() -> None:
+    played = naive([(WRITE, 640, 0), (WEIGHTS, 640, 0)])
+    runs = play(played, [FREE, StallMode(dram=Dram(bytes_per_cycle=6))], dut(Together=1))
+    free, slow = (run.tlast[0] - run.first_out for run in runs)
+    assert np.array_equal(beats(runs[1].outputs)[0], played.want)
+    assert free == 639
+    # All the while another 640 beats are written: 16 bytes in 16 / 6 cycles.
+    assert 1706 - 32 < slow <= 1706
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        ({"latency": 0}, "memory: latency=0 is out of range: 1 to 2^20 - 1 cycles"),
+        ({"bytes_per_cycle": -1.0}, "memory: bytes_per_cycle=-1.0 is out of range: 0, or 1/256 to below 2^20"),
+        ({"refresh": (10, 10)}, "memory: refresh=(10, 10) is out of range: (every, cycles), fewer cycles than every"),
+        ({"stall": 1.0}, "memory: stall=1.0 is out of range: a probability from 0 to below 1"),
+        ({"write_lost": -1}, "memory: write_lost=-1 is out of range: 1 or more, or 0 for none"),
+    ],
+)
+def test_impossible_memories_are_refused(behaviour: dict[str, Any], words: str) -> None:
+    with pytest.raises(BirealError) as error:
+        Dram(**behaviour)
+    assert str(error.value) == words
+
+
+FAULTS = {
+    "across-4-kb": ("assign room = BurstWidth'(MaxBurst);", r"cross 4 KB, in cycle \d+$"),
+    "burst-without-room": ("assign issue_o = busy_q && free && !hold_i;", ""),
+    "next-address": ("beat_q <= beat_q + AddrWidth'(MaxBurst);", ""),
+    "address-falls": ("m_axi_valid <= issue_o;", r"m_axi_a[rw]: tvalid fell before its beat was taken, in cycle \d+$"),
+    "credit-twice": (
+        "credit_q <= credit_q + (CreditWidth'(credit_i) << 1) - (issue_o ? CreditWidth'(burst) : '0);",
+        "",
+    ),
+    "credit-lost": (
+        "credit_q <= credit_q + CreditWidth'(credit_i) - (issue_o ? CreditWidth'(len_o) + CreditWidth'(2) : '0);",
+        "deadlock",
+    ),
+    "last-of-burst": ("assign beat_last = m_axi_rlast;", "deadlock"),
+    "read-error-passed": ("if (m_axi_rvalid && m_axi_rresp == 2'b11) error_o <= 1'b1;", "status 0, not 1"),
+    "beat-before-burst": ("assign m_axi_wvalid = fifo_valid;", r"m_axi_w: the beat changed before it was taken"),
+    "burst-ends-late": (
+        "assign m_axi_wlast = beat_q == 8'(MaxBurst - 1);",
+        r"m_axi_w_bursts: last is 0 on beat \d+ of \d+",
+    ),
+    "idle-early": ("assign idle_o = !busy;", "m_axi_b: idle with bursts under way"),
+    "responses-uncounted": (".hold_i (1'b0),", "m_axi_b: idle with bursts under way"),
+    "response-twice": (
+        "owed_q <= owed_q + OwedWidth'(issue) - (OwedWidth'(m_axi_bvalid) << 1);",
+        "",
+    ),
+    "write-error-passed": ("if (m_axi_bvalid && m_axi_bresp == 2'b11) error_o <= 1'b1;", "status 0, not 2"),
+}
+"""By the name that stands in the source: what stands there instead, and what is said of it."""
+
+MASTERS = ("br_axi_reader", "br_axi_writer")
+
+
+def complaint(sources: tuple[Path, ...]) -> str:
+    """What is wrong with the masters, or nothing."""
+    runs: list[tuple[list[Command], StallMode, int]] = [(commands(2), mode, 0) for mode in MODES]
+    many = [(WRITE, 1, 8 * i) for i in range(200)]
+    runs += [([*many, (READ, 200, 0)], StallMode(dram=Dram(latency=600)), 0)]  # more bursts than the writer counts
+    runs += [([*many[:4], (WEIGHTS, 4, 0)], StallMode(dram=Dram(read_error=1)), 1)]
+    runs += [([*many[:4], (WEIGHTS, 4, 0)], StallMode(dram=Dram(write_error=2)), 2)]
+    for several, mode, status in runs:
+        played = naive(several)
+        try:
+            (run,) = play(played, [mode], dut(sources))
+        except BirealError as error:
+            if "does not build" in str(error):
+                raise
+            return str(error)
+        got, last = beats(run.outputs)
+        if run.status != status:
+            return f"status {run.status}, not {status}"
+        if not status and not np.array_equal(got, played.want):
+            return "beats differ"
+        if not np.array_equal(last, played.last):
+            return "tlast differs"
+    return ""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_the_source_is_caught(fault: str, tmp_path: Path) -> None:
+    code, said = FAULTS[fault]
+    marked = next(
+        path
+        for path in closure(set(MASTERS))
+        if f"// fault: {fault}" in path.read_text() or f", {fault}\n" in path.read_text()
+    )
+    sources = planted(fault, code, marked.stem, tmp_path)
+    others = [path for path in closure(set(MASTERS)) if path.name not in {copy.name for copy in sources}]
+    found = complaint((*sources, *others))
+    assert found
+    assert re.search(said, found), found
+
+
+def test_sound_masters_pass_the_same_check() -> None:
+    assert complaint(tuple(closure(set(MASTERS)))) == ""
