@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.anatomy import Anatomy, Parameters
+from bireal_hw.ir.parts import Part
 from bireal_hw.ir.types import DataType, TensorType
 
 Array = NDArray[np.integer]
@@ -142,6 +143,8 @@ class Binding:
         axi: ports to memory beside the chip. A module that has some also has the inputs weights_base_i and
             maps_base_i, where the image of its weights and the memory for its maps begin, and the output status_o,
             whose bits (`STATUS_WIDTH`) stay high until the reset.
+        image: what lies in that memory from weights_base_i on.
+        maps: bytes that it uses from maps_base_i on.
     """
 
     module: str
@@ -151,6 +154,8 @@ class Binding:
     memories: dict[str, Memory] = field(default_factory=dict)
     inner_width: int = 0
     axi: tuple[AxiPort, ...] = ()
+    image: bytes = b""
+    maps: int = 0
 
     @property
     def memory_signals(self) -> tuple[tuple[str, int, bool], ...]:
@@ -284,6 +289,10 @@ class Op(ABC):
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         """Cycles under a folding."""
 
+    def traffic(self, fold: Fold, *inputs: TensorType) -> int:
+        """Bytes of a frame that it reads from and writes to memory beside the chip."""
+        return 0
+
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
         """Raise BirealError if the folding is not legal for this layer."""
         require_divides(self.kind, "lanes", fold.lanes, "channels", inputs[0].channels)
@@ -297,6 +306,12 @@ class Op(ABC):
     @abstractmethod
     def rtl(self, fold: Fold, *inputs: TensorType) -> Binding:
         """Module, parameters and memories under a folding."""
+
+    def refolded(self, parameters: Parameters, fold: Fold, *inputs: TensorType) -> dict[str, int]:
+        """Return what the parameters of the module would be under another folding; sooner than `rtl` gives them."""
+        lanes = self.rtl_ports(fold, *inputs)[1].lanes
+        values = {"Pe": fold.pe, "Simd": fold.simd, "Lanes": fold.lanes, "OutLanes": lanes, "Pack": fold.pack}
+        return {name: values.get(name, value) for name, value in parameters.items()}
 
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         """The C++ kernel under a folding: `rtl` under the layer's own name, which is also the header's stem."""
@@ -317,6 +332,10 @@ class Op(ABC):
 
         A layer with a buffer waits for the whole of the pixel in `needs`; one without passes beat after beat.
         """
+        return None
+
+    def engine(self, *inputs: TensorType) -> Part | None:
+        """What it is to the engine (docs/engine.md); None for a layer that the engine does not compute."""
         return None
 
     @classmethod

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Ram, index_bits
 from bireal_hw.ir.encoding import half, saturate, shift_right, signed_width
 from bireal_hw.ir.op import Array, Binding, Cost, Draw, Fold, Look, Op, Port, QonnxWriter, require
+from bireal_hw.ir.parts import Pool
 from bireal_hw.ir.types import DataType, TensorType
 
 
@@ -119,6 +120,9 @@ class AvgPool(Op):
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         binding = super().hls(fold, *inputs)
         return replace(binding, inner_width=fold.lanes * binding.parameters["SumWidth"])
+
+    def engine(self, *inputs: TensorType) -> Pool | None:
+        return Pool(self.kernel, self.shift, self.dtype) if self.shift >= 0 else None
 
     @classmethod
     def anatomy(cls, parameters: Parameters) -> Anatomy:

@@ -31,6 +31,7 @@ from bireal_hw.ir.op import (
     require_divides,
     shared_lanes,
 )
+from bireal_hw.ir.parts import Products
 from bireal_hw.ir.types import BIPOLAR, TensorType, ranged
 from bireal_hw.ops.convolution import PADS, Convolution, pads_of, window
 
@@ -140,6 +141,9 @@ class BinaryConv(Convolution):
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         binding = super().hls(fold, *inputs)
         return replace(binding, inner_width=fold.pe * binding.parameters["AccWidth"])
+
+    def engine(self, *inputs: TensorType) -> Products:
+        return Products(self.weights, True, self.stride, self.pads)
 
     @classmethod
     def anatomy(cls, parameters: Parameters) -> Anatomy:

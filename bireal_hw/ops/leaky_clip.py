@@ -11,6 +11,7 @@ import numpy as np
 from bireal_hw.ir.anatomy import Anatomy, Parameters
 from bireal_hw.ir.encoding import half, signed_width
 from bireal_hw.ir.op import Array, Binding, Cost, Draw, Fold, Look, Op, Port, QonnxWriter, require, with_beats
+from bireal_hw.ir.parts import Affine
 from bireal_hw.ir.types import DataType, TensorType, ranged
 
 ENDS = (("min", -1), ("max", 1))
@@ -88,6 +89,12 @@ class LeakyClip(Op):
 
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         return with_beats(super().hls(fold, *inputs), inputs[0])
+
+    def engine(self, *inputs: TensorType) -> Affine:
+        (x,) = inputs
+        gain, bias = (np.full(x.channels, value, np.int64) for value in (self.gain, half(self.shift)))
+        out = self.infer(x).dtype
+        return Affine(gain, bias, self.shift, out.low, out.high, shortcut=0, sums=None, limit=self.limit)
 
     @classmethod
     def anatomy(cls, parameters: Parameters) -> Anatomy:

@@ -26,6 +26,7 @@ from bireal_hw.ir.op import (
     require,
     with_beats,
 )
+from bireal_hw.ir.parts import Affine
 from bireal_hw.ir.types import DataType, TensorType, ranged
 
 FIELDS = ("GWidth", "HWidth", "KWidth")
@@ -168,6 +169,10 @@ class Merge(Op):
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         binding = with_beats(super().hls(fold, *inputs), inputs[1])
         return replace(binding, parameters={**binding.parameters, "KWidth": binding.parameters.get("KWidth", 0)})
+
+    def engine(self, *inputs: TensorType) -> Affine:
+        limits = self.dtype.low, self.dtype.high
+        return Affine(self.gain, self.bias, self.shift, *limits, self.slope, shortcut=0, sums=1)
 
     @classmethod
     def anatomy(cls, parameters: Parameters) -> Anatomy:

@@ -34,6 +34,7 @@ from bireal_hw.ir.op import (
     shared_lanes,
     window_ahead,
 )
+from bireal_hw.ir.parts import Affine, Products
 from bireal_hw.ir.types import DataType, TensorType
 from bireal_hw.ops.convolution import PADS, Convolution, pads_of, window
 
@@ -50,6 +51,9 @@ SHIFTS = (4, 9)
 """Right shifts of the outputs, lowest and highest, that the cost model is calibrated on: those of trained networks."""
 DEEPEST = 4608
 """Words of the deepest weight memory where the cost model is calibrated on every folding."""
+
+ENGINE_SPREAD = 14
+"""Bits by which the shifts of a layer's channels may differ in the engine, whose gains have 16 bits."""
 
 LATENCY = 8
 """Pipeline stages of br_real_conv from the last beat of a window to its first result, without the change of lanes."""
@@ -290,6 +294,16 @@ class RealConv(Convolution):
         p = {key: value for key, value in binding.parameters.items() if key != "Pack"}
         inner = max(p["Kernel"] * p["InChannels"] * p["InWidth"], fold.pe * p["AccWidth"])
         return replace(binding, parameters=p, inner_width=inner)
+
+    def engine(self, *inputs: TensorType) -> Products | None:
+        """The sums are scaled by powers of two to one shift: ((a + H) * 2^(s - s_c)) >> s = (a + H) >> s_c."""
+        shift = max(0, int(self.shift.max()))
+        left = shift - self.shift.astype(np.int64)
+        if left.max() > ENGINE_SPREAD:
+            return None
+        gain = np.int64(1) << left
+        affine = Affine(gain, self.bias.astype(np.int64) * gain, shift, self.dtype.low, self.dtype.high)
+        return Products(self.weights, False, self.stride, self.pads, affine)
 
     @classmethod
     def anatomy(cls, parameters: Parameters) -> Anatomy:

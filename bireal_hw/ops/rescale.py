@@ -27,6 +27,7 @@ from bireal_hw.ir.op import (
     require,
     with_beats,
 )
+from bireal_hw.ir.parts import Affine
 from bireal_hw.ir.types import DataType, TensorType
 
 INPUT_WIDTH, GAIN_WIDTH, SUM_WIDTH, OUTPUT_WIDTH = 25, 16, 47, 31
@@ -241,6 +242,9 @@ class Rescale(Op):
 
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         return with_beats(super().hls(fold, *inputs), inputs[0])
+
+    def engine(self, *inputs: TensorType) -> Affine | None:
+        return Affine(self.gain, self.bias, self.shift, *self.limits) if self.knee is None else None
 
     @classmethod
     def anatomy(cls, parameters: Parameters) -> Anatomy:

@@ -25,6 +25,7 @@ from bireal_hw.ir.op import (
     require,
     with_beats,
 )
+from bireal_hw.ir.parts import Compare
 from bireal_hw.ir.types import BIPOLAR, DataType, TensorType
 
 
@@ -88,6 +89,9 @@ class Sign(Op):
 
     def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
         return with_beats(super().hls(fold, *inputs), inputs[0])
+
+    def engine(self, *inputs: TensorType) -> Compare:
+        return Compare(self.threshold)
 
     @classmethod
     def anatomy(cls, parameters: Parameters) -> Anatomy:
