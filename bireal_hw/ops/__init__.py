@@ -5,6 +5,7 @@ from bireal_hw.ops.avg_pool import AvgPool
 from bireal_hw.ops.binary_conv import BinaryConv
 from bireal_hw.ops.center import Center
 from bireal_hw.ops.duplicate import Duplicate
+from bireal_hw.ops.engine import Engine
 from bireal_hw.ops.flatten import Flatten
 from bireal_hw.ops.leaky_clip import LeakyClip
 from bireal_hw.ops.max_pool import MaxPool
@@ -16,7 +17,7 @@ from bireal_hw.ops.sum import Sum
 from bireal_hw.ops.upsample import Upsample
 
 register(
-    AvgPool, BinaryConv, Center, Duplicate, Flatten, LeakyClip, MaxPool, Merge, RealConv, Rescale, Sign, Sum,
+    AvgPool, BinaryConv, Center, Duplicate, Engine, Flatten, LeakyClip, MaxPool, Merge, RealConv, Rescale, Sign, Sum,
     Upsample,
 )  # fmt: skip
 
@@ -28,6 +29,7 @@ __all__ = [
     "Center",
     "Cost",
     "Duplicate",
+    "Engine",
     "Flatten",
     "Fold",
     "LeakyClip",
