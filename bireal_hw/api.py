@@ -34,6 +34,7 @@ from bireal_hw.lowering.pixels import of_info
 from bireal_hw.lowering.reader import Entry
 from bireal_hw.passes.dataflow import Dataflow
 from bireal_hw.passes.folding import Folding, verify_folding
+from bireal_hw.passes.placement import placed
 from bireal_hw.sim.network import simulate_network
 from bireal_hw.sim.results import Simulation
 from bireal_hw.sim.runner import DEFAULT_BUILDS, FREE, STALLED
@@ -211,6 +212,7 @@ def generate_rtl(graph: Graph, folding: Folding, folder: str | Path) -> Dataflow
         folding: of `fold`, or one of your own.
         folder: replaced if it exists; receives `br_top.sv`, `mem/`, `lib/`, `files.f`, `dataflow.json`.
     """
+    graph = placed(graph, folding)
     verify_folding(graph, folding)
     with _writing(folder):
         return _rtl.generate(graph, folding, Path(folder))
@@ -230,6 +232,7 @@ def generate_hls(
     """
     chosen = boards.board(board)
     _check_clock(clock_mhz)
+    graph = placed(graph, folding)
     verify_folding(graph, folding)
     with _writing(folder):
         return _hls.generate(graph, folding, Path(folder), chosen.part, float(clock_mhz or chosen.clock_mhz), board)
@@ -269,4 +272,4 @@ def simulate(
     modes = (FREE, STALLED) if stalls else (FREE,)
     with tempfile.TemporaryDirectory() as name:
         generate_rtl(graph, folding, Path(name) / "rtl")
-        return simulate_network(graph, folding, Path(name) / "rtl", images, modes, Path(builds))
+        return simulate_network(placed(graph, folding), folding, Path(name) / "rtl", images, modes, Path(builds))

@@ -29,9 +29,10 @@ ALLOWED = {
     "training": {"models", "export", "preprocess"},  # a training ends with the accuracy of the deploy model
     "export": {"models", "ir", "ops", "lowering"},  # a random network comes with its graph
     "ir": set(),
-    "ops": {"ir"},
+    "engine": {"ir"},
+    "ops": {"ir", "engine"},
     "lowering": {"ir", "ops", "golden"},  # which is held against the file
-    "passes": {"ir", "ops"},
+    "passes": {"ir", "ops", "engine"},
     "golden": {"ir", "ops"},
     "synth": {"rtl", "passes", "ir", "ops", "assets", "boards"},
     "analysis": {"synth", "rtl", "passes", "ir", "ops", "boards"},
@@ -39,7 +40,7 @@ ALLOWED = {
     "rtl": {"ir", "ops", "passes", "assets"},
     "hls": {"golden", "sim", "passes", "ir", "ops", "assets"},
     "crosscheck": {"golden", "passes", "ir", "ops"},
-    "sim": {"golden", "rtl", "passes", "ir", "ops", "assets"},
+    "sim": {"golden", "rtl", "passes", "ir", "ops", "engine", "assets", "boards"},
     "zoo": set(),
     "results": {"analysis", "hls", "sim", "synth"},
     "run": {  # no step

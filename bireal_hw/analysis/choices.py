@@ -8,6 +8,7 @@ whole network and is left out, a few beats of many; `elaborate` adds it.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -59,9 +60,15 @@ class Link:
 
 @dataclass
 class Choices:
-    """The choices in a graph."""
+    """The choices in a graph.
+
+    Attributes:
+        graph: the network.
+        bytes_per_cycle: that memory beside the chip may give and take, on average.
+    """
 
     graph: Graph
+    bytes_per_cycle: float = math.inf
     _joints: dict[tuple[str, int, int, int], tuple[int, Resources]] = field(default_factory=dict)
 
     @cached_property
@@ -131,7 +138,8 @@ class Choices:
             types = self.graph.inputs_of(node)
             paces[node.name] = node.op.pace(own, *types)
             inputs, output = node.op.rtl_ports(own, *types)
-            cycles = max(cycles, node.op.cost(own, *types).cycles)
+            moved = math.ceil(node.op.traffic(own, *types) / self.bytes_per_cycle)
+            cycles = max(cycles, node.op.cost(own, *types).cycles, moved)
             lanes[node.name] = output.lanes
             for index, (source, port) in enumerate(zip(node.inputs, inputs, strict=True)):
                 lanes[node.name, index] = port.lanes
@@ -139,7 +147,7 @@ class Choices:
                     slowest, between = self._joint(node, index, lanes[source], port.lanes)
                     cycles, parts = max(cycles, slowest), parts + between
             binding = self._bindings[node.name]
-            parameters = _refolded(binding.parameters, own, output.lanes)
+            parameters = node.op.refolded(binding.parameters, own, *types)
             parts.append((binding.module, parameters))
             refolded = Binding(binding.module, parameters, inputs, output)
             depth = self._buffers.burst_beats(node, output.lanes)
@@ -185,9 +193,3 @@ class Choices:
             chosen[link.source].lanes[link.node.inputs[link.index]],
             chosen[link.sink].lanes[link.node.name, link.index],
         )
-
-
-def _refolded(parameters: Parameters, fold: Fold, lanes: int) -> dict[str, int]:
-    """Parameters of a layer under another folding, which gives so many lanes."""
-    values = {"Pe": fold.pe, "Simd": fold.simd, "Lanes": fold.lanes, "OutLanes": lanes, "Pack": fold.pack}
-    return {name: values.get(name, value) for name, value in parameters.items()}

@@ -15,6 +15,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.anatomy import Anatomy, Rom
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.passes.placement import candidates, place
 from bireal_hw.synth.resources import KINDS, NAMES, Resources, capacity, number
 
 DEFAULT_FPS = 1_000
@@ -44,10 +45,32 @@ def plan(graph: Graph, board: Board, clock_mhz: float, target_fps: float | str |
         found = solver.least(cycles_of(clock_mhz, float(target_fps or DEFAULT_FPS)))
         found = found or solver.most()
     if not found:
+        found = _with_engine(graph, board, clock_mhz, target_fps)
+    if not found:
         raise _too_large(solver, width)
     if isinstance(target_fps, float) and found.cycles > cycles_of(clock_mhz, target_fps):
         raise _too_slow(solver, found, clock_mhz, target_fps)
     return found
+
+
+def _with_engine(graph: Graph, board: Board, clock_mhz: float, target_fps: float | str | None) -> Solution | None:
+    """Choose the folding of a network larger than the board: its last layers on the engine, from DRAM.
+
+    Where the engine begins is where the network is fastest, or reaches the speed; the latest layer among equals.
+    """
+    moved = board.dram_bytes_per_cycle(clock_mhz)
+    if not moved:
+        return None
+    requested = 1 if target_fps == "max" else cycles_of(clock_mhz, float(target_fps or DEFAULT_FPS))
+    best: Solution | None = None
+    for begin in candidates(graph):
+        solver = Solver(Choices(place(graph, begin), moved), board)
+        found = solver.least(requested) or solver.most()
+        if found and (best is None or found.cycles < best.cycles):
+            best = found
+        if best and best.cycles <= requested:
+            break
+    return best
 
 
 def cycles_of(clock_mhz: float, fps: float) -> int:

@@ -42,8 +42,14 @@ class Board:
     dsp: int
     #: Peak bandwidth of the external memory in 10^9 bytes per second.
     dram_gbytes_per_s: float
+    #: Share of that bandwidth that a network may take; 0 where a network has no way to the memory.
+    dram_share: float
     #: Clock of the accelerator in MHz unless the user asks for another.
     clock_mhz: float
+
+    def dram_bytes_per_cycle(self, clock_mhz: float) -> float:
+        """Bytes that a network may move to and from the memory, on average, in a cycle of its clock."""
+        return self.dram_share * self.dram_gbytes_per_s * 1e3 / clock_mhz
 
 
 def _count(value: Any) -> bool:
@@ -54,12 +60,17 @@ def _positive(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
 
 
+def _share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "part": (lambda value: isinstance(value, str) and value != "", "the device's name as a string"),
     "family": (lambda value: value in FAMILIES, f"one of {', '.join(FAMILIES)}"),
     "flow": (lambda value: value in FLOWS, f"one of {', '.join(FLOWS)}"),
     **dict.fromkeys(("lut", "ff", "bram36", "uram", "dsp"), (_count, "a whole number from 0")),
     **dict.fromkeys(("dram_gbytes_per_s", "clock_mhz"), (_positive, "a number above 0")),
+    "dram_share": (_share, "a number from 0 to 1"),
 }
 """What each field of a file can be, and how to say so."""
 

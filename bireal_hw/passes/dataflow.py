@@ -72,6 +72,7 @@ class Dataflow:
         output: stream of logits.
         costs: cycles of each layer and of each converter that is slower than its neighbours could be, by name.
         folding: of each layer.
+        traffic: bytes of a frame between the chip and memory beside it.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Dataflow:
     output: Stream
     costs: dict[str, Cost]
     folding: Folding
+    traffic: int = 0
 
     @property
     def cycles(self) -> int:
@@ -98,6 +100,12 @@ class Dataflow:
             names = ", ".join(instance.name for instance in found)
             raise BirealError(f"{self.name}: {names} all have ports to memory; one layer of a network can")
         return found[0].binding if found else None
+
+    def waits_for_memory(self, bytes_per_cycle: float) -> bool:
+        """Whether memory beside the chip, which gives and takes so much, decides how long a frame takes."""
+        slowest = [name for name, cost in self.costs.items() if cost.cycles == self.cycles]
+        engines = [one.name for one in self.instances if one.binding.axi]
+        return bool(engines) and (self.traffic / bytes_per_cycle >= self.cycles or not set(slowest) - set(engines))
 
     @property
     def bottleneck(self) -> str:
@@ -126,7 +134,8 @@ class _Elaboration:
         for node in graph:
             output = self._layer(node)
             self._fork(node.name, output)
-        self.result = Dataflow(graph.name, tuple(self.instances), source, output, self.costs, folding)
+        traffic = sum(node.op.traffic(folding[node.name], *graph.inputs_of(node)) for node in graph)
+        self.result = Dataflow(graph.name, tuple(self.instances), source, output, self.costs, folding, traffic)
 
     def _layer(self, node: Node) -> Stream:
         """Place a layer and the register slice behind it; return its stream."""

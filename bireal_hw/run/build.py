@@ -10,6 +10,7 @@ from bireal_hw import boards
 from bireal_hw.ir.graph import Graph, load
 from bireal_hw.passes.folding import Folding
 from bireal_hw.passes.folding_file import read_folding
+from bireal_hw.passes.placement import placed
 from bireal_hw.run.config import BuildConfig
 from bireal_hw.run.network import Values
 from bireal_hw.run.rundir import RunDir
@@ -105,9 +106,10 @@ class Build:
         return {"run": self.path.name, "untrained": self.origin == "untrained"}
 
     def folded(self) -> tuple[Graph, Folding]:
-        """Return the run's graph and the folding that stands in its board's folder."""
+        """Return the graph that is built and its folding, which stands in the board's folder."""
         graph = load(self.path / "graph.json")
-        return graph, read_folding(self.path / self.board.name / FOLDING, graph)
+        folding = read_folding(self.path / self.board.name / FOLDING, graph)
+        return placed(graph, folding), folding
 
     def marks_of(self, graph: Graph) -> dict[str, Any]:
         """What every output says about itself; a QONNX file knows itself whether its network was trained."""

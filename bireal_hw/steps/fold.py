@@ -14,6 +14,7 @@ from bireal_hw.ir.graph import Graph, load
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.passes.folding import Folding
 from bireal_hw.passes.folding_file import folding_text, read_folding
+from bireal_hw.passes.placement import placed
 from bireal_hw.run.build import FOLDING, Build
 from bireal_hw.run.engine import Step
 from bireal_hw.run.network import show
@@ -45,6 +46,7 @@ def _fold(build: Build, folder: Path) -> dict[str, str]:
     """Leave the folding as a file."""
     graph, board = load(build.path / "graph.json"), build.board
     folding = chosen(build, graph)
+    graph = placed(graph, folding)
     target = folder / board.name / FOLDING
     target.parent.mkdir()
     target.write_text(folding_text(graph, folding))

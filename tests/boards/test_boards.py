@@ -33,9 +33,10 @@ def test_resources(name: str) -> None:
     assert one.flow == ("nextpnr" if one.family == "ecp5" else "vivado")
     assert 25 <= one.clock_mhz <= 300
     assert one.dram_gbytes_per_s > 0
+    assert one.dram_share == (0.6 if one.flow == "vivado" else 0)
 
 
-FIELDS = "part, family, flow, lut, ff, bram36, uram, dsp, dram_gbytes_per_s, clock_mhz"
+FIELDS = "part, family, flow, lut, ff, bram36, uram, dsp, dram_gbytes_per_s, clock_mhz, dram_share"
 GOOD = (FOLDER / "pynq-z2.toml").read_text()
 
 
@@ -58,6 +59,7 @@ def test_a_file_names_its_board(tmp_path: Path) -> None:
         (without("dsp") + "\ndsp = -1\n", ": dsp=-1 must be a whole number from 0"),
         (without("lut") + "\nlut = '53k'\n", ": lut='53k' must be a whole number from 0"),
         (without("clock_mhz") + "\nclock_mhz = 0\n", ": clock_mhz=0 must be a number above 0"),
+        (without("dram_share") + "\ndram_share = 60\n", ": dram_share=60 must be a number from 0 to 1"),
         (
             without("family") + "\nfamily = 'virtex'\n",
             ": family='virtex' must be one of 7series, ultrascale+, ecp5",
