@@ -2,7 +2,8 @@
 // Function       sends total_i beats from FileName, one hexadecimal number a line; tlast on every frame_i-th beat.
 //                The file lies in the folder of +dir=<folder>; reset starts it again
 // Stalls         before each beat: idle with probability idle_i/65536 a cycle, 0 = never; seed_i chooses the pattern
-// Outputs        beats_o: beats taken so far; first_o: cycle of the first transfer, -1 before it
+// Outputs        beats_o: beats taken so far; first_o: cycle of the first transfer, -1 before it; period_o: cycles between
+//                the last beats of the last two frames
 
 `default_nettype none
 
@@ -22,10 +23,11 @@ module br_stream_source #(
   input  wire                     m_axis_tready,
   output logic                    m_axis_tlast,
   output int                      beats_o,
-  output int                      first_o
+  output int                      first_o,
+  output int                      period_o
 );
 
-  int file, found, sent, in_frame;
+  int file, found, sent, in_frame, ended;
   logic go;
   logic [Width-1:0] beat;
   string folder;
@@ -47,12 +49,18 @@ module br_stream_source #(
       m_axis_tvalid <= 1'b0;
       beats_o  <= 0;
       first_o  <= -1;
+      period_o <= 0;
+      ended    <= 0;
       sent     <= 0;
       in_frame <= 0;
     end else begin
       if (m_axis_tvalid && m_axis_tready) begin
         beats_o <= beats_o + 1;
         if (first_o < 0) first_o <= cycle_i;
+        if (m_axis_tlast) begin
+          period_o <= cycle_i - ended;
+          ended    <= cycle_i;
+        end
       end
       if (!m_axis_tvalid || m_axis_tready) begin
         m_axis_tvalid <= 1'b0;

@@ -20,6 +20,8 @@ from bireal_hw.rtl.memories import MEMORIES, memory_file, memory_text
 from bireal_hw.rtl.top import checks_text, top_text
 
 FILE_LIST = "files.f"
+WEIGHTS = "weights.bin"
+"""What lies in DRAM: the image of the engine's weights."""
 CHECKS = "sim/br_top_checks.sv"
 """Assertions on the streams of br_top, for simulators; no part of the file list."""
 
@@ -28,7 +30,8 @@ def generate(graph: Graph, folding: Folding, out_dir: Path) -> Dataflow:
     """Write the hardware of a network into a folder that appears whole or not at all.
 
     Leaves `br_top.sv`, `mem/*.mem`, `lib/*.sv` (the modules it uses), `files.f` (sources in compile order, relative to
-    the folder), `dataflow.json` (instances, streams, predicted cycles) and, for simulators, `sim/br_top_checks.sv`.
+    the folder), `dataflow.json` (instances, streams, predicted cycles), for simulators `sim/br_top_checks.sv`, and
+    `weights.bin` where the network has an engine.
 
     Args:
         graph: the network.
@@ -44,6 +47,8 @@ def generate(graph: Graph, folding: Folding, out_dir: Path) -> Dataflow:
         (temporary / "br_top.sv").write_text(top_text(graph, flow))
         (temporary / CHECKS).parent.mkdir()
         (temporary / CHECKS).write_text(checks_text(graph, flow))
+        if flow.memory:
+            (temporary / WEIGHTS).write_bytes(flow.memory.image)
         (temporary / "lib").mkdir()
         sources = closure({instance.binding.module for instance in flow.instances})
         for path in sources:

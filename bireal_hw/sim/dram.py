@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bireal_hw.boards import Board
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.op import STATUS_WIDTH, Binding
 
@@ -53,6 +54,25 @@ class Dram:
         ):
             if not fine:
                 raise BirealError(f"memory: {name}={getattr(self, name)} is out of range: {allowed}")
+
+
+REFRESH = (7.8, 0.26)
+"""Microseconds between two refreshes of DDR3, and of one (JESD79-3, 2 Gb)."""
+LATENCY = 0.5
+"""Microseconds from an address to its first beat, on a Zynq-7000 under load."""
+STALL = 0.1
+"""Probability that a channel of a port is held up, where the ends of the network are."""
+
+
+def dram_of(board: Board, clock_mhz: float, stalled: bool) -> Dram:
+    """Return how a board's memory behaves, of whose bandwidth a network takes no more than its share."""
+    every, lasts = (max(1, round(one * clock_mhz)) for one in REFRESH)
+    return Dram(
+        latency=round(LATENCY * clock_mhz),
+        bytes_per_cycle=board.dram_bytes_per_cycle(clock_mhz),
+        refresh=(every, lasts),
+        stall=STALL if stalled else 0.0,
+    )
 
 
 class Memory:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from bireal_hw import golden
+from bireal_hw.engine.image import check_image
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Array, Binding, Port
 from bireal_hw.passes.dataflow import Dataflow, elaborate
 from bireal_hw.passes.folding import Folding
 from bireal_hw.passes.streams import FIFO
-from bireal_hw.rtl import CHECKS, FILE_LIST, MEMORIES
+from bireal_hw.rtl import CHECKS, FILE_LIST, MEMORIES, WEIGHTS
 from bireal_hw.sim.results import FifoFill, Mismatch, Simulation, first_mismatch
 from bireal_hw.sim.runner import DEFAULT_BUILDS, FREE, Dut, SimResult, StallMode, record, simulate
 
@@ -63,16 +66,22 @@ def simulate_network(
     want = np.resize(golden.run(graph, images), (len(frames), graph.output.size))
     dut = network_dut(flow, rtl_dir)
     runs = _run(flow, graph, dut, frames, stalls, builds, waves)
+    dram_rate = stalls[0].dram.bytes_per_cycle or math.inf
     wrong = [int(np.count_nonzero(run.outputs != want)) for run in runs]
     free = next((run for run, mode in zip(runs, stalls, strict=True) if mode.source == mode.sink == 0), None)
     stalled = [run for run, mode in zip(runs, stalls, strict=True) if mode.source or mode.sink]
     first = None
     if any(wrong):
         first = _first_mismatch(graph, flow, dut, frames, stalls[int(np.argmax(np.array(wrong) > 0))], builds, dump)
-    interval = free.interval if free and len(frames) > 1 else None
-    if interval not in (None, flow.cycles):  # ends of frames come in a pattern, or it is not the steady state yet
+    interval = _interval(flow, free) if free and len(frames) > 1 else None
+    bound = flow.waits_for_memory(dram_rate)
+    if (
+        interval not in (None, flow.cycles) and not bound
+    ):  # ends of frames come in a pattern, or it is not the steady state yet
         many = np.resize(images, (max(len(frames), MANY_FRAMES), *images.shape[1:]))
-        interval = _run(flow, graph, dut, many, (FREE,), builds, None)[0].interval
+        free_mode = next(mode for mode in stalls if mode.source == mode.sink == 0)
+        free_again = _run(flow, graph, dut, many, (free_mode,), builds, None)[0]
+        interval = _interval(flow, free_again)
     return Simulation(
         images=len(images),
         frames=len(frames),
@@ -82,8 +91,11 @@ def simulate_network(
         first_mismatch=first,
         cycles_per_frame=math.ceil(interval) if interval else None,
         latency_cycles=free.tlast[0] - free.first_in if free else None,
-        cycles_predicted=flow.cycles,
+        cycles_predicted=max(flow.cycles, math.ceil(flow.traffic / dram_rate)),
         bottleneck=flow.bottleneck,
+        bound=bound,
+        bytes_per_frame=_moved(free) // len(frames) if free and flow.memory else None,
+        bytes_predicted=flow.traffic if flow.memory else None,
         cycles_simulated=sum(run.cycles for run in runs),
         fifos=[
             FifoFill(
@@ -97,6 +109,16 @@ def simulate_network(
         seconds_build=round(runs[0].seconds_build, 2),
         seconds_run=round(runs[0].seconds_run, 2),
     )
+
+
+def _interval(flow: Dataflow, run: SimResult) -> Fraction:
+    """Cycles from one frame to the next; at the input where an engine's memory moves the ends of frames to and fro."""
+    return Fraction(run.period_in) if flow.memory else run.interval
+
+
+def _moved(run: SimResult) -> int:
+    """Bytes that a run moved to and from memory beside the chip."""
+    return sum(run.bytes_read.values()) + sum(run.bytes_written.values())
 
 
 def network_dut(flow: Dataflow, rtl_dir: Path) -> Dut:
@@ -114,8 +136,11 @@ def network_dut(flow: Dataflow, rtl_dir: Path) -> Dut:
         Port("m_axis", flow.output.lanes, flow.output.dtype),
     )
     sources = tuple(rtl_dir / name for name in [*names, CHECKS])
-    axi = flow.memory.axi if flow.memory else ()
-    return Dut(Binding("br_top", {}, *ports, axi=axi), sources, {MEMORIES: rtl_dir / MEMORIES}, fifo_depths(flow))
+    top, files, depths = Binding("br_top", {}, *ports), {MEMORIES: rtl_dir / MEMORIES}, fifo_depths(flow)
+    if not flow.memory:
+        return Dut(top, sources, files, depths)
+    check_image(rtl_dir / WEIGHTS, flow.memory.image)
+    return Dut(replace(top, axi=flow.memory.axi), sources, files, depths, dram=rtl_dir / WEIGHTS, maps=flow.memory.maps)
 
 
 def fifo_depths(flow: Dataflow) -> dict[str, int]:

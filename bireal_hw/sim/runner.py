@@ -102,6 +102,7 @@ class SimResult:
         fills: most beats that each of the module's `fifos` held at once, by name.
         seconds_build: time of the build, 0.0 where it was there already; the same in all runs of a call.
         seconds_run: time of the simulator for all runs of the call.
+        period_in: cycles from the end of the last frame but one to that of the last, on the first input.
         status: of a module with AXI ports, see `Binding`.
         bytes_read, bytes_written: by AXI port.
     """
@@ -114,6 +115,7 @@ class SimResult:
     fills: dict[str, int]
     seconds_build: float
     seconds_run: float
+    period_in: int = 0
     status: int = 0
     bytes_read: dict[str, int] = field(default_factory=dict)
     bytes_written: dict[str, int] = field(default_factory=dict)
@@ -278,6 +280,7 @@ class _Session:
             fills={name: counter[f"{name}_fill_o"] for name in self.dut.fifos},
             seconds_build=self.seconds[0],
             seconds_run=self.seconds[1],
+            period_in=counter[f"{binding.inputs[0].name}_period_o"],
             status=counter.get("status_o", 0),
             bytes_read={port.name: counter[f"{port.name}_reads_o"] * port.data_width // 8 for port in binding.axi},
             bytes_written={port.name: counter[f"{port.name}_writes_o"] * port.data_width // 8 for port in binding.axi},
@@ -331,6 +334,7 @@ def _session(
         ]
         ports = (*binding.inputs, binding.output)
         names = [f"{port.name}_{part}_o" for port in ports for part in ("beats", "first")]
+        names += [f"{port.name}_period_o" for port in binding.inputs]
         names += [f"{name}_fill_o" for name in dut.fifos]
         names += [f"{port.name}_{part}_o" for port in binding.axi for part in ("reads", "writes", "owed")]
         names += ["status_o"] if binding.axi else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +17,9 @@ from bireal_hw.run.engine import Step
 from bireal_hw.run.images import DEFAULT_IMAGES, images_for
 from bireal_hw.run.network import BUILD
 from bireal_hw.schema import write
+from bireal_hw.sim.dram import dram_of
 from bireal_hw.sim.network import MIN_FRAMES, simulate_network
+from bireal_hw.sim.results import Simulation
 from bireal_hw.sim.runner import FREE, STALLED
 from bireal_hw.sim.verilator import waves_format
 
@@ -31,7 +34,8 @@ def _sim(build: Build, folder: Path) -> Figures:
     target.mkdir()
     waves = target / f"waves{waves_format()}" if build.config.waves else None
     rtl = build.path / build.board.name / "rtl"
-    stalls = (FREE,) if build.config.stalls is False else (FREE, STALLED)
+    modes = (FREE,) if build.config.stalls is False else (FREE, STALLED)
+    stalls = [replace(mode, dram=dram_of(build.board, build.clock_mhz, mode != FREE)) for mode in modes]
     dump = target / "mismatch"
     if waves:
         _announce(waves, graph, folding, max(len(images), MIN_FRAMES), len(stalls))
@@ -43,6 +47,18 @@ def _sim(build: Build, folder: Path) -> Figures:
         "mismatches": f"{result.mismatches:,} of {result.outputs_compared:,}",
         "cycles per frame": f"{result.cycles_per_frame:,} (predicted {result.cycles_predicted:,})",
         "fullest FIFO": result.fullest,
+    } | _memory(result, build)
+
+
+def _memory(result: Simulation, build: Build) -> dict[str, str]:
+    """What a network moves to and from memory beside the chip, beside what the board has."""
+    if result.bytes_per_frame is None or result.bytes_predicted is None or not result.cycles_per_frame:
+        return {}
+    per_second = result.bytes_per_frame * build.clock_mhz / result.cycles_per_frame  # 10^6 bytes
+    share = per_second / (build.board.dram_gbytes_per_s * 1e3)
+    return {
+        "DRAM": f"{result.bytes_per_frame:,} bytes a frame (predicted {result.bytes_predicted:,}),"
+        f" {per_second:,.0f} MB/s, {share:.0%} of the board's peak"
     }
 
 

@@ -94,7 +94,8 @@ module br_bench (
     .m_axis_tready(s_cmd_tready),
     .m_axis_tlast (s_cmd_tlast),
     .beats_o      (),
-    .first_o      ()
+    .first_o      (),
+    .period_o     ()
   );
 
   br_stream_source #(
@@ -113,7 +114,8 @@ module br_bench (
     .m_axis_tready(s_axis_tready),
     .m_axis_tlast (s_axis_tlast),
     .beats_o      (),
-    .first_o      ()
+    .first_o      (),
+    .period_o     ()
   );
 
   br_stream_sink #(
