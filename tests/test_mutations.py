@@ -29,6 +29,7 @@ from bireal_hw.ops import (
 )
 from bireal_hw.sim.runner import Dut, simulate
 from tests.conformance import BUILDS, FOUR_MODES, draw
+from tests.engine.tails import engine
 from tests.faults import marked, planted
 from tests.rtl_lib.test_axi import FAULTS as OF_MASTERS
 from tests.sim.test_checks import FAULTS as BROKEN_RULES
@@ -77,6 +78,7 @@ PRELU = Layer(
 )
 RSIGN = Layer(Sign(np.array([5, -6, 0], np.int32)), (TensorType.full(3, 4, 3, DataType(4)),), Fold(lanes=1))
 CLIP = Layer(LeakyClip(60, 205, 11), (TensorType.full(2, 5, 2, STREAM),), Fold(lanes=2))
+ENGINE = Layer(engine(6, 4, 8, leaky=True), (engine(6, 4, 8).graph.input,), Fold(4, 16, lanes=4))
 SUM = Layer(Sum(STREAM), (TensorType.full(3, 4, 2, STREAM),) * 2, Fold(lanes=1))
 RESCALE = Layer(
     Rescale(
@@ -165,6 +167,23 @@ FAULTS: dict[str, tuple[Layer, str]] = {
     "left-over-row": (BITS, "assign whole_y = phase_y_q == PhaseYWidth'(StrideH - 1) || row_end;"),
     "lanes-turned": (FLATTEN, "assign m_axis_tdata = {<<InWidth{s_axis_tdata}};"),
     "copies-short": (DUPLICATE, ".FactorW (Copies - 1),"),
+    "engine-padding-counts": (ENGINE, "assign pad = 1'b0;"),
+    "engine-channels-beyond": (ENGINE, "if (advance) bits2_q[s*Channels+:Channels] <= read_q;"),
+    "engine-sum-not-cleared": (
+        ENGINE,
+        "sum5_q[p*AccWidth+:AccWidth] <= read4_q[p*AccWidth+:AccWidth] + (pass.binary ? part4[p] : real4[p]);",
+    ),
+    "engine-logical-shift": (
+        ENGINE,
+        "u4_q <= SumWidth'(signed'(r3_q[l*Wide+:Wide])) + SumWidth'(unsigned'(affine3_q) >> pass.shift);",
+    ),
+    "engine-prelu-half": (ENGINE, "u5_q <= u4_q < 0 ? u4_q >>> k4 : u4_q;"),
+    "engine-other-constants": (ENGINE, "if (group_done) read_side_q <= read_side_q;"),
+    "engine-two-windows": (ENGINE, "assign sum6[l*Wide+:Wide] = stored6[l*Wide+:Wide] + y6;"),
+    "engine-bits-elsewhere": (ENGINE, "bits_pixel_q <= bits_pixel_q;"),
+    "engine-same-frame": (ENGINE, "if (release_i) side_o <= side_o;"),
+    "engine-map-stays": (ENGINE, "addr_q <= group_end ? band_addr_q + band_i : addr_q;"),
+    "engine-segments-stop": (ENGINE, "segment_q <= segment_q + SegmentWidth'(1);"),
     "copy-of-next-row": (UPSAMPLE, "assign first_copy = across_q == '0;"),
 }
 """By the name that stands in the source: the layer that shows the fault, and what stands there instead."""
@@ -178,8 +197,9 @@ def mismatches(
     binding = change(layer.op.rtl(layer.fold, *layer.types))
     beats = layer.op.infer(*layer.types).beats(binding.output.lanes)
     want = layer.op.golden(*inputs).reshape(3, -1)
+    dut = Dut(binding, sources, dram=binding.image, maps=binding.maps)
     try:
-        runs = simulate(Dut(binding, sources), *inputs, output_beats=beats, stalls=FOUR_MODES, builds=BUILDS)
+        runs = simulate(dut, *inputs, output_beats=beats, stalls=FOUR_MODES, builds=BUILDS)
     except BirealError as error:
         if "does not build" in str(error):
             raise
@@ -214,8 +234,8 @@ def test_one_flipped_bit_in_a_memory_is_caught(layer: Layer) -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [POOL, MAX, BITS, SIGN, CLIP, SUM, UPSAMPLE, DUPLICATE, FLATTEN],
-    ids=["avg_pool", "max_pool", "bits", "sign", "leaky_clip", "sum", "upsample", "duplicate", "flatten"],
+    [POOL, MAX, BITS, SIGN, CLIP, SUM, UPSAMPLE, DUPLICATE, FLATTEN, ENGINE],
+    ids=["avg_pool", "max_pool", "bits", "sign", "leaky_clip", "sum", "upsample", "duplicate", "flatten", "engine"],
 )
 def test_sound_layers_pass_the_same_check(layer: Layer) -> None:
     assert not mismatches(layer)

@@ -49,12 +49,14 @@ class Sizes:
         simd: bits of the K axis; a multiple of channels.
         real: 8-bit numbers of the K axis, a multiple of LANES; 0 without real-valued layers.
         pixels: that a word of weights is used for, at most.
+        queue: pixels whose sums wait, so that the next group's are made meanwhile; 0 for none.
     """
 
     channels: int
     simd: int
     real: int
     pixels: int
+    queue: int = 0
 
 
 @dataclass(slots=True)
@@ -674,8 +676,9 @@ def pass_cycles(one: Pass, sizes: Sizes, beats: int) -> int:
     wide = 2 if (one.shortcut and one.shortcut_wide) or (one.store and one.store_wide) else 1
     finish = one.pixels * sizes.channels // LANES * wide
     if one.binary or one.real:
-        sweep = one.pixels + one.idle
-        group = max(beats // one.groups, (one.words - 1) * sweep + max(sweep, finish))
+        sweep, wait = one.pixels + one.idle, one.pixels - min(sizes.queue, one.pixels)
+        last = max(sweep, -(-wait * finish // one.pixels))  # of the last word, whose sums leave
+        group = max(beats // one.groups, (one.words - 1) * sweep + last, finish)
     else:
         group = max(beats // one.groups, finish)
     return one.bands * one.groups * group + OVERHEAD + finish

@@ -37,12 +37,14 @@ class Fold:
         simd: elements of the K axis at once (convolutions).
         lanes: channels of a beat (all other layers).
         pack: products that one multiplier gives at once, 1 or 2 (real-valued convolutions).
+        queue: pixels whose sums wait, so that the next products are made meanwhile (the engine).
     """
 
     pe: int = 1
     simd: int = 1
     lanes: int = 1
     pack: int = 1
+    queue: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,13 @@ class Engine(Op):
     def factors(self, *inputs: TensorType) -> dict[str, list[int]]:
         """Sizes that the engine can have: pe channels, simd bits, lanes numbers; see `Sizes`."""
         numbers = [4, 8, 16] if self._real else [0]
-        return {"pe": [one for one in CHANNELS if self._common % one == 0], "simd": list(SIMD), "lanes": numbers}
+        channels = [one for one in CHANNELS if self._common % one == 0]
+        return {"pe": channels, "simd": list(SIMD), "lanes": numbers, "queue": [0, self._pixels]}
+
+    @cached_property
+    def _pixels(self) -> int:
+        """Pixels of a band, at most."""
+        return Program(self.graph, Sizes(4, 16, LANES if self._real else 0, PIXELS)).sizes.pixels
 
     def folds(self, *inputs: TensorType) -> list[Fold]:
         return [fold for fold in super().folds(*inputs) if self._possible(fold)]
@@ -105,7 +111,8 @@ class Engine(Op):
         return fold.pe * fold.simd
 
     def fold_text(self, fold: Fold) -> str:
-        return f"{fold.pe} channels, {fold.simd} bits, {fold.lanes} numbers"
+        queue = f", {fold.queue} pixels of sums wait" if fold.queue else ""
+        return f"{fold.pe} channels, {fold.simd} bits, {fold.lanes} numbers{queue}"
 
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
         self.program(fold)
@@ -135,6 +142,7 @@ class Engine(Op):
             "Simd": program.sizes.simd,
             "Real": program.sizes.real,
             "Pixels": program.sizes.pixels,
+            "Queue": program.sizes.queue,
             "AccWidth": program.sum_width,
             "BitsDepth": program.bits_depth,
             "RealDepth": program.real_depth,
@@ -183,7 +191,8 @@ class Engine(Op):
         queues = [Ram(512, 65, "queue"), Ram(512, 65, "queue"), Ram(64, 65, "queue"), Ram(64, 65, "queue")]
         pooled = Ram(p["Pooled"], 32 * LANES, "sums")
         program = Rom(p["Passes"], word_width(), "program")
-        return Anatomy(sizes, [sums, *bits, *numbers, *queues, pooled, program], dsp=channels * real // 2 + LANES)
+        waiting = [Ram(p["Queue"] - 1, channels * width + 1, "queue")] if p["Queue"] > 1 else []
+        return Anatomy(sizes, [sums, *waiting, *bits, *numbers, *queues, pooled, program], dsp=channels * real // 2 + LANES)
 
     @classmethod
     def calibration(cls, draw: Draw) -> Iterator[tuple[Engine, tuple[TensorType, ...], Fold]]:
@@ -224,6 +233,6 @@ def _program(engine: Engine, fold: Fold) -> Program:
     if key not in _PROGRAMS:
         if len(_PROGRAMS) > 16:
             _PROGRAMS.clear()
-        sizes = Sizes(fold.pe, fold.simd, fold.lanes, PIXELS)
+        sizes = Sizes(fold.pe, fold.simd, fold.lanes, PIXELS, fold.queue)
         _PROGRAMS[key] = engine, Program(engine.graph, sizes)
     return _PROGRAMS[key][1]

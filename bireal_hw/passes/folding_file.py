@@ -18,9 +18,9 @@ ENGINE_NAMES = {"pe": "channels", "lanes": "numbers"}
 """Factors of an engine by the names that a file has for them."""
 ENGINE_LINES = [
     "# All layers from begin on, one after another, with weights and maps in DRAM: so many output channels, and of",
-    "# each so many bits of its products, or numbers of 8 bits, in a cycle.",
+    "# each so many bits of its products, or numbers of 8 bits, in a cycle; queue: pixels whose sums wait meanwhile.",
 ]
-DEFAULTS = {"pack": 1}
+DEFAULTS = {"pack": 1, "queue": 0}
 """Factors that a file may leave out."""
 
 

@@ -21,6 +21,7 @@ module br_engine #(
   parameter  int unsigned Simd          = 16,   // bits of the K axis at a time
   parameter  int unsigned Real          = 4,    // 8-bit numbers of the K axis at a time; 0: none
   parameter  int unsigned Pixels        = 64,   // of a band, at most
+  parameter  int unsigned Queue         = 0,    // pixels whose sums wait, so that products go on; 0: none
   parameter  int unsigned AccWidth      = 24,   // bits of a sum, signed
   parameter  int unsigned BitsDepth     = 64,   // words of bits on the chip
   parameter  int unsigned RealDepth     = 64,   // words of 8-bit numbers on the chip
@@ -252,7 +253,6 @@ module br_engine #(
       Start:  state_q <= Run;
       Run:    if (finished) state_q <= Settle;
       Settle: state_q <= Drain;
-      // fault: engine-reads-early
       Drain:
       if (maps_idle) begin
         state_q <= pass.last ? Frame : Fetch;
@@ -533,6 +533,36 @@ module br_engine #(
     .m_axis_tready(sums_tready)
   );
 
+  // Sums of a group wait here while the next group's are made.
+  logic [Channels*AccWidth-1:0] queued_tdata;
+  logic queued_tvalid, queued_tready;
+
+  if (Queue > 0) begin : gen_queue
+    logic unused_last;
+    logic [br_pkg::cnt_width(Queue)-1:0] unused_usage, unused_fill;
+    br_fifo #(
+      .Width(Channels * AccWidth),
+      .Depth(Queue)
+    ) u_queue (
+      .clk_i,
+      .rst_ni,
+      .s_axis_tdata (sums_tdata),
+      .s_axis_tvalid(sums_tvalid),
+      .s_axis_tready(sums_tready),
+      .s_axis_tlast (1'b0),
+      .m_axis_tdata (queued_tdata),
+      .m_axis_tvalid(queued_tvalid),
+      .m_axis_tready(queued_tready),
+      .m_axis_tlast (unused_last),
+      .usage_o      (unused_usage),
+      .max_fill_o   (unused_fill)
+    );
+  end else begin : gen_no_queue
+    assign queued_tdata  = sums_tdata;
+    assign queued_tvalid = sums_tvalid;
+    assign sums_tready   = queued_tready;
+  end
+
   br_engine_finish #(
     .Channels (Channels),
     .Simd     (Simd),
@@ -550,9 +580,9 @@ module br_engine #(
     .s_const_tdata    (weights_tdata),
     .s_const_tvalid   (const_tvalid),
     .s_const_tready   (const_tready),
-    .s_sums_tdata     (sums_tdata),
-    .s_sums_tvalid    (sums_tvalid),
-    .s_sums_tready    (sums_tready),
+    .s_sums_tdata     (queued_tdata),
+    .s_sums_tvalid    (queued_tvalid),
+    .s_sums_tready    (queued_tready),
     .s_shortcut_tdata (shortcut_tdata),
     .s_shortcut_tvalid(shortcut_tvalid),
     .s_shortcut_tready(shortcut_tready),

@@ -110,6 +110,7 @@ module br_engine_finish #(
     end
     if (const_line) const_beat_q <= const_group ? '0 : const_beat_q + 1'b1;
     if (const_group) write_side_q <= !write_side_q;
+    // fault: engine-other-constants
     if (group_done) read_side_q <= !read_side_q;
     groups_q <= groups_q + 2'(const_group) - 2'(group_done);
     if (!rst_ni) begin
@@ -304,6 +305,7 @@ module br_engine_finish #(
     assign half  = (SumWidth'(1) <<< k4) >>> 1;
     assign theta = theta6_q[l*Wide+:Wide];
     assign y6    = y6_q[l*Wide+:Wide];
+    // fault: engine-two-windows
     assign sum6[l*Wide+:Wide] = (first_window_q[6] ? '0 : stored6[l*Wide+:Wide]) + y6;
     assign rounded = ((Wide + 1)'(signed'(sum6[l*Wide+:Wide])) + signed'({1'b0, pass.pool_half})) >>> pass.pool_shift;
 
@@ -392,6 +394,7 @@ module br_engine_finish #(
         bits_pixel_q <= bits_pixel_q + 20'(pass.bits_chunks);
         if (out_pixel_end) begin
           out_group_q  <= out_group_end ? '0 : out_group_q + 12'd1;
+          // fault: engine-bits-elsewhere
           bits_pixel_q <= bits_band_q;
           slice_q      <= slice_end ? '0 : slice_q + 1'b1;
           if (slice_end) chunk_q <= chunk_q + 12'd1;

@@ -87,6 +87,7 @@ module br_engine_input #(
       drain_q      <= 1'b0;
       write_side_q <= !write_side_q;
     end
+    // fault: engine-same-frame
     if (release_i) side_o <= !side_o;
     frames_o <= frames_o + 2'(complete) - 2'(release_i);
     if (!rst_ni) begin

@@ -253,6 +253,7 @@ module br_engine_mac #(
 
     always_ff @(posedge clk_i) begin
       // Channels that a pixel's last word lacks are 0, as their weights are: they agree, and offset_last takes them away.
+      // fault: engine-channels-beyond
       if (advance) bits2_q[s*Channels+:Channels] <= (short1_q && 12'(s) >= pass.slices) ? '0 : read_q;
     end
   end
@@ -353,6 +354,7 @@ module br_engine_mac #(
     always_ff @(posedge clk_i) begin
       if (advance) begin
         part4[p] <= pad_q[3] ? '0 : (AccWidth'({1'b0, count}) <<< 1) + (AccWidth'({1'b0, carry}) <<< 1) + AccWidth'(offset);
+        // fault: engine-sum-not-cleared
         sum5_q[p*AccWidth+:AccWidth] <=
             (first_q[4] ? '0 : read4_q[p*AccWidth+:AccWidth]) + (pass.binary ? part4[p] : real4[p]);
       end

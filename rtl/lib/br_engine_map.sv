@@ -37,6 +37,7 @@ module br_engine_map #(
   always_ff @(posedge clk_i) begin
     if (m_cmd_tvalid && m_cmd_tready) begin
       group_q <= group_end ? '0 : group_q + 12'd1;
+      // fault: engine-map-stays
       addr_q  <= group_end ? band_addr_q + band_i : addr_q + group_i;
       if (group_end) begin
         band_q      <= band_q + 12'd1;
