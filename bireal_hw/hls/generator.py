@@ -16,6 +16,7 @@ import jinja2
 
 from bireal_hw import __version__
 from bireal_hw.assets import PREPROCESS, asset
+from bireal_hw.errors import BirealError
 from bireal_hw.files import replacing
 from bireal_hw.hls.design import Design, Table, design, network_hash
 from bireal_hw.hls.overlay import overlay
@@ -36,6 +37,9 @@ from bireal_hw.ir.graph import Graph
 from bireal_hw.passes import describe
 from bireal_hw.passes.folding import Folding
 
+WIDEST = 4096
+"""Bits of an ap_int that Vitis HLS takes (UG1399)."""
+
 
 def generate(
     graph: Graph,
@@ -48,7 +52,7 @@ def generate(
 ) -> Design:
     """Write the project of a network into a folder that appears whole or not at all.
 
-    Leaves `top.hpp`, `top.cpp`, `weights/*.hpp`, `include/bireal/*.hpp` (the library), `tb.cpp`, `run_hls.tcl`,
+    Leaves `top.hpp`, `top.cpp`, `weights/*.hpp`, `bireal/*.hpp` (the library), `tb.cpp`, `run_hls.tcl`,
     `README.md` and `project.json` (network hash, board, part, clock, kernels with parameters, streams with depths); for
     a board that a block design is written for, `run_vivado.tcl` and in `overlay/` `driver.py` and `preprocess.py`, how
     it reads pictures. The test bench's images and logits come with `simulate_network`.
@@ -61,8 +65,12 @@ def generate(
         clock_mhz: clock to synthesise for.
         board: name of the board that the part is on, if any.
         view: part of a picture's middle that the driver shows to the network.
+
+    Raises:
+        BirealError: a beat or a word inside a kernel is wider than Vitis HLS takes.
     """
     made = design(graph, folding)
+    _check_widths(graph, made)
     context = {
         "design": made,
         "flow": made.flow,
@@ -92,7 +100,7 @@ def generate(
     if context["overlay"]:
         texts += [BLOCK_DESIGN, f"{OVERLAY}/driver.py"]
     with replacing(out_dir) as temporary:
-        shutil.copytree(asset("hls/include"), temporary / "include")
+        shutil.copytree(asset("hls/include") / "bireal", temporary / "bireal")
         (temporary / WEIGHTS).mkdir()
         for one in made.tables:
             (temporary / WEIGHTS / f"{one.name}.hpp").write_text(_table_text(one))
@@ -117,10 +125,31 @@ def render(name: str, **context: Any) -> str:
     return environment.get_template(f"{name}.j2").render(**context)
 
 
+def _check_widths(graph: Graph, made: Design) -> None:
+    """Raise BirealError where Vitis HLS would refuse a beat or a word only after an hour of its own work."""
+    widths = {channel.name: channel.width for channel in made.channels} | {"m_axis": 32 * made.flow.output.lanes}
+    layers = {instance.name: instance.layer for instance in made.flow.instances}
+    folds = describe.folds(graph, made.flow)
+    wide = {
+        layers.get(process.name, process.name): bits
+        for process in made.processes
+        if (bits := max(process.inner_width, *(widths[name] for name in process.outputs))) > WIDEST
+    }
+    if not wide:
+        return
+    layer = max(wide, key=wide.__getitem__)
+    how = f" ({folds[layer]})" if layer in folds else ""
+    others = f", and {len(wide) - 1} more too wide" if len(wide) > 1 else ""
+    raise BirealError(
+        f"{layer}{how} makes words of {wide[layer]:,} bits{others}; Vitis HLS takes {WIDEST:,} at most: compute less "
+        "in a cycle, with a lower target_fps="
+    )
+
+
 def _table_text(one: Table) -> str:
     words, width, entry = len(one.memory.words), one.memory.width, one.memory.entry
     about = f"// {one.name}: {words} words of {width} bits, entries of {entry} bits from the low bits up."
-    return f'{about}\n#include "bireal/common.hpp"\n\n{table(one.name, one.memory)}\n'
+    return f'{about}\n#include "../bireal/common.hpp"\n\n{table(one.name, one.memory)}\n'
 
 
 def _describe(made: Design, context: dict[str, Any]) -> dict[str, object]:

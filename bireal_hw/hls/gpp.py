@@ -61,8 +61,8 @@ def build(
     """
     tools.require("hls")
     open_headers = headers()
-    include = include or (source / "include" if isinstance(source, Path) else asset("hls/include"))
-    files = sorted([*include.rglob("*.hpp"), *(source.rglob("*.[ch]pp") if isinstance(source, Path) else ())])
+    include = include or (source if isinstance(source, Path) else asset("hls/include"))
+    files = sorted({*include.rglob("*.hpp"), *(source.rglob("*.[ch]pp") if isinstance(source, Path) else ())})
     digest = hashlib.sha256(repr((STANDARD, MAX_WIDTH, tuple(flags), str(open_headers), _version())).encode())
     for path in files:
         digest.update(path.read_bytes())
