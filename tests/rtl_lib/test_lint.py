@@ -52,6 +52,7 @@ ZERO = {
     "TWidth",
 }
 MORE = {
+    "br_axil_slave": {"AddrWidth": 3},
     "br_binary_conv": {"AccWidth": 2},
     "br_binary_mvu": {"AccWidth": 2},
     "br_center": {"OutWidth": 8},
