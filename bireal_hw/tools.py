@@ -119,6 +119,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "hls": ("hls",),
     "synth": ("synth",),
     "bitstream": ("synth", "bitstream"),
+    "board": ("sim",),
     "report": (),
     "demo": ("train", "sim"),
     "all": ("train", "sim", "hls", "synth"),

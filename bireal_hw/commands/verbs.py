@@ -18,6 +18,7 @@ VERBS = {
         steps.HLS,
         steps.SYNTH,
         steps.BITSTREAM,
+        steps.BOARD,
         report.VERB,
         everything.VERB,
         bench.VERB,

@@ -16,7 +16,7 @@ def library_sources() -> list[Path]:
 
 
 def closure(modules: set[str]) -> list[Path]:
-    """Library files that the given modules need: themselves, what they instantiate and their packages, in compile order.
+    """Library files that the given modules need: they, what they instantiate, their packages; in compile order.
 
     Raises:
         BirealError: a module is not in the library.

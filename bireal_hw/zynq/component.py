@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 from bireal_hw import __version__
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes import describe
-from bireal_hw.zynq.ip import LIBRARY, NAME, VENDOR, VERSION, Interface, Shape, interfaces
+from bireal_hw.zynq.ports import Interface, Shape, interfaces
 from bireal_hw.zynq.registers import ADDRESS_BITS, REGISTERS, Register, offset
 
+VENDOR, LIBRARY, NAME, VERSION = "bireal", "rtl", "bireal_ip", "1.0"
 SPIRIT = "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009"
 XILINX = "http://www.xilinx.com"
 FAMILIES = ("zynq", "zynquplus")

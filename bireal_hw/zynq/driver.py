@@ -195,14 +195,14 @@ class Network:
         self._image_bytes = int(np.prod(self.image))
         self._size = int(np.prod(self.output))
         self._clock = 1e6 * self.about["clock_mhz"]
+        identity = str(cells[network].get("type", "")).partition(":hls_")[2].partition(":")[0]
         if self.kind == "rtl":
-            identity = "{:08x}{:08x}".format(self._read("IDENTITY_HIGH"), self._read("IDENTITY_LOW"))
-            if identity != self.about["identity"]:
-                raise NetworkError(
-                    "the bitstream is of network {}, network.json of {}: copy both from one folder".format(
-                        identity, self.about["identity"]
-                    )
-                )
+            identity = f"{self._read('IDENTITY_HIGH'):08x}{self._read('IDENTITY_LOW'):08x}"
+        if identity != self.about["identity"]:
+            wanted = self.about["identity"]
+            raise NetworkError(
+                f"the bitstream is of network {identity or '?'}, network.json of {wanted}: copy both from one folder"
+            )
         self.reset()
 
     def _read(self, name: str) -> int:
@@ -352,7 +352,9 @@ class Network:
             if len(shapes) > 1:
                 raise ValueError(f"the arrays of the list have shapes {', '.join(map(str, shapes))}: give equal ones")
             return checked(np.stack(images), self.image)
-        kind = type(images[0]).__name__ if isinstance(images, (list, tuple)) else type(images).__name__
+        kind = type(images).__name__
+        if isinstance(images, (list, tuple)):
+            kind += f" of {', '.join(sorted({type(one).__name__ for one in images}))}"
         raise ValueError(
             f"images of type {kind} are none: give uint8 {_shape(self.image)}, or pictures as files or images of Pillow"
         )

@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bireal_hw import golden
 from bireal_hw.assets import PREPROCESS
 from bireal_hw.files import write_json
 from bireal_hw.ir.graph import Graph
+from bireal_hw.ir.op import Array
 from bireal_hw.zynq.registers import ERRORS
 
 DRIVER = Path(__file__).with_name("driver.py")
@@ -43,9 +43,7 @@ def about(graph: Graph, identity: str, cycles: int, clock_mhz: float, view: floa
     }
 
 
-def write_files(
-    folder: Path, graph: Graph, network: dict[str, object], images: NDArray[np.uint8] | None = None
-) -> None:
+def write_files(folder: Path, graph: Graph, network: dict[str, object], images: Array | None = None) -> None:
     """Put driver.py, preprocess.py and network.json into a folder; of images also vectors: they and golden's logits."""
     folder.mkdir(parents=True, exist_ok=True)
     for module in (DRIVER, PREPROCESS):

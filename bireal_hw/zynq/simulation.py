@@ -17,8 +17,9 @@ import jinja2
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.sim import verilator
-from bireal_hw.zynq.component import SPIRIT
-from bireal_hw.zynq.ip import COMPONENT, NAME, Shape, interfaces
+from bireal_hw.zynq.component import NAME, SPIRIT
+from bireal_hw.zynq.ip import COMPONENT
+from bireal_hw.zynq.ports import Shape, interfaces
 from bireal_hw.zynq.registers import ADDRESS_BITS
 
 

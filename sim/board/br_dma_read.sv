@@ -2,8 +2,9 @@
 // Function       when go_i changes, the beats of a file leave as one transfer, the last one with tlast and a tkeep that
 //                covers the bytes; a transfer can be made to end early, to go on, to stop, or to meet an error of memory
 // Files          <file>.hex in the folder of +dir, a beat a line; it is opened anew for every transfer
-// Faults         cut_i: beats after which tlast stands already, and nothing follows; stop_at_i: beats after which none
-//                follows; error_at_i: beats after which memory answers with an error; each 0 for never
+// Faults         cut_i: beats after which tlast stands already, and nothing follows; extra_i: beats more than asked for;
+//                stop_at_i: beats after which none follows; error_at_i: beats after which memory answers with an error;
+//                sparse_at_i: a beat whose tkeep leaves out a byte; each 0 for never
 `default_nettype none
 
 module br_dma_read #(
@@ -16,7 +17,9 @@ module br_dma_read #(
   input  wire integer               go_i,           // a change begins a transfer
   input  wire integer               length_i,       // its bytes
   input  wire integer               cut_i,
+  input  wire integer               extra_i,
   input  wire integer               stop_at_i,
+  input  wire integer               sparse_at_i,
   input  wire integer               error_at_i,
   input  wire integer               idle_i,         // probability of a cycle without a beat, in 1/65536
   input  wire integer               seed_i,
@@ -64,7 +67,7 @@ module br_dma_read #(
       if (go_i != seen) begin
         seen    <= go_i;
         running <= 1'b1;
-        beats   <= cut_i != 0 ? cut_i : (length_i + Bytes - 1) / Bytes;
+        beats   <= cut_i != 0 ? cut_i : (length_i + Bytes - 1) / Bytes + extra_i;
         beat    <= 0;
         wait_q  <= Latency;
         file = $fopen({folder, "/", FileName, ".hex"}, "r");
@@ -77,7 +80,8 @@ module br_dma_read #(
           if (found != 1) word = '0;
           m_axis_tdata  <= word;
           m_axis_tkeep  <= '1;
-          if (cut_i == 0 && beat == beats - 1 && length_i % Bytes != 0)
+          if (sparse_at_i != 0 && beat == sparse_at_i) m_axis_tkeep[0] <= 1'b0;
+          if (cut_i == 0 && extra_i == 0 && beat == beats - 1 && length_i % Bytes != 0)
             m_axis_tkeep <= Bytes'((1 << (length_i % Bytes)) - 1);
           m_axis_tvalid <= 1'b1;
           m_axis_tlast  <= beat == beats - 1;

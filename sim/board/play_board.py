@@ -33,8 +33,8 @@ DMA_REGISTERS = {
 }  # fmt: skip
 """Of the AXI DMA without scatter-gather (PG021)."""
 FAULTS = (
-    "mm2s_cut_i", "mm2s_stop_at_i", "mm2s_error_at_i", "mm2s_idle_i", "s2mm_stop_at_i", "s2mm_error_at_i",
-    "s2mm_stall_i", "seed_i",
+    "mm2s_cut_i", "mm2s_extra_i", "mm2s_stop_at_i", "mm2s_sparse_at_i", "mm2s_error_at_i", "mm2s_idle_i",
+    "s2mm_stop_at_i", "s2mm_error_at_i", "s2mm_stall_i", "seed_i",
 )  # fmt: skip
 """Inputs of the bench that a session may set; see br_dma_read and br_dma_write."""
 

@@ -17,8 +17,8 @@ from bireal_hw.hls.tables import entries
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Fold, Memory
 from bireal_hw.passes.folding import fold
-from tests.hls.tcl import run_tcl
 from tests.networks import tiny
+from tests.tcl import run_tcl
 
 COMMITTED = Path(__file__).with_name("tiny_top.cpp")
 PART = "xc7z020clg400-1"
