@@ -36,9 +36,7 @@ def _design(build: Build) -> System:
     board = build.board
     found = system(board.name, build.clock_mhz)
     if found is None:
-        raise BirealError(
-            f"board={board.name} has no processor with PYNQ beside its logic: choose from {', '.join(boards())}"
-        )
+        raise BirealError(f"board={board.name} has no PYNQ beside its logic: choose from {', '.join(boards())}")
     return found
 
 
@@ -101,8 +99,8 @@ def _board(build: Build, folder: Path) -> Figures:
     return {
         "images": f"{result.images} ({origin}), in batches of {', '.join(map(str, batches))}",
         "mismatches": f"{result.mismatches:,} of {result.outputs_compared:,}; with stalls {result.mismatches_stalled}",
-        "frames per second": f"{result.frames_per_second:,.1f}, the network's own {result.network_frames_per_second:,.1f} "
-        f"({100 * result.share:.1f} %), at {design.clock_mhz:g} MHz",
+        "frames per second": f"{result.frames_per_second:,.1f} at {design.clock_mhz:g} MHz, {100 * result.share:.1f} % "
+        f"of the network's own {result.network_frames_per_second:,.1f}",
         "faults": f"{len(result.faults)} told, {sum(one.usable for one in result.faults)} times usable afterwards",
     }
 

@@ -27,10 +27,8 @@ def session(board: Any, driver: Any) -> dict[str, Any]:
 
         wanted = logits[:FEW]
         driver.SPARE = 0.0  # the time limit of a run is then four times its time
-        faults = [
-            {"fault": name} | tried(board, network, images[:FEW], wanted, inputs)
-            for name, inputs in of(network).items()
-        ]
+        few = images[:FEW]
+        faults = [{"fault": name} | tried(board, network, few, wanted, told) for name, told in of(network).items()]
     return {"logits": logits, "stalled": stalled, "measured": measured, "faults": faults}
 
 

@@ -61,7 +61,7 @@ def test_every_logit_in_batches(
     assert counters["BEATS_OUT"] == math.ceil(4 * count * counters["LOGITS"] / board.shape.out_bytes)
     assert counters["ERRORS"] == 0
     assert 0 < counters["FIRST_LOGIT"] < counters["CYCLES"]
-    assert bool(counters["STALLS_OUT"]) == bool(slow)
+    assert slow or counters["STALLS_OUT"] == 0
 
 
 def test_faults_of_the_hardware_are_diagnosed_in_time_and_leave_it_usable(board: SimulatedBoard) -> None:
