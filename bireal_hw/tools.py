@@ -120,6 +120,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "synth": ("synth",),
     "bitstream": ("synth", "bitstream"),
     "board": ("sim",),
+    "predict": (),
     "report": (),
     "demo": ("train", "sim"),
     "all": ("train", "sim", "hls", "synth"),

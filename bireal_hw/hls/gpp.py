@@ -85,6 +85,18 @@ def build(
     return target
 
 
+def build_object(source: Path, target: Path) -> Path:
+    """Compile a C++ file, whose headers lie beside it, for another program; return the object.
+
+    Raises:
+        BirealError: there is no compiler, or the source does not compile; with the compiler's first error.
+    """
+    tools.require("hls")
+    command = [COMPILER, STANDARD, MAX_WIDTH, *WARNINGS, *OPTIMISED, "-fPIC", "-isystem", str(headers())]
+    _compile([*command, "-c", str(source), "-o", str(target)], source.stem)
+    return target
+
+
 def _version() -> str:
     return subprocess.run([COMPILER, "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
 

@@ -73,7 +73,7 @@ def _board(build: Build, folder: Path) -> Figures:
         shutil.copytree(target / OVERLAY, files)
         for file in ("bireal.bit", "bireal.hwh"):  # which no tool has made yet
             (files / file).touch()
-        simulated = SimulatedBoard(shape, target / IP, files, BUILD / "sim")
+        simulated = SimulatedBoard.of_ip(shape, target / IP, files, BUILD / "sim")
         found = simulated.run(asset("sim") / "board" / "session.py", hertz, batches=batches)
     want = golden.run(graph, images).reshape(len(images), -1)
     measured = found["measured"]

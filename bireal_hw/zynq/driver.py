@@ -466,7 +466,7 @@ def _about(bitstream: Path) -> dict[str, Any]:
 
 def _pynq() -> Any:
     try:
-        import pynq  # type: ignore[import-not-found]
+        import pynq
 
         return pynq
     except ModuleNotFoundError as error:

@@ -14,7 +14,7 @@ from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Array
 from bireal_hw.zynq.registers import ERRORS
 
-DRIVER = Path(__file__).with_name("driver.py")
+DRIVER, NOTEBOOK = (Path(__file__).with_name(name) for name in ("driver.py", "board.ipynb"))
 
 
 def about(graph: Graph, identity: str, cycles: int, clock_mhz: float, view: float = 1.0) -> dict[str, object]:
@@ -44,10 +44,10 @@ def about(graph: Graph, identity: str, cycles: int, clock_mhz: float, view: floa
 
 
 def write_files(folder: Path, graph: Graph, network: dict[str, object], images: Array | None = None) -> None:
-    """Put driver.py, preprocess.py and network.json into a folder; of images also vectors: they and golden's logits."""
+    """Fill a folder: driver, preprocessing, notebook, network.json; of images vectors, they and golden's logits."""
     folder.mkdir(parents=True, exist_ok=True)
-    for module in (DRIVER, PREPROCESS):
-        shutil.copy(module, folder)
+    for file in (DRIVER, PREPROCESS, NOTEBOOK):
+        shutil.copy(file, folder)
     write_json(folder / "network.json", network)
     if images is not None:
         vectors = folder / "vectors"

@@ -18,7 +18,7 @@ from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.sim import verilator
 from bireal_hw.zynq.component import NAME, SPIRIT
-from bireal_hw.zynq.ip import COMPONENT
+from bireal_hw.zynq.ip import COMPONENT, SOURCES
 from bireal_hw.zynq.ports import Shape, interfaces
 from bireal_hw.zynq.registers import ADDRESS_BITS
 
@@ -29,15 +29,32 @@ class SimulatedBoard:
 
     Attributes:
         shape: of the network.
-        ip: folder of the IP, as `bireal_hw.zynq.ip.generate` wrote it.
+        top: module with the ports of `interfaces`.
+        parameters: of it.
+        vlnv: what the design's description calls the cell.
+        registers: their addresses by name, as the description gives them.
+        sources: files in compile order, objects among them.
+        memories: folder with the files that the sources read.
         files: folder that would be copied to the board: driver, network.json, vectors.
         builds: folder that keeps simulators.
     """
 
     shape: Shape
-    ip: Path
+    top: str
+    parameters: dict[str, int]
+    vlnv: str
+    registers: dict[str, int]
+    sources: tuple[Path, ...]
+    memories: Path
     files: Path
     builds: Path
+
+    @classmethod
+    def of_ip(cls, shape: Shape, ip: Path, files: Path, builds: Path) -> SimulatedBoard:
+        """Return a board with the IP in a folder that `bireal_hw.zynq.ip.generate` wrote."""
+        vlnv, registers, names = _component(ip / COMPONENT)
+        sources = tuple(ip / name for name in names if name.endswith((".v", ".sv")))
+        return cls(shape, NAME, {}, vlnv, registers, sources, ip / SOURCES, files, builds)
 
     def run(self, session: Path, hertz: float, **plan: Any) -> Any:
         """Run a session and return what it returned.
@@ -50,20 +67,19 @@ class SimulatedBoard:
         Raises:
             BirealError: a tool is missing, the simulator broke off, or the session raised an error.
         """
-        registers, sources = _component(self.ip / COMPONENT)
         models = sorted((asset("sim") / "board").glob("*.sv"))
-        files = [self.ip / name for name in sources if name.endswith((".v", ".sv"))]
-        bench, _ = verilator.build("board", self._bench(), [*files, *models, asset("sim") / "br_stall.sv"], self.builds)
+        sources = [*self.sources, *models, asset("sim") / "br_stall.sv"]
+        bench, _ = verilator.build("board", self._bench(), sources, self.builds)
         with tempfile.TemporaryDirectory(prefix="run-", dir=bench) as name:
             folder = Path(name)
-            for path in (self.ip / "src").glob("*.mem"):
+            for path in self.memories.glob("*.mem"):
                 (folder / path.name).symlink_to(path.absolute())
             about = {
                 "files": str(self.files.absolute()),
                 "session": str(session.absolute()),
                 "hertz": hertz,
-                "type": f"bireal:rtl:{NAME}:1.0",
-                "registers": registers,
+                "type": self.vlnv,
+                "registers": self.registers,
                 "in_bytes": self.shape.in_bytes,
                 "out_bytes": self.shape.out_bytes,
             }
@@ -81,7 +97,8 @@ class SimulatedBoard:
             keep_trailing_newline=True,
         )
         return template.render(
-            top=NAME,
+            top=self.top,
+            parameters=self.parameters,
             ports=interfaces(self.shape),
             address_bits=ADDRESS_BITS,
             in_bytes=self.shape.in_bytes,
@@ -89,11 +106,12 @@ class SimulatedBoard:
         )
 
 
-def _component(path: Path) -> tuple[dict[str, int], list[str]]:
-    """Return registers with their addresses, and files, as component.xml has them: what a design's tool goes by."""
+def _component(path: Path) -> tuple[str, dict[str, int], list[str]]:
+    """Return name, addresses of registers, and files, as component.xml has them: what a design's tool goes by."""
     root, space = ElementTree.parse(path).getroot(), f"{{{SPIRIT}}}"
+    vlnv = ":".join(str(root.findtext(f"{space}{part}")) for part in ("vendor", "library", "name", "version"))
     registers = {
         str(one.findtext(f"{space}name")): int(str(one.findtext(f"{space}addressOffset")), 0)
         for one in root.iter(f"{space}register")
     }
-    return registers, [str(one.findtext(f"{space}name")) for one in root.iter(f"{space}file")]
+    return vlnv, registers, [str(one.findtext(f"{space}name")) for one in root.iter(f"{space}file")]

@@ -18,7 +18,7 @@ from bireal_hw.preprocess import read_picture
 from bireal_hw.zynq.registers import ERRORS, REGISTERS
 from bireal_hw.zynq.simulation import SimulatedBoard
 from tests.networks import dense, mixed, random_images, tiny
-from tests.zynq.boards import HERTZ, SESSIONS, simulated
+from tests.zynq.boards import HERTZ, SESSIONS, simulated, simulated_hls
 
 pytestmark = pytest.mark.rtl
 
@@ -62,6 +62,39 @@ def test_every_logit_in_batches(
     assert counters["ERRORS"] == 0
     assert 0 < counters["FIRST_LOGIT"] < counters["CYCLES"]
     assert slow or counters["STALLS_OUT"] == 0
+
+
+@pytest.mark.hls
+@pytest.mark.parametrize(
+    ("graph", "target", "batches"),
+    [(tiny(channels=3), 2_000, BATCHES), (tiny(), 1, [1, 2]), (mixed(9, 7, 3, 6, seed=35), 3_000, [1, 2, 5])],
+    ids=["colour", "five logits a beat", "189 bytes"],
+)
+def test_every_logit_in_batches_of_the_kernel(graph: Graph, target: int, batches: list[int], tmp_path: Path) -> None:
+    """The C++ behind the registers of Vitis HLS, by the same driver: call after call on the same streams."""
+    board = simulated_hls(graph, tmp_path, target, sum(batches))
+    found, counters, buffers, loads = session(board, "batches", batches=batches, idle=9_000, stall=9_000)
+    want = run(graph, random_images(graph, sum(batches)))
+    np.testing.assert_array_equal(found, want.reshape(len(want), -1))
+    assert (counters["frames"], buffers) == (batches[-1], 0)
+    assert loads == 2  # a kernel has no reset but that of the bitstream
+
+
+@pytest.mark.hls
+def test_faults_around_the_kernel_are_told_too(tmp_path: Path) -> None:
+    board = simulated_hls(tiny(channels=3), tmp_path)
+    found = board.run(SESSIONS / "hls_faults.py", hertz=2e5)
+    progress = "4 images were asked for"
+    assert found["stuck, reading"][0] == (
+        "NetworkError: no end after 0.50 s: not done: MM2S and S2MM (MM2S: the DMA sends images; S2MM: it takes "
+        f"logits); {progress}"
+    )
+    assert found["memory, reading"][0] == (
+        f"NetworkError: the DMA stopped reading images with an error of the memory: {progress}"
+    )
+    assert found["Ctrl-C"][0] == "KeyboardInterrupt: "
+    assert found["another network"][0].endswith("copy both from one folder")
+    assert {one[2] for one in found.values()} == {16}
 
 
 def test_faults_of_the_hardware_are_diagnosed_in_time_and_leave_it_usable(board: SimulatedBoard) -> None:
@@ -179,3 +212,11 @@ def test_registers_do_what_their_table_says(board: SimulatedBoard) -> None:
     assert found["busy"] == [1 << 3, 4, True, True]
     assert found["resetting"] == 0
     assert found["reset"] == fresh | {"IMAGES": 1, "INTERRUPT": 6}
+
+
+def test_the_notebook_runs(board: SimulatedBoard) -> None:
+    about, checked, predicted, measured = session(board, "notebook")
+    assert about == "tiny [8, 8, 3] rtl\n"
+    assert checked == "16 images are right\n"
+    assert re.fullmatch(r"[0-4] \d+\.\d %\n", predicted)
+    assert re.search(r"^network_frames_per_second +5\.787e\+04$", measured, re.M)
