@@ -35,6 +35,8 @@ SLOW = 4.0
 """Times the computed time that a run may take before it counts as stuck."""
 SPARE = 0.5
 """Seconds that it gets besides: Linux may be busy."""
+RESET = 0.5
+"""Seconds that a reset may take, which are some microseconds."""
 _CHANNELS = "MM2S: the DMA sends images; S2MM: it takes logits"
 DMA_ERRORS = {4: "an internal error", 5: "an error of the memory", 6: "an address that nothing answers"}
 """Bits of the status registers MM2S_DMASR and S2MM_DMASR (PG021)."""
@@ -331,7 +333,7 @@ class Network:
     def _until(self, done: Any, otherwise: str) -> None:
         start = time.monotonic()
         while not done():
-            if time.monotonic() - start > SPARE:
+            if time.monotonic() - start > RESET:
                 raise NetworkError(otherwise)
             time.sleep(1e-5)
 

@@ -85,7 +85,7 @@ class SimulatedBoard:
             }
             result = verilator.play(bench, folder, asset("sim") / "board" / "play_board.py", about | plan)
         if "raised" in result:
-            raise BirealError(f"the session on the simulated board failed:\n{result['raised']}")
+            raise BirealError(f"the session on the simulated board failed: {result['raised'].strip().splitlines()[-1]}")
         return result["returned"]
 
     def _bench(self) -> str:
