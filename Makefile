@@ -20,7 +20,7 @@ pip   := bin/python -m pip --disable-pip-version-check
 
 # Verbs that need torch, and those to which the small environment is enough where it is the one that was made.
 training := train export demo all bench ablation study depth crosscheck
-hardware := lower fold rtl sim hls synth bitstream report zoo info check
+hardware := lower fold rtl sim hls synth bitstream board predict report zoo info check
 # Files of a training, which took long.
 kept     := *.ckpt train.json metrics.csv curves.png steps.json
 enough   := $(or $(wildcard $(full)),$(wildcard $(small)),$(full))
@@ -77,6 +77,8 @@ sim:      ## the whole network in Verilator, bit-exact check
 hls:      ## C++ project for Vitis HLS, C simulation, bit-exact check
 synth:    ## resources of the SystemVerilog by Yosys, against the board
 bitstream: ## bitstream by Yosys and nextpnr, host script, for board=ulx3s-85f
+board:    ## IP, system and driver for a Zynq, tried together on a simulated board
+predict:  ## what is in the image or folder picture=, by the golden model or by=rtl
 report:   ## one page with graph, layers, resources, accuracy and verdicts
 demo:     ## train to sim on handwritten digits, then the verdict
 all:      ## demo, hls, synth, report, then the verdict
@@ -99,7 +101,7 @@ test: $(full) ## what CI runs
 test-all: $(full) ## the long tests too
 	$(VENV)/bin/python -m pytest
 
-verilog := rtl/*/*.sv sim/*.sv sim/*/*.sv
+verilog := rtl/*/*.sv sim/*.sv sim/*/*.sv sim/*/*/*.sv
 
 lint: $(full) ## ruff, mypy and verible
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

@@ -119,6 +119,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "hls": ("hls",),
     "synth": ("synth",),
     "bitstream": ("synth", "bitstream"),
+    "board": ("sim",),
+    "predict": (),
     "report": (),
     "demo": ("train", "sim"),
     "all": ("train", "sim", "hls", "synth"),

@@ -9,6 +9,7 @@ from rich.table import Table
 from bireal_hw.analysis.memories import Held, total
 from bireal_hw.commands.verb import CONSOLE, OF_FOLDING, OF_NETWORK, Verb, of_run, summary
 from bireal_hw.results.bitstream import BitstreamFile
+from bireal_hw.results.board import BoardFile
 from bireal_hw.results.hls import HlsFile
 from bireal_hw.results.lower import LowerFile
 from bireal_hw.results.sim import SimFile
@@ -59,6 +60,19 @@ def _bitstream(build: Build) -> None:
     read(build.path / build.board.name / BitstreamFile.file, BitstreamFile).refuse_slow()
 
 
+def _board(build: Build) -> None:
+    found = read(build.path / build.board.name / BoardFile.file, BoardFile)
+    table = Table(title="faults of the simulated board", title_justify="left", show_edge=False)
+    for heading in ("fault", "what the driver says"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("ms", justify="right")
+    table.add_column("usable afterwards")
+    for one in found.faults:
+        table.add_row(one.fault, one.told or "nothing", f"{1e3 * one.seconds:.2f}", "yes" if one.usable else "no")
+    CONSOLE.print(table)
+    found.refuse()
+
+
 def utilisation(found: SynthFile) -> Table:
     """Return synth.json as a table: a row a layer, the sum, what the board has, and the share of it."""
     table = Table(title=f"{found.board}, {found.part}", title_justify="left", show_edge=False)
@@ -107,4 +121,10 @@ BITSTREAM = _step(
     "make a bitstream with open tools, and a host script for it",
     (*OF_FOLDING, "images"),
     judge=_bitstream,
+)
+BOARD = _step(
+    "board",
+    "make the network an IP for a Zynq, and run driver and IP on a simulated board",
+    (*OF_FOLDING, "images"),
+    judge=_board,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bireal_hw.commands import all as everything
-from bireal_hw.commands import bench, check, crosscheck, demo, depth, doctor, info, report, steps, study, zoo
+from bireal_hw.commands import bench, check, crosscheck, demo, depth, doctor, info, predict, report, steps, study, zoo
 
 VERBS = {
     verb.name: verb
@@ -18,6 +18,7 @@ VERBS = {
         steps.HLS,
         steps.SYNTH,
         steps.BITSTREAM,
+        steps.BOARD,
         report.VERB,
         everything.VERB,
         bench.VERB,
@@ -27,6 +28,7 @@ VERBS = {
         crosscheck.VERB,
         zoo.VERB,
         info.VERB,
+        predict.VERB,
         check.VERB,
         doctor.VERB,
     )

@@ -61,8 +61,8 @@ def build(
     """
     tools.require("hls")
     open_headers = headers()
-    include = include or (source / "include" if isinstance(source, Path) else asset("hls/include"))
-    files = sorted([*include.rglob("*.hpp"), *(source.rglob("*.[ch]pp") if isinstance(source, Path) else ())])
+    include = include or (source if isinstance(source, Path) else asset("hls/include"))
+    files = sorted({*include.rglob("*.hpp"), *(source.rglob("*.[ch]pp") if isinstance(source, Path) else ())})
     digest = hashlib.sha256(repr((STANDARD, MAX_WIDTH, tuple(flags), str(open_headers), _version())).encode())
     for path in files:
         digest.update(path.read_bytes())
@@ -82,6 +82,18 @@ def build(
         command += ["-isystem", str(open_headers), "-I", str(include), *map(str, sources), "-o", f"{stage}/program"]
         _compile(command, name)
         Path(stage, "program").replace(target)
+    return target
+
+
+def build_object(source: Path, target: Path) -> Path:
+    """Compile a C++ file, whose headers lie beside it, for another program; return the object.
+
+    Raises:
+        BirealError: there is no compiler, or the source does not compile; with the compiler's first error.
+    """
+    tools.require("hls")
+    command = [COMPILER, STANDARD, MAX_WIDTH, *WARNINGS, *OPTIMISED, "-fPIC", "-isystem", str(headers())]
+    _compile([*command, "-c", str(source), "-o", str(target)], source.stem)
     return target
 
 

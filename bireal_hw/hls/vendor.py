@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from bireal_hw.errors import BirealError
-from bireal_hw.hls.overlay import boards
-from bireal_hw.hls.project import BLOCK_DESIGN, OVERLAY, PROJECT, SCRIPT, TIMING, TOP, UTILISATION, VITIS
+from bireal_hw.hls.project import IP, PROJECT, SCRIPT, TOP, VITIS
 from bireal_hw.hls.reports import read_cosimulation, read_synthesis, read_timing, read_utilisation
 from bireal_hw.hls.results import VendorStages
 from bireal_hw.tools import environment as tool_environment
 from bireal_hw.tools import first_error
+from bireal_hw.zynq.system import OVERLAY, TIMING, UTILISATION, boards
+from bireal_hw.zynq.system import SCRIPT as BLOCK_DESIGN
 
 SYNTHESIS = Path(VITIS) / "syn" / "report" / f"{TOP}_csynth.xml"
 COSIMULATION = Path(VITIS) / "sim" / "report" / f"{TOP}_cosim.rpt"
-IP = Path(VITIS) / "impl" / "ip"
 FILES = (f"{OVERLAY}/bireal.bit", f"{OVERLAY}/bireal.hwh")
 
 _VITIS = {"vitis-run": ("--mode", "hls", "--tcl", SCRIPT), "vitis_hls": ("-f", SCRIPT)}
 """Programs that run the script of C synthesis, the newer first."""
 _VIVADO = ("vivado", "-mode", "batch", "-source", BLOCK_DESIGN)
 _QUIET = ("-nojournal", "-nolog", "-notrace")
-_NO_DESIGN = {"skipped": f"a block design is written for {' and '.join(boards())} only"}
+_NO_DESIGN = {"skipped": f"a block design is written for {', '.join(boards())} only"}
 
 Report = dict[str, Any]
 

@@ -16,18 +16,20 @@ def library_sources() -> list[Path]:
 
 
 def closure(modules: set[str]) -> list[Path]:
-    """Library files that the given modules need: all packages, themselves and what they instantiate, in compile order.
+    """Library files that the given modules need: they, what they instantiate, their packages; in compile order.
 
     Raises:
         BirealError: a module is not in the library.
     """
     paths = {path.stem: path for path in library_sources()}
-    needed, pending = {name for name, path in paths.items() if path.parent.name == "pkg"}, set(modules)
+    needed: set[str] = set()
+    pending = set(modules)
     while pending:
         name = pending.pop()
         if name not in paths:
             raise unknown("module", name, paths)
         needed.add(name)
-        used = re.findall(r"^\s*(br_\w+)\s+(?:#\(|\w+\s*\()", paths[name].read_text(), re.MULTILINE)
+        text = paths[name].read_text()
+        used = re.findall(r"^\s*(br_\w+)\s+(?:#\(|\w+\s*\()", text, re.MULTILINE) + re.findall(r"(br_\w+)::", text)
         pending |= {other for other in used if other in paths} - needed
     return [path for name, path in paths.items() if name in needed]

@@ -28,6 +28,9 @@ DATASETS = ("digits", "cifar10", "mnist", "folder", "rooms", "nyu")
 #: Folders of build/ that are no runs: studies, kept simulators, synthesised modules, benchmark, other tools.
 RESERVED = ("ablation", "bench", "crosscheck", "sim", "study", "synth-cache")
 
+BACKENDS = ("golden", "rtl")
+"""What `predict` can ask for the logits of a picture: the golden model, or the simulated SystemVerilog."""
+
 
 def _text(text: str) -> str:
     return text
@@ -133,6 +136,12 @@ def _existing(name: str) -> Callable[[str], str]:
     return parse
 
 
+def _by(text: str) -> str:
+    if text not in BACKENDS:
+        raise unknown("by", text, BACKENDS)
+    return text
+
+
 def _recipe(text: str) -> str:
     load_recipe(text)
     return text
@@ -224,6 +233,9 @@ class BuildConfig:
     stalls: bool | None = _variable(_flag("stalls"), "0: sim leaves out its second run, the one with random stalls")
     whole: bool | None = _variable(_flag("whole"), "1: synth also takes the network as one design; 0: not")
     cosim: bool | None = _variable(_flag("cosim"), "1: hls also co-simulates where Vitis HLS is installed")
+    picture: str | None = _variable(_existing("picture"), "image file, or folder of them, that predict looks at")
+    by: str | None = _variable(_by, "predict: golden (default), or rtl, the simulated SystemVerilog")
+    logits: str | None = _variable(_file("logits"), "predict: file of a board's logits (.npy or text) in place of by=")
     waves: bool | None = _variable(
         _flag("waves"), "1: sim also writes waves.fst (.vcd.gz where the headers of lz4 or zlib are missing)"
     )
@@ -254,6 +266,7 @@ def choices(name: str) -> list[str]:
         "dataset": DATASETS,
         "recipe": shipped(),
         "board": boards.names(),
+        "by": BACKENDS,
     }
     return [f"{name}={value}" for value in values.get(name, ("0", "1") if name in flags else ("",))]
 

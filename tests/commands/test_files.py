@@ -183,6 +183,8 @@ REFUSED = {
     "hls untrained=1 board=ulx3s-85f": "Vitis HLS does not build for board=ulx3s-85f",
     "bitstream untrained=1 board=kv260": "no open tools make a bitstream for board=kv260",
     "bitstream untrained=1 board=ulx3s-85f clock=999": "clock=999 is out of range",
+    "board untrained=1 board=ulx3s-85f": "board=ulx3s-85f has no PYNQ beside its logic: choose from kv260, pynq-z1",
+    "board untrained=1 board=alveo-u250": "board=alveo-u250 has no PYNQ beside its logic",
     "fold untrained=1 target_fps=900000": "target_fps=900000 is out of reach",
     "fold untrained=1 folding=odd.toml": "folding=odd.toml is not of this network",
     "sim untrained=1 folding=broken.toml": "folding=broken.toml cannot be read",

@@ -33,16 +33,16 @@ def threaded(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subproce
     graph, project = tiny(), tmp_path_factory.mktemp("threaded") / "hls"
     generate(graph, fold(graph, 2_000), project, "xc7z020clg400-1", 100)
     text = (project / "top.cpp").read_text()
-    text = re.sub(r"BIREAL_HLS\(STREAM variable=(\w+) depth=(\d+)\)", r'\1.limit(depth("\1", \2));', text)
+    text = re.sub(r"BIREAL_PRAGMA\(HLS STREAM variable=(\w+) depth=(\d+)\)", r'\1.limit(depth("\1", \2));', text)
     text = re.sub(r"^  BIREAL_WATCH.*\n", "", text, flags=re.MULTILINE)
     (project / "top.cpp").write_text('#include "threads.hpp"\n' + _side_by_side(text, r"bireal::\w+<.*\);"))
-    inner = project / "include" / "bireal" / "real_conv.hpp"  # a dataflow of its own
+    inner = project / "bireal" / "real_conv.hpp"  # a dataflow of its own
     text = re.sub(r"^(  hls::stream<.*> (\w+)\(.*\);)$", r"\1 \2.limit(2);", inner.read_text(), flags=re.MULTILINE)
     inner.write_text(_side_by_side(text, r"(?:unfold|multiply|scale)<Config>\(.*\);"))
     bench = (project / "tb.cpp").read_text().replace("calls == 0 ? 1 : calls == 1 ? 2", f"calls < 9 ? {FRAMES}")
     (project / "tb.cpp").write_text(bench)
     command = ["g++", "-std=c++14", "-O0", "-pthread", "-DBIREAL_THREADS", "-I", str(BOUNDED)]
-    command += ["-I", str(project / "include"), "-isystem", str(headers()), "top.cpp", "tb.cpp", "-o", "threaded"]
+    command += ["-I", str(project), "-isystem", str(headers()), "top.cpp", "tb.cpp", "-o", "threaded"]
     subprocess.run(command, cwd=project, check=True)
     images = random_images(graph, FRAMES)
     (project / "vectors").mkdir()

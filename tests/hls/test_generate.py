@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ import pytest
 from bireal_hw.errors import BirealError
 from bireal_hw.hls import design, generate
 from bireal_hw.hls.generator import render
+from bireal_hw.hls.gpp import headers
 from bireal_hw.hls.tables import entries
 from bireal_hw.ir.graph import Graph
-from bireal_hw.ir.op import Memory
+from bireal_hw.ir.op import Fold, Memory
 from bireal_hw.passes.folding import fold
-from tests.hls.tcl import run_tcl
 from tests.networks import tiny
+from tests.tcl import run_tcl
 
 COMMITTED = Path(__file__).with_name("tiny_top.cpp")
 PART = "xc7z020clg400-1"
@@ -170,6 +172,31 @@ def test_generation_is_quick_for_wide_memories(tmp_path: Path) -> None:
     values = entries(Memory(4608, words, entry=64))
     assert values.shape == (2_000, 72)
     assert int(values[7, 3]) == (words[7] >> 192) & (2**64 - 1)
+
+
+def test_words_that_vitis_hls_would_refuse_are_refused_when_the_project_is_made(tmp_path: Path) -> None:
+    """4,096 bits are its most for an ap_int; the sums of a pool over 16 pixels of 12 bits have 16 bits a lane."""
+    graph = tiny(base=256)
+    folding = fold(graph, 4_000)
+    generate(graph, folding | {"global_pool": Fold(lanes=256)}, tmp_path / "fits", PART, 100)
+    with pytest.raises(BirealError) as error:
+        generate(
+            graph, folding | {"global_pool": Fold(lanes=512), "merge2": Fold(lanes=256)}, tmp_path / "hls", PART, 1
+        )
+    assert str(error.value) == (
+        "global_pool (512 lanes; 32 cycles) makes words of 8,192 bits, and 1 more too wide; Vitis HLS takes 4,096 at "
+        "most: compute less in a cycle, with a lower target_fps="
+    )
+    assert not (tmp_path / "hls").exists()
+
+
+def test_a_blank_in_the_path_does_no_harm(tmp_path: Path) -> None:
+    """No file is looked for by a folder of the command line: each includes others by their place."""
+    folder = project(tiny(), tmp_path / "two words")
+    noted = run_tcl(folder / "run_hls.tcl", COMMANDS + DESIGN, STEPS="csynth")
+    assert all("-I" not in word for words in noted.words("add_files") for word in words)
+    command = ["g++", "-std=c++14", "-fsyntax-only", "-isystem", str(headers()), str(folder / "top.cpp")]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stderr == ""
 
 
 def test_project_json_describes_the_project(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_network_compiles_without_warnings(standard: str, tmp_path: Path) -> N
     generate(graph, fold(graph, 2_000), tmp_path / "hls", "xc7z020clg400-1", 100)
     for name in ("top.cpp", "tb.cpp"):
         command = ["g++", f"-std={standard}", "-Wall", "-Wextra", "-fsyntax-only", "-isystem", str(headers())]
-        command += ["-I", str(tmp_path / "hls" / "include"), str(tmp_path / "hls" / name)]
+        command += [str(tmp_path / "hls" / name)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
 
@@ -72,7 +72,7 @@ def test_every_inner_loop_is_pipelined_or_unrolled(path: Path) -> None:
     for number, line in enumerate(lines):
         if re.match(r"\s*(for|while) \(.*\{$", line):
             following = lines[number + 1].strip()
-            assert re.match(r"BIREAL_HLS\((PIPELINE II=1 style=flp|UNROLL)\)", following), (path.name, line)
+            assert re.match(r"BIREAL_PRAGMA\(HLS (PIPELINE II=1 style=flp|UNROLL)\)", following), (path.name, line)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_input_that_ends_early_is_an_error_not_a_hang() -> None:
     with pytest.raises(BirealError) as error:
         run_kernel(op.hls(fold, tensor), x, builds=BUILDS, flags=QUICK)
     assert str(error.value) == (
-        "binary_conv: the C simulation ended with status 3: binary_conv: its input ended before its windows"
+        "binary_conv: the C simulation ended with status 3: binary_conv: its input ended before its frames"
     )
 
 

@@ -249,77 +249,78 @@ struct logits_config {
 }  // namespace
 
 void bireal_top(hls::stream<pixel_beat>& s_axis, hls::stream<logit_beat>& m_axis, int frames) {
-  BIREAL_HLS(INTERFACE axis port=s_axis)
-  BIREAL_HLS(INTERFACE axis port=m_axis)
-  BIREAL_HLS(INTERFACE s_axilite port=frames bundle=control)
-  BIREAL_HLS(INTERFACE s_axilite port=return bundle=control)
+  BIREAL_PRAGMA(HLS INTERFACE axis port=s_axis)
+  BIREAL_PRAGMA(HLS INTERFACE axis port=m_axis)
+  BIREAL_PRAGMA(HLS INTERFACE s_axilite port=frames bundle=control)
+  BIREAL_PRAGMA(HLS INTERFACE s_axilite port=return bundle=control)
 
   // Memories: a word is read at once
-  BIREAL_HLS(ARRAY_RESHAPE variable=center_offset complete dim=2)
-  BIREAL_HLS(BIND_STORAGE variable=center_offset type=rom_1p impl=lutram)
-  BIREAL_HLS(ARRAY_RESHAPE variable=stem_weight complete dim=2)
-  BIREAL_HLS(BIND_STORAGE variable=stem_weight type=rom_1p impl=lutram)
-  BIREAL_HLS(ARRAY_RESHAPE variable=stem_scale complete dim=2)
-  BIREAL_HLS(BIND_STORAGE variable=stem_scale type=rom_1p impl=lutram)
-  BIREAL_HLS(ARRAY_RESHAPE variable=conv1_weight complete dim=2)
-  BIREAL_HLS(BIND_STORAGE variable=conv1_weight type=rom_1p impl=lutram)
-  BIREAL_HLS(ARRAY_RESHAPE variable=merge1_affine complete dim=2)
-  BIREAL_HLS(BIND_STORAGE variable=merge1_affine type=rom_1p impl=lutram)
-  BIREAL_HLS(ARRAY_RESHAPE variable=conv2_weight complete dim=2)
-  BIREAL_HLS(BIND_STORAGE variable=conv2_weight type=rom_1p impl=bram)
-  BIREAL_HLS(ARRAY_RESHAPE variable=down_conv_weight complete dim=2)
-  BIREAL_HLS(BIND_STORAGE variable=down_conv_weight type=rom_1p impl=lutram)
-  BIREAL_HLS(ARRAY_RESHAPE variable=down_conv_scale complete dim=2)
-  BIREAL_HLS(BIND_STORAGE variable=down_conv_scale type=rom_1p impl=lutram)
-  BIREAL_HLS(ARRAY_RESHAPE variable=merge2_affine complete dim=2)
-  BIREAL_HLS(BIND_STORAGE variable=merge2_affine type=rom_1p impl=lutram)
-  BIREAL_HLS(ARRAY_RESHAPE variable=classifier_weight complete dim=2)
-  BIREAL_HLS(BIND_STORAGE variable=classifier_weight type=rom_1p impl=lutram)
-  BIREAL_HLS(ARRAY_RESHAPE variable=classifier_scale complete dim=2)
-  BIREAL_HLS(BIND_STORAGE variable=classifier_scale type=rom_1p impl=lutram)
-  BIREAL_HLS(DATAFLOW)
+  BIREAL_PRAGMA(HLS ARRAY_RESHAPE variable=center_offset complete dim=2)
+  BIREAL_PRAGMA(HLS BIND_STORAGE variable=center_offset type=rom_1p impl=lutram)
+  BIREAL_PRAGMA(HLS ARRAY_RESHAPE variable=stem_weight complete dim=2)
+  BIREAL_PRAGMA(HLS BIND_STORAGE variable=stem_weight type=rom_1p impl=lutram)
+  BIREAL_PRAGMA(HLS ARRAY_RESHAPE variable=stem_scale complete dim=2)
+  BIREAL_PRAGMA(HLS BIND_STORAGE variable=stem_scale type=rom_1p impl=lutram)
+  BIREAL_PRAGMA(HLS ARRAY_RESHAPE variable=conv1_weight complete dim=2)
+  BIREAL_PRAGMA(HLS BIND_STORAGE variable=conv1_weight type=rom_1p impl=lutram)
+  BIREAL_PRAGMA(HLS ARRAY_RESHAPE variable=merge1_affine complete dim=2)
+  BIREAL_PRAGMA(HLS BIND_STORAGE variable=merge1_affine type=rom_1p impl=lutram)
+  BIREAL_PRAGMA(HLS ARRAY_RESHAPE variable=conv2_weight complete dim=2)
+  BIREAL_PRAGMA(HLS BIND_STORAGE variable=conv2_weight type=rom_1p impl=bram)
+  BIREAL_PRAGMA(HLS ARRAY_RESHAPE variable=down_conv_weight complete dim=2)
+  BIREAL_PRAGMA(HLS BIND_STORAGE variable=down_conv_weight type=rom_1p impl=lutram)
+  BIREAL_PRAGMA(HLS ARRAY_RESHAPE variable=down_conv_scale complete dim=2)
+  BIREAL_PRAGMA(HLS BIND_STORAGE variable=down_conv_scale type=rom_1p impl=lutram)
+  BIREAL_PRAGMA(HLS ARRAY_RESHAPE variable=merge2_affine complete dim=2)
+  BIREAL_PRAGMA(HLS BIND_STORAGE variable=merge2_affine type=rom_1p impl=lutram)
+  BIREAL_PRAGMA(HLS ARRAY_RESHAPE variable=classifier_weight complete dim=2)
+  BIREAL_PRAGMA(HLS BIND_STORAGE variable=classifier_weight type=rom_1p impl=lutram)
+  BIREAL_PRAGMA(HLS ARRAY_RESHAPE variable=classifier_scale complete dim=2)
+  BIREAL_PRAGMA(HLS BIND_STORAGE variable=classifier_scale type=rom_1p impl=lutram)
+  BIREAL_PRAGMA(HLS DATAFLOW)
+  BIREAL_PRAGMA(HLS STABLE variable=frames) // not a copy through a FIFO to every kernel
 
   // Streams, named after what writes them
   hls::stream<ap_uint<8>> s_axis_out("s_axis_out");
-  BIREAL_HLS(STREAM variable=s_axis_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=s_axis_out depth=2)
   hls::stream<ap_uint<8>> center_out("center_out");
-  BIREAL_HLS(STREAM variable=center_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=center_out depth=2)
   hls::stream<ap_uint<12>> stem_out("stem_out");
-  BIREAL_HLS(STREAM variable=stem_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=stem_out depth=2)
   hls::stream<ap_uint<12>> stem_to_sign1_out("stem_to_sign1_out");
-  BIREAL_HLS(STREAM variable=stem_to_sign1_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=stem_to_sign1_out depth=2)
   hls::stream<ap_uint<12>> stem_to_merge1_out("stem_to_merge1_out");
-  BIREAL_HLS(STREAM variable=stem_to_merge1_out depth=42)
+  BIREAL_PRAGMA(HLS STREAM variable=stem_to_merge1_out depth=42)
   hls::stream<ap_uint<1>> sign1_out("sign1_out");
-  BIREAL_HLS(STREAM variable=sign1_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=sign1_out depth=2)
   hls::stream<ap_uint<4>> conv1_in0_width1_out("conv1_in0_width1_out");
-  BIREAL_HLS(STREAM variable=conv1_in0_width1_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=conv1_in0_width1_out depth=2)
   hls::stream<ap_uint<14>> conv1_out("conv1_out");
-  BIREAL_HLS(STREAM variable=conv1_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=conv1_out depth=2)
   hls::stream<ap_uint<7>> merge1_in1_width0_out("merge1_in1_width0_out");
-  BIREAL_HLS(STREAM variable=merge1_in1_width0_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=merge1_in1_width0_out depth=2)
   hls::stream<ap_uint<12>> merge1_out("merge1_out");
-  BIREAL_HLS(STREAM variable=merge1_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=merge1_out depth=2)
   hls::stream<ap_uint<12>> merge1_to_sign2_out("merge1_to_sign2_out");
-  BIREAL_HLS(STREAM variable=merge1_to_sign2_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=merge1_to_sign2_out depth=2)
   hls::stream<ap_uint<12>> merge1_to_down_out("merge1_to_down_out");
-  BIREAL_HLS(STREAM variable=merge1_to_down_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=merge1_to_down_out depth=2)
   hls::stream<ap_uint<1>> sign2_out("sign2_out");
-  BIREAL_HLS(STREAM variable=sign2_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=sign2_out depth=2)
   hls::stream<ap_uint<4>> conv2_in0_width1_out("conv2_in0_width1_out");
-  BIREAL_HLS(STREAM variable=conv2_in0_width1_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=conv2_in0_width1_out depth=2)
   hls::stream<ap_uint<7>> conv2_out("conv2_out");
-  BIREAL_HLS(STREAM variable=conv2_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=conv2_out depth=2)
   hls::stream<ap_uint<8>> down_out("down_out");
-  BIREAL_HLS(STREAM variable=down_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=down_out depth=2)
   hls::stream<ap_uint<20>> down_conv_out("down_conv_out");
-  BIREAL_HLS(STREAM variable=down_conv_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=down_conv_out depth=2)
   hls::stream<ap_uint<12>> merge2_out("merge2_out");
-  BIREAL_HLS(STREAM variable=merge2_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=merge2_out depth=2)
   hls::stream<ap_uint<8>> global_pool_out("global_pool_out");
-  BIREAL_HLS(STREAM variable=global_pool_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=global_pool_out depth=2)
   hls::stream<ap_uint<20>> classifier_out("classifier_out");
-  BIREAL_HLS(STREAM variable=classifier_out depth=2)
+  BIREAL_PRAGMA(HLS STREAM variable=classifier_out depth=2)
 
   // Kernels, all at work at the same time
   bireal::take_pixels<image_config>(s_axis, s_axis_out, frames);

@@ -56,6 +56,7 @@ MORE = {
     "br_axi_bursts": {"DataWidth": 8},
     "br_axi_reader": {"DataWidth": 8},
     "br_axi_writer": {"DataWidth": 8},
+    "br_axil_slave": {"AddrWidth": 3},
     "br_binary_conv": {"AccWidth": 2},
     "br_binary_mvu": {"AccWidth": 2},
     "br_center": {"OutWidth": 8},

@@ -31,7 +31,7 @@ void avg_pool(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
   // One sum per window beside each other and group of channels. The sum written last is also kept in a register, so that
   // the memory is never read in the cycle after its write.
   ap_uint<Config::Lanes * Config::SumWidth> sums[Depth], latest = 0;
-  BIREAL_HLS(DEPENDENCE variable=sums inter RAW distance=2 true)
+  BIREAL_PRAGMA(HLS DEPENDENCE variable=sums inter RAW distance=2 true)
   SignedCount<Depth> latest_address = -1;
   // Of the next beat: channels, pixel inside the window, its sum.
   Count<Groups - 1> group = 0;
@@ -39,7 +39,8 @@ void avg_pool(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
   Count<Config::KernelH - 1> row = 0;
   Count<Depth - 1> address = 0;
   for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const bool group_end = group == Groups - 1, column_end = column == Config::KernelW - 1;
     const bool row_end = row == Config::KernelH - 1, line_end = group_end && column_end && address == Depth - 1;
     const ap_uint<Config::Lanes * Config::InWidth> beat = in.read();
@@ -47,7 +48,7 @@ void avg_pool(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
     if (column != 0 || row != 0) sum = address == latest_address ? latest : sums[address];
     ap_uint<Config::Lanes * Config::OutWidth> pooled;
     for (int l = 0; l < Config::Lanes; ++l) {
-      BIREAL_HLS(UNROLL)
+      BIREAL_PRAGMA(HLS UNROLL)
       const ap_int<Config::SumWidth> total = element<Config::SumWidth>(sum, l) + element<Config::InWidth>(beat, l);
       const ap_int<RoundWidth> rounded = ((ap_int<RoundWidth>(total) << Left) + Half) >> Right;
       set_element(sum, l, total);

@@ -32,8 +32,10 @@ struct AxisBeat {
 template <class Config>
 void take_pixels(hls::stream<AxisBeat<8 * Config::Lanes>>& in, hls::stream<ap_uint<8 * Config::Lanes>>& out,
                  int frames) {
-  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  constexpr int Beats = Config::Beats;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     out.write(in.read().data);
   }
   ran(static_cast<long>(frames) * Config::Beats);
@@ -43,12 +45,14 @@ template <class Config>
 void give_logits(hls::stream<ap_uint<Config::Lanes * Config::Width>>& in,
                  hls::stream<AxisBeat<32 * Config::Lanes>>& out, int frames) {
   static_assert(Config::Width <= 32, "give_logits: a logit must fit 32 bits");
-  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  constexpr int Beats = Config::Beats;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const ap_uint<Config::Lanes * Config::Width> logits = in.read();
     AxisBeat<32 * Config::Lanes> beat;
     for (int l = 0; l < Config::Lanes; ++l) {
-      BIREAL_HLS(UNROLL)
+      BIREAL_PRAGMA(HLS UNROLL)
       set_element(beat.data, l, ap_int<32>(element<Config::Width>(logits, l)));
     }
     beat.keep = -1;

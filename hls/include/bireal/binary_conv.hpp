@@ -10,7 +10,8 @@
 // Throughput     a frame every max(Height*Width*C, Ho*Wo*(OutChannels/Pe)*Kernel*Kernel*C) iterations, C =
 //                InChannels/Simd, Ho and Wo the sides of the output image, for Stride <= Kernel or Kernel = 1; the first
 //                one takes C*N more at most, N = min(Height*Width, (Kernel-1-PadTop)*Width + Kernel-PadLeft). An iteration
-//                waits only for input that the current window needs
+//                waits only for input that the current window needs; a call takes the beats of its frames, those behind
+//                their last windows too, and no other
 // Source         arXiv:1808.00278, section 3; golden in bireal_hw/ops/binary_conv.py
 #ifndef BIREAL_BINARY_CONV_HPP
 #define BIREAL_BINARY_CONV_HPP
@@ -45,50 +46,55 @@ void binary_conv(hls::stream<ap_uint<Config::Simd>>& in,
   typedef BinaryWindow<Config> Shape;
   constexpr int Limb = Shape::Limb, Limbs = Shape::Limbs;
 
-  Window<Shape> window;
-  Entry<Limb> pixels[Window<Shape>::Words][Limbs];
-  BIREAL_HLS(ARRAY_RESHAPE variable=pixels complete dim=2)
-  BIREAL_HLS(DEPENDENCE variable=pixels intra RAW false)
+  typedef Window<Shape> Buffer;
+  Buffer window;
+  Entry<Limb> pixels[Buffer::Words][Limbs];
+  BIREAL_PRAGMA(HLS ARRAY_RESHAPE variable=pixels complete dim=2)
+  BIREAL_PRAGMA(HLS DEPENDENCE variable=pixels intra RAW false)
   ap_int<Config::AccWidth> sums[Config::Pe];
-  BIREAL_HLS(ARRAY_PARTITION variable=sums complete)
+  BIREAL_PRAGMA(HLS ARRAY_PARTITION variable=sums complete)
   for (int p = 0; p < Config::Pe; ++p) {
-    BIREAL_HLS(UNROLL)
+    BIREAL_PRAGMA(HLS UNROLL)
     sums[p] = 0;
   }
 
   long iterations = 0;
   Count<Shape::Depth - 1> word = 0;  // of the weights
-  for (Countdown<Window<Shape>::Beats> beats(frames); beats.left();) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
-    const bool ready = window.ready();
-    if (!ready && in.empty()) starved("binary_conv");
-    if (window.room() && !in.empty()) {
-      const ap_uint<Config::Simd> beat = in.read();
+  Countdown<Buffer::Arrivals> arrivals(frames);
+  for (Countdown<Buffer::Beats> beats(frames); beats.left() || arrivals.left();) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Buffer::Longest max=Buffer::Longest)
+    const bool ready = beats.left() && window.ready();
+    ap_uint<Config::Simd> beat;
+    const bool arrives = arrivals.left() && window.room() && in.read_nb(beat);
+    if (!ready && !arrives) starved("binary_conv");
+    if (arrives) {
+      arrivals.next();
       const int at = window.push();
       for (int i = 0; i < Limbs; ++i) {
-        BIREAL_HLS(UNROLL)
+        BIREAL_PRAGMA(HLS UNROLL)
         pixels[at][i] = ap_uint<Limb>(beat.range((i + 1) * Limb - 1, i * Limb));
       }
     }
     if (ready) {
       const int at = window.address();
       const bool first = window.first(), inside = window.inside(), last = window.last();
-      ap_uint<Config::Pe * Config::AccWidth> beat;
+      ap_uint<Config::Pe * Config::AccWidth> made;
       for (int p = 0; p < Config::Pe; ++p) {
-        BIREAL_HLS(UNROLL)
+        BIREAL_PRAGMA(HLS UNROLL)
         ap_int<Config::AccWidth> sum = first ? ap_int<Config::AccWidth>(0) : sums[p];
         if (inside) {
           int different = 0;
           for (int i = 0; i < Limbs; ++i) {
-            BIREAL_HLS(UNROLL)
+            BIREAL_PRAGMA(HLS UNROLL)
             different += popcount<Limb>(weights[word][p * Limbs + i] ^ pixels[at][i]);
           }
           sum += Config::Simd - 2 * different;
         }
         sums[p] = sum;
-        if (last) set_element(beat, p, sum);
+        if (last) set_element(made, p, sum);
       }
-      if (last) out.write(beat);
+      if (last) out.write(made);
       word = step(word, word == Shape::Depth - 1);
       window.next();
       beats.next();

@@ -21,12 +21,14 @@ void center(hls::stream<ap_uint<Config::Lanes * 8>>& in,
   static_assert(Config::OutWidth == 8 || Config::OutWidth == 9, "center: OutWidth must be 8 or 9");
   constexpr int Groups = Config::Channels / Config::Lanes;
   Count<Groups - 1> group = 0;  // channels of the next beat
-  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  constexpr int Beats = Config::Beats;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const ap_uint<Config::Lanes * 8> beat = in.read();
     ap_uint<Config::Lanes * Config::OutWidth> centred;
     for (int l = 0; l < Config::Lanes; ++l) {
-      BIREAL_HLS(UNROLL)
+      BIREAL_PRAGMA(HLS UNROLL)
       const ap_uint<8> pixel = beat.range(l * 8 + 7, l * 8);
       const ap_int<Config::OutWidth> x = pixel - ap_uint<9>(offsets[group][l]);
       set_element(centred, l, x);

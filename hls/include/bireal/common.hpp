@@ -24,13 +24,12 @@
 #define BIREAL_SYNTHESIS
 #endif
 
-// BIREAL_HLS(PIPELINE II=1) is `#pragma HLS PIPELINE II=1` in synthesis; other compilers, which know no such pragma, see
-// nothing.
+// BIREAL_PRAGMA(HLS PIPELINE II=1) is `#pragma HLS PIPELINE II=1` in synthesis; other compilers, which know no such
+// pragma, see nothing. The words are turned into text before anything else: INLINE, for one, is a macro of ap_int.h.
 #ifdef __SYNTHESIS__
-#define BIREAL_PRAGMA(text) _Pragma(#text)
-#define BIREAL_HLS(...) BIREAL_PRAGMA(HLS __VA_ARGS__)
+#define BIREAL_PRAGMA(...) _Pragma(#__VA_ARGS__)
 #else
-#define BIREAL_HLS(...)
+#define BIREAL_PRAGMA(...)
 #endif
 
 namespace bireal {
@@ -49,11 +48,23 @@ constexpr int limb_width(int width, int parts = 1) {
   return width % parts == 0 && width / parts <= 64 ? width / parts : limb_width(width, parts + 1);
 }
 
-// An entry of a memory, Width bits, 1 to 64. A memory word is an array of entries, the first in the low bits. Synthesis
-// wants the exact width; g++ would call a constructor for each of them, and makes data of plain integers.
+// An entry of a memory, Width bits, 1 to 64. A memory word is an array of entries, the first in the low bits. Tables of
+// plain integers are data, and the other entries of g++ are too, which would call a constructor for each ap_uint;
+// synthesis wants the exact width.
 #ifdef BIREAL_SYNTHESIS
 template <int Width>
-using Entry = ap_uint<Width>;
+struct Exact { typedef ap_uint<Width> type; };
+template <>
+struct Exact<8> { typedef std::uint8_t type; };
+template <>
+struct Exact<16> { typedef std::uint16_t type; };
+template <>
+struct Exact<32> { typedef std::uint32_t type; };
+template <>
+struct Exact<64> { typedef std::uint64_t type; };
+
+template <int Width>
+using Entry = typename Exact<Width>::type;
 #else
 template <int Bits>
 struct Plain : Plain<Bits - 1> {
@@ -88,7 +99,7 @@ using SignedCount = int;
 // The counter after x: 0 at the end.
 template <class Counter>
 Counter step(const Counter& x, bool end) {
-  BIREAL_HLS(INLINE)
+  BIREAL_PRAGMA(HLS INLINE)
   return end ? Counter(0) : Counter(x + 1);
 }
 
@@ -99,11 +110,17 @@ class Countdown {
 
  public:
   explicit Countdown(int frames) : frames_(frames) {}
-  bool left() const { return frames_ > 0; }
+  bool left() const {
+    BIREAL_PRAGMA(HLS INLINE)
+    return frames_ > 0;
+  }
   // Whether this is the last beat of all.
-  bool last() const { return frames_ == 1 && beat_ == Beats - 1; }
+  bool last() const {
+    BIREAL_PRAGMA(HLS INLINE)
+    return frames_ == 1 && beat_ == Beats - 1;
+  }
   void next() {
-    BIREAL_HLS(INLINE)
+    BIREAL_PRAGMA(HLS INLINE)
     const bool end = beat_ == Beats - 1;
     beat_ = step(beat_, end);
     if (end) --frames_;
@@ -117,7 +134,7 @@ class Countdown {
 // Bits At .. At+Width-1 of an entry as a signed number.
 template <int Width, int At, int Bits>
 ap_int<Width> field(const Entry<Bits>& entry) {
-  BIREAL_HLS(INLINE)
+  BIREAL_PRAGMA(HLS INLINE)
   static_assert(At + Width <= Bits, "field: it must lie inside the entry");
   return ap_int<Width>(ap_uint<Bits>(entry) >> At);
 }
@@ -125,21 +142,21 @@ ap_int<Width> field(const Entry<Bits>& entry) {
 // Element `index` of a beat as a signed number of Width bits.
 template <int Width, int Bits>
 ap_int<Width> element(const ap_uint<Bits>& beat, int index) {
-  BIREAL_HLS(INLINE)
+  BIREAL_PRAGMA(HLS INLINE)
   return ap_int<Width>(ap_uint<Width>(beat.range((index + 1) * Width - 1, index * Width)));
 }
 
 // Write element `index` of a beat.
 template <int Width, int Bits>
 void set_element(ap_uint<Bits>& beat, int index, const ap_int<Width>& value) {
-  BIREAL_HLS(INLINE)
+  BIREAL_PRAGMA(HLS INLINE)
   beat.range((index + 1) * Width - 1, index * Width) = ap_uint<Width>(value);
 }
 
 // x clipped to the range of a signed number of Out bits.
 template <int Out, int In>
 ap_int<Out> saturate(const ap_int<In>& x) {
-  BIREAL_HLS(INLINE)
+  BIREAL_PRAGMA(HLS INLINE)
   const ap_int<Out> kept = x;
   if (kept == x) return kept;
   const ap_int<Out> low = ap_int<Out>(1) << (Out - 1);
@@ -149,10 +166,10 @@ ap_int<Out> saturate(const ap_int<In>& x) {
 // Ones of an entry, as hardware counts them.
 template <int Width>
 int popcount_by_bits(const ap_uint<Width>& x) {
-  BIREAL_HLS(INLINE)
+  BIREAL_PRAGMA(HLS INLINE)
   ap_uint<8> count = 0;
   for (int i = 0; i < Width; ++i) {
-    BIREAL_HLS(UNROLL)
+    BIREAL_PRAGMA(HLS UNROLL)
     count += x[i];
   }
   return count;
@@ -161,7 +178,7 @@ int popcount_by_bits(const ap_uint<Width>& x) {
 // Ones of an entry.
 template <int Width>
 int popcount(const Entry<Width>& x) {
-  BIREAL_HLS(INLINE)
+  BIREAL_PRAGMA(HLS INLINE)
 #ifdef BIREAL_SYNTHESIS
   return popcount_by_bits<Width>(x);
 #else
@@ -170,8 +187,8 @@ int popcount(const Entry<Width>& x) {
 }
 
 #ifdef __SYNTHESIS__
-inline void ran(long) {}
-inline void starved(const char*) {}
+inline void ran(long) { BIREAL_PRAGMA(HLS INLINE) }
+inline void starved(const char*) { BIREAL_PRAGMA(HLS INLINE) }
 #else
 // Iterations of the longest loop since the last call of `take_cycles`.
 inline long& longest_loop() {
@@ -189,7 +206,7 @@ inline void starved(const char* kernel) {
   (void)kernel;
   std::this_thread::yield();
 #else
-  std::fprintf(stderr, "%s: its input ended before its windows\n", kernel);
+  std::fprintf(stderr, "%s: its input ended before its frames\n", kernel);
   std::exit(3);
 #endif
 }

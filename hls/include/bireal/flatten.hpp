@@ -17,8 +17,10 @@ template <class Config>
 void flatten(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
              hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& out, int frames) {
   static_assert(Config::Beats >= 1 && Config::Lanes >= 1, "flatten: Beats and Lanes must be at least 1");
-  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  constexpr int Beats = Config::Beats;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     out.write(in.read());
   }
   ran(static_cast<long>(frames) * Config::Beats);

@@ -19,12 +19,14 @@ void leaky_clip(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
   static_assert(Config::Shift >= 1, "leaky_clip: Shift must be at least 1");
   constexpr int Width = Config::InWidth + 1;
   constexpr int ProductWidth = max(Width + Config::GWidth, Config::Shift) + 1;
-  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  constexpr int Beats = Config::Beats;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const ap_uint<Config::Lanes * Config::InWidth> beat = in.read();
     ap_uint<Config::Lanes * Config::OutWidth> clipped;
     for (int l = 0; l < Config::Lanes; ++l) {
-      BIREAL_HLS(UNROLL)
+      BIREAL_PRAGMA(HLS UNROLL)
       const ap_int<Config::InWidth> x = element<Config::InWidth>(beat, l);
       ap_int<Width> core = x;
       if (x > Config::Limit) core = Config::Limit;

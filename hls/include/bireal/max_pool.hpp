@@ -20,10 +20,10 @@ namespace bireal {
 // The larger number of each lane.
 template <int Width, bool Signed, int Bits>
 ap_uint<Bits> lane_max(const ap_uint<Bits>& a, const ap_uint<Bits>& b) {
-  BIREAL_HLS(INLINE)
+  BIREAL_PRAGMA(HLS INLINE)
   ap_uint<Bits> larger = a;
   for (int l = 0; l < Bits / Width; ++l) {
-    BIREAL_HLS(UNROLL)
+    BIREAL_PRAGMA(HLS UNROLL)
     const ap_int<Width> x = element<Width>(a, l), y = element<Width>(b, l);
     if (Signed ? y > x : ap_uint<Width>(y) > ap_uint<Width>(x)) set_element(larger, l, y);
   }
@@ -49,8 +49,8 @@ void max_pool(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
   // One running maximum per group of channels along the row, one per window and group down the column. What was written
   // last to either is also kept in a register: no memory is read in the cycle after its write.
   Beat row_maxima[Groups], column_maxima[Depth], latest_row = 0, latest_column = 0;
-  BIREAL_HLS(DEPENDENCE variable=row_maxima inter RAW distance=2 true)
-  BIREAL_HLS(DEPENDENCE variable=column_maxima inter RAW distance=2 true)
+  BIREAL_PRAGMA(HLS DEPENDENCE variable=row_maxima inter RAW distance=2 true)
+  BIREAL_PRAGMA(HLS DEPENDENCE variable=column_maxima inter RAW distance=2 true)
   SignedCount<Groups> latest_group = -1;
   SignedCount<Depth> latest_address = -1;
   // Of the next beat: channels, pixel, its place in the stride, and the maxima that are complete in the row before it.
@@ -61,7 +61,8 @@ void max_pool(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
   Count<StrideH - 1> phase_y = 0;
   Count<Depth> address = 0;
   for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const bool group_end = group == Groups - 1, x_end = x == Config::Width - 1, y_end = y == Config::Height - 1;
     const bool first_x = Overlap ? x == 0 : phase_x == 0, first_y = Overlap ? y == 0 : phase_y == 0;
     const bool whole_x = phase_x == StrideW - 1 || (Overlap && x_end);

@@ -21,7 +21,7 @@ template <int KWidth, int At>
 struct Activation {
   template <int Width>
   static ap_int<max(Width, 1 << KWidth) + 1> of(const ap_int<Width>& u, const Entry<At + KWidth>& entry) {
-    BIREAL_HLS(INLINE)
+    BIREAL_PRAGMA(HLS INLINE)
     typedef ap_int<max(Width, 1 << KWidth) + 1> Wide;
     const ap_uint<KWidth> k = ap_uint<KWidth>(ap_uint<At + KWidth>(entry) >> At);
     const Wide half = (Wide(1) << k) >> 1;
@@ -32,7 +32,7 @@ template <int At>
 struct Activation<0, At> {
   template <int Width>
   static ap_int<Width> of(const ap_int<Width>& u, const Entry<At>&) {
-    BIREAL_HLS(INLINE)
+    BIREAL_PRAGMA(HLS INLINE)
     return u;
   }
 };
@@ -51,13 +51,15 @@ void merge(hls::stream<ap_uint<Config::Lanes * Config::ShortcutWidth>>& shortcut
   constexpr int AffineWidth = max(Config::DotWidth + Config::GWidth, Config::HWidth) + 1;
   constexpr int SumWidth = max(max(AffineWidth, Config::ShortcutWidth), Config::OutWidth) + 1;
   Count<Groups - 1> group = 0;  // channels of the next beat
-  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  constexpr int Beats = Config::Beats;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const ap_uint<Config::Lanes * Config::ShortcutWidth> r = shortcut.read();
     const ap_uint<Config::Lanes * Config::DotWidth> dot = sums.read();
     ap_uint<Config::Lanes * Config::OutWidth> merged;
     for (int l = 0; l < Config::Lanes; ++l) {
-      BIREAL_HLS(UNROLL)
+      BIREAL_PRAGMA(HLS UNROLL)
       const auto& entry = affine[group][l];
       const auto gain = field<Config::GWidth, 0, FieldWidth>(entry);
       const auto bias = field<Config::HWidth, Config::GWidth, FieldWidth>(entry);

@@ -53,13 +53,14 @@ void unfold(hls::stream<ap_uint<Config::InChannels * Config::InWidth>>& in,
   constexpr int Pixel = Config::InChannels * Config::InWidth, Beat = Config::Simd * Config::InWidth;
   constexpr int Chunks = RealWindow<Config>::Chunks, Slot = max(Config::Stride, Chunks);
   constexpr int Lead = Config::Kernel - 1 - Config::PadLeft;  // columns that enter before the first window's last one
-  constexpr int Row = Lead + RealWindow<Config>::Width * Slot;
+  constexpr int Row = Lead + RealWindow<Config>::Width * Slot, Beats = Config::Height * Row;
   ap_uint<Config::Kernel * Pixel> taps = 0, rest = 0;  // the newest pixel in the high bits; what is still to be sent
   Count<Row - 1> at = 0;             // in the row
   Count<Row> column = 0;             // of the next pixel
   SignedCount<Slot> slot = -Lead;  // position within the current window's slot
-  for (Countdown<static_cast<long>(Config::Height) * Row> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const bool row_end = at == Row - 1;
     if (slot < Config::Stride) {
       ap_uint<Pixel> pixel = 0;
@@ -81,7 +82,7 @@ void unfold(hls::stream<ap_uint<Config::InChannels * Config::InWidth>>& in,
       taps = 0;  // the padding on the left of the next row
     }
   }
-  ran(static_cast<long>(frames) * Config::Height * Row);
+  ran(static_cast<long>(frames) * Beats);
 }
 
 // The matrix unit: Pe sums at a time.
@@ -90,46 +91,54 @@ void multiply(hls::stream<ap_uint<Config::Simd * Config::InWidth>>& in,
               hls::stream<ap_uint<Config::Pe * Config::AccWidth>>& out,
               const Entry<8> (&weights)[RealWindow<Config>::Depth][Config::Pe * Config::Simd], int frames) {
   typedef RealWindow<Config> Shape;
-  Window<Shape> window;
-  ap_uint<Config::Simd * Config::InWidth> pixels[Window<Shape>::Words];
-  BIREAL_HLS(DEPENDENCE variable=pixels intra RAW false)
+  typedef Window<Shape> Buffer;
+  Buffer window;
+  ap_uint<Config::Simd * Config::InWidth> pixels[Buffer::Words];
+  BIREAL_PRAGMA(HLS DEPENDENCE variable=pixels intra RAW false)
   ap_int<Config::AccWidth> sums[Config::Pe];
-  BIREAL_HLS(ARRAY_PARTITION variable=sums complete)
+  BIREAL_PRAGMA(HLS ARRAY_PARTITION variable=sums complete)
   for (int p = 0; p < Config::Pe; ++p) {
-    BIREAL_HLS(UNROLL)
+    BIREAL_PRAGMA(HLS UNROLL)
     sums[p] = 0;
   }
 
   long iterations = 0;
   Count<Shape::Depth - 1> word = 0;  // of the weights
-  for (Countdown<Window<Shape>::Beats> beats(frames); beats.left();) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
-    const bool ready = window.ready();
-    if (!ready && in.empty()) starved("real_conv");
-    if (window.room() && !in.empty()) pixels[window.push()] = in.read();
+  Countdown<Buffer::Arrivals> arrivals(frames);
+  for (Countdown<Buffer::Beats> beats(frames); beats.left() || arrivals.left();) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Buffer::Longest max=Buffer::Longest)
+    const bool ready = beats.left() && window.ready();
+    ap_uint<Config::Simd * Config::InWidth> beat;
+    const bool arrives = arrivals.left() && window.room() && in.read_nb(beat);
+    if (!ready && !arrives) starved("real_conv");
+    if (arrives) {
+      arrivals.next();
+      pixels[window.push()] = beat;
+    }
     if (ready) {
       ap_int<Config::InWidth> x[Config::Simd];
-      BIREAL_HLS(ARRAY_PARTITION variable=x complete)
+      BIREAL_PRAGMA(HLS ARRAY_PARTITION variable=x complete)
       ap_uint<Config::Simd * Config::InWidth> taps = 0;
       if (window.inside()) taps = pixels[window.address()];
       for (int j = 0; j < Config::Simd; ++j) {
-        BIREAL_HLS(UNROLL)
+        BIREAL_PRAGMA(HLS UNROLL)
         x[j] = element<Config::InWidth>(taps, j);
       }
       const bool first = window.first(), last = window.last();
-      ap_uint<Config::Pe * Config::AccWidth> beat;
+      ap_uint<Config::Pe * Config::AccWidth> made;
       for (int p = 0; p < Config::Pe; ++p) {
-        BIREAL_HLS(UNROLL)
+        BIREAL_PRAGMA(HLS UNROLL)
         ap_int<Config::AccWidth> products = 0;
         for (int j = 0; j < Config::Simd; ++j) {
-          BIREAL_HLS(UNROLL)
+          BIREAL_PRAGMA(HLS UNROLL)
           products += field<8, 0, 8>(weights[word][p * Config::Simd + j]) * x[j];
         }
         const ap_int<Config::AccWidth> sum = (first ? ap_int<Config::AccWidth>(0) : sums[p]) + products;
         sums[p] = sum;
-        if (last) set_element(beat, p, sum);
+        if (last) set_element(made, p, sum);
       }
-      if (last) out.write(beat);
+      if (last) out.write(made);
       word = step(word, word == Shape::Depth - 1);
       window.next();
       beats.next();
@@ -153,11 +162,12 @@ void scale(hls::stream<ap_uint<Config::Pe * Config::AccWidth>>& in,
   Count<Pieces - 1> piece = 0;
   Count<Entries - 1> entry = 0;
   for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     if (piece == 0) sums = in.read();
     ap_uint<Config::OutLanes * Config::OutWidth> beat;
     for (int l = 0; l < Config::OutLanes; ++l) {
-      BIREAL_HLS(UNROLL)
+      BIREAL_PRAGMA(HLS UNROLL)
       const ap_uint<Config::SWidth + Config::HWidth> constants = scales[entry][l];
       const ap_uint<Config::SWidth> shift = constants;
       const ap_int<Config::HWidth> offset = ap_uint<Config::HWidth>(constants >> Config::SWidth);
@@ -181,7 +191,8 @@ typename std::enable_if<!RealWindow<Config>::Unfolded>::type real_conv(
     const Entry<8> (&weights)[RealWindow<Config>::Depth][Config::Pe * Config::Simd],
     const Entry<Config::SWidth + Config::HWidth> (&scales)[Config::OutChannels / Config::OutLanes][Config::OutLanes],
     int frames) {
-  BIREAL_HLS(DATAFLOW)
+  BIREAL_PRAGMA(HLS DATAFLOW)
+  BIREAL_PRAGMA(HLS STABLE variable=frames)
   hls::stream<ap_uint<Config::Pe * Config::AccWidth>> sums("sums");
   multiply<Config>(in, sums, weights, frames);
   scale<Config>(sums, out, scales, frames);
@@ -195,7 +206,8 @@ typename std::enable_if<RealWindow<Config>::Unfolded>::type real_conv(
     const Entry<8> (&weights)[RealWindow<Config>::Depth][Config::Pe * Config::Simd],
     const Entry<Config::SWidth + Config::HWidth> (&scales)[Config::OutChannels / Config::OutLanes][Config::OutLanes],
     int frames) {
-  BIREAL_HLS(DATAFLOW)
+  BIREAL_PRAGMA(HLS DATAFLOW)
+  BIREAL_PRAGMA(HLS STABLE variable=frames)
   hls::stream<ap_uint<Config::Simd * Config::InWidth>> rows("rows");
   hls::stream<ap_uint<Config::Pe * Config::AccWidth>> sums("sums");
   unfold<Config>(in, rows, frames);

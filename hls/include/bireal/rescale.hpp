@@ -30,7 +30,7 @@ struct RescaleShape {
 
   // y of x with the gain and the bias of an entry.
   static ap_int<Config::OutWidth> apply(const Number& x, const Affine& entry) {
-    BIREAL_HLS(INLINE)
+    BIREAL_PRAGMA(HLS INLINE)
     constexpr int SumWidth = max(max(Config::InWidth + Config::GWidth, Config::HWidth), Config::OutWidth) + 1;
     const ap_int<SumWidth> sum =
         x * field<Config::GWidth, 0, FieldWidth>(entry) + field<Config::HWidth, Config::GWidth, FieldWidth>(entry);
@@ -47,12 +47,14 @@ void rescale(hls::stream<typename RescaleShape<Config>::In>& in, hls::stream<typ
              int frames) {
   typedef RescaleShape<Config> Shape;
   Count<Shape::Groups - 1> group = 0;  // channels of the next beat
-  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  constexpr int Beats = Config::Beats;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const typename Shape::In beat = in.read();
     typename Shape::Out made;
     for (int l = 0; l < Config::Lanes; ++l) {
-      BIREAL_HLS(UNROLL)
+      BIREAL_PRAGMA(HLS UNROLL)
       set_element(made, l, Shape::apply(element<Config::InWidth>(beat, l), affine[group][l]));
     }
     out.write(made);
@@ -70,12 +72,14 @@ void rescale(hls::stream<typename RescaleShape<Config>::In>& in, hls::stream<typ
              int frames) {
   typedef RescaleShape<Config> Shape;
   Count<Shape::Groups - 1> group = 0;  // channels of the next beat
-  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  constexpr int Beats = Config::Beats;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const typename Shape::In beat = in.read();
     typename Shape::Out made;
     for (int l = 0; l < Config::Lanes; ++l) {
-      BIREAL_HLS(UNROLL)
+      BIREAL_PRAGMA(HLS UNROLL)
       const typename Shape::Number x = element<Config::InWidth>(beat, l);
       const auto knee = field<max(Config::KneeWidth, 1), 0, max(Config::KneeWidth, 1)>(knees[group][l]);
       set_element(made, l, Shape::apply(x, x >= knee ? affine[group][l] : below[group][l]));

@@ -18,12 +18,14 @@ template <class Config>
 void sign(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in, hls::stream<ap_uint<Config::Lanes>>& out,
           int frames) {
   static_assert(Config::Beats >= 1 && Config::Lanes >= 1, "sign: Beats and Lanes must be at least 1");
-  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  constexpr int Beats = Config::Beats;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const ap_uint<Config::Lanes * Config::InWidth> beat = in.read();
     ap_uint<Config::Lanes> bits;
     for (int l = 0; l < Config::Lanes; ++l) {
-      BIREAL_HLS(UNROLL)
+      BIREAL_PRAGMA(HLS UNROLL)
       bits[l] = !beat[(l + 1) * Config::InWidth - 1];
     }
     out.write(bits);
@@ -37,12 +39,14 @@ void sign(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in, hls::stream
   static_assert(Config::Channels % Config::Lanes == 0, "sign: Channels must be a multiple of Lanes");
   constexpr int Groups = Config::Channels / Config::Lanes;
   Count<Groups - 1> group = 0;  // channels of the next beat
-  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  constexpr int Beats = Config::Beats;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const ap_uint<Config::Lanes * Config::InWidth> beat = in.read();
     ap_uint<Config::Lanes> bits;
     for (int l = 0; l < Config::Lanes; ++l) {
-      BIREAL_HLS(UNROLL)
+      BIREAL_PRAGMA(HLS UNROLL)
       const auto threshold = field<Config::TWidth, 0, Config::TWidth>(thresholds[group][l]);
       bits[l] = element<Config::InWidth>(beat, l) >= threshold;
     }

@@ -20,11 +20,11 @@
 namespace bireal {
 
 template <int Width>
-void write_all(const ap_uint<Width>&) {}
+void write_all(const ap_uint<Width>&) { BIREAL_PRAGMA(HLS INLINE) }
 
 template <int Width, class... Others>
 void write_all(const ap_uint<Width>& beat, hls::stream<ap_uint<Width>>& out, Others&... others) {
-  BIREAL_HLS(INLINE)
+  BIREAL_PRAGMA(HLS INLINE)
   out.write(beat);
   write_all(beat, others...);
 }
@@ -32,8 +32,10 @@ void write_all(const ap_uint<Width>& beat, hls::stream<ap_uint<Width>>& out, Oth
 template <class Config, class... Outputs>
 void fork(hls::stream<ap_uint<Config::Width>>& in, int frames, Outputs&... outputs) {
   static_assert(sizeof...(Outputs) >= 2, "fork: it needs two outputs or more");
-  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  constexpr int Beats = Config::Beats;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const ap_uint<Config::Width> beat = in.read();
     write_all(beat, outputs...);
   }
@@ -51,8 +53,10 @@ void width_converter(hls::stream<ap_uint<Config::InLanes * Config::ElemWidth>>& 
   static_assert(Config::Beats % Ratio == 0, "width_converter: a frame must end with a whole beat of the wider side");
   ap_uint<Narrow * Ratio> wide = 0;  // the next piece leaves at the low end, a new one enters at the high end
   Count<Ratio - 1> piece = 0;
-  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  constexpr int Beats = Config::Beats;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const bool first = piece == 0, last = piece == Ratio - 1;
     piece = step(piece, last);
     if (Split) {

@@ -19,13 +19,15 @@ void sum(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
          hls::stream<ap_uint<Config::Lanes * Config::OutWidth>>& out, int frames) {
   static_assert(Config::Beats >= 1 && Config::Lanes >= 1, "sum: Beats and Lanes must be at least 1");
   constexpr int SumWidth = max(max(Config::InWidth, Config::AddendWidth), Config::OutWidth) + 1;
-  for (Countdown<Config::Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+  constexpr int Beats = Config::Beats;
+  for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const ap_uint<Config::Lanes * Config::InWidth> a = in.read();
     const ap_uint<Config::Lanes * Config::AddendWidth> b = addend.read();
     ap_uint<Config::Lanes * Config::OutWidth> total;
     for (int l = 0; l < Config::Lanes; ++l) {
-      BIREAL_HLS(UNROLL)
+      BIREAL_PRAGMA(HLS UNROLL)
       const ap_int<SumWidth> y = element<Config::InWidth>(a, l) + element<Config::AddendWidth>(b, l);
       set_element(total, l, saturate<Config::OutWidth>(y));
     }

@@ -20,12 +20,12 @@ void upsample(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
   static_assert(Config::FactorH >= 1 && Config::FactorW >= 1 && Config::Width >= 1,
                 "upsample: FactorH, FactorW and Width must be at least 1");
   constexpr int Groups = Config::Channels / Config::Lanes;
-  constexpr long Beats = static_cast<long>(Config::FactorH) * Config::FactorW * Config::Height * Config::Width * Groups;
+  constexpr int Beats = Config::FactorH * Config::FactorW * Config::Height * Config::Width * Groups;
   typedef ap_uint<Config::Lanes * Config::InWidth> Beat;
 
   // A row of the input. What was written last is also kept in a register: the next iteration may read it.
   Beat row[Config::Width * Groups], latest = 0;
-  BIREAL_HLS(DEPENDENCE variable=row inter RAW distance=2 true)
+  BIREAL_PRAGMA(HLS DEPENDENCE variable=row inter RAW distance=2 true)
   SignedCount<Config::Width * Groups> latest_place = -1;
   // Of the next beat: place in the row, where its pixel begins, channels, copies along the row and down, pixel.
   Count<Config::Width * Groups - 1> place = 0, pixel = 0;
@@ -34,7 +34,8 @@ void upsample(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
   Count<Config::FactorH - 1> down = 0;
   Count<Config::Width - 1> x = 0;
   for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
-    BIREAL_HLS(PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
+    BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const bool group_end = group == Groups - 1, across_end = group_end && across == Config::FactorW - 1;
     const bool line_end = across_end && x == Config::Width - 1;
     Beat beat;

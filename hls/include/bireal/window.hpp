@@ -2,9 +2,10 @@
 // Function       for every output pixel (oy, ox) in raster order, Folds times: the KernelH*KernelW taps in order (ky,
 //                kx), each as Chunks beats, lowest channels first; tap (ky, kx) is pixel (oy*StrideH - PadTop + ky,
 //                ox*StrideW - PadLeft + kx), or padding where that lies outside the image
-// Use            the kernel owns the memory of Words beats; each iteration of its loop first asks ready() (the window's
-//                next beat has arrived), then may write a beat that arrives at push(), if room(), and if ready, reads the
-//                current beat at address() unless it is not inside(), and goes on with next()
+// Use            the kernel owns the memory of Words beats and counts down Beats of windows and Arrivals of each frame; each
+//                iteration of its loop first asks ready() (the window's next beat has arrived), then may write a beat that
+//                arrives at push(), if room(), and if ready, reads the current beat at address() unless it is not
+//                inside(), and goes on with next(). What arrives behind the last window is of that frame and is taken too
 // Parameters     Shape: Height, Width, Chunks beats a pixel, KernelH, KernelW, StrideH, StrideW, PadTop, PadLeft, PadBottom,
 //                PadRight, Folds; PadTop + PadBottom < KernelH, PadLeft + PadRight < KernelW
 // Throughput     a beat in and a beat out an iteration; while a window is read, all pixels of the next one can arrive, so
@@ -29,9 +30,9 @@ class Window {
  public:
   static constexpr int OutHeight = (Shape::Height + PadRows - Shape::KernelH) / Shape::StrideH + 1;
   static constexpr int OutWidth = (Shape::Width + PadColumns - Shape::KernelW) / Shape::StrideW + 1;
-  // Beats of all windows of a frame.
-  static constexpr long Beats = static_cast<long>(OutHeight) * OutWidth * Shape::Folds * Shape::KernelH *
-                                Shape::KernelW * Shape::Chunks;
+  // Beats of all windows of a frame, of the frame itself, and the more of both.
+  static constexpr int Beats = OutHeight * OutWidth * Shape::Folds * Shape::KernelH * Shape::KernelW * Shape::Chunks;
+  static constexpr int Arrivals = Shape::Height * Shape::Width * Shape::Chunks, Longest = max(Arrivals, Beats);
 
  private:
   // All positions are linear: pixel (y, x) of the frame is y*Width + x, also for taps outside the image. A window is its
@@ -49,18 +50,34 @@ class Window {
   // to a power of two, so that addresses wrap by themselves.
   static constexpr int Words = power_of_two((Span + MaxStep + 1) * Shape::Chunks);
 
-  bool ready() const { return surplus_ >= 0 || frames_ > 0; }
-  bool room() const { return surplus_ <= MaxStep; }
+  bool ready() const {
+    BIREAL_PRAGMA(HLS INLINE)
+    return surplus_ >= 0 || frames_ > 0;
+  }
+  bool room() const {
+    BIREAL_PRAGMA(HLS INLINE)
+    return surplus_ <= MaxStep;
+  }
   bool inside() const {
+    BIREAL_PRAGMA(HLS INLINE)
     return row_ >= 0 && row_ < Shape::Height && column_ >= 0 && column_ < Shape::Width;
   }
-  bool first() const { return chunk_ == 0 && kx_ == 0 && ky_ == 0; }
-  bool last() const { return chunk_ == Shape::Chunks - 1 && kx_ == Shape::KernelW - 1 && ky_ == Shape::KernelH - 1; }
-  int address() const { return read_; }
+  bool first() const {
+    BIREAL_PRAGMA(HLS INLINE)
+    return chunk_ == 0 && kx_ == 0 && ky_ == 0;
+  }
+  bool last() const {
+    BIREAL_PRAGMA(HLS INLINE)
+    return chunk_ == Shape::Chunks - 1 && kx_ == Shape::KernelW - 1 && ky_ == Shape::KernelH - 1;
+  }
+  int address() const {
+    BIREAL_PRAGMA(HLS INLINE)
+    return read_;
+  }
 
   // Take the place of the next beat that arrives.
   int push() {
-    BIREAL_HLS(INLINE)
+    BIREAL_PRAGMA(HLS INLINE)
     const int at = write_;
     write_ = wrap(write_ + 1);
     if (++write_chunk_ == Shape::Chunks) {
@@ -76,7 +93,7 @@ class Window {
 
   // Go on to the next beat of the windows.
   void next() {
-    BIREAL_HLS(INLINE)
+    BIREAL_PRAGMA(HLS INLINE)
     const bool chunk_end = chunk_ == Shape::Chunks - 1, kx_end = kx_ == Shape::KernelW - 1;
     const bool ky_end = ky_ == Shape::KernelH - 1, fold_end = fold_ == Shape::Folds - 1;
     int move = 1;  // of the address, in beats
@@ -102,11 +119,14 @@ class Window {
   }
 
  private:
-  static int wrap(int address) { return address & (Words - 1); }
+  static int wrap(int address) {
+    BIREAL_PRAGMA(HLS INLINE)
+    return address & (Words - 1);
+  }
 
   // Move the origin; returns by how many pixels.
   int next_window() {
-    BIREAL_HLS(INLINE)
+    BIREAL_PRAGMA(HLS INLINE)
     const bool row_end = out_x_ == OutWidth - 1, frame_end = row_end && out_y_ == OutHeight - 1;
     const int pixels = frame_end ? StepFrame : row_end ? StepRow : StepColumn;
     out_x_ = step(out_x_, row_end);

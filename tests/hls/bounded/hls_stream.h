@@ -44,6 +44,16 @@ class stream {
     return beat;
   }
 
+  bool read_nb(T& beat) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (beats_.empty()) return false;
+    beat = beats_.front();
+    beats_.pop_front();
+    ++moves();
+    changed_.notify_all();
+    return true;
+  }
+
   bool empty() { return size() == 0; }
 
   std::size_t size() {

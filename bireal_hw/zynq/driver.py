@@ -1,0 +1,534 @@
+"""Runs a network in the logic of a Zynq from Python, with PYNQ 2.7 to 3.x.
+
+Copy to one folder of the board: this file, `network.json`, `preprocess.py`, `vectors/`, and the bitstream with its
+description, `bireal.bit` and `bireal.hwh`. As root (`sudo -E python3`):
+
+    from driver import Network
+
+    with Network("bireal.bit") as network:
+        network.selftest()                         # every logit of the recorded images
+        for found in network.predict("cat.jpg"):   # a picture, several, or uint8 (N, height, width, channels)
+            print(found.name, found.probability)
+
+`python3 driver.py` does the self-test and measures; `python3 driver.py PICTURE...` says what is in pictures. It needs
+NumPy beside PYNQ, and Pillow 10.1 for pictures. Works with the SystemVerilog's IP and with that of Vitis HLS.
+"""
+
+# ruff: noqa: T201 - on the board there is nothing else to say it with
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+LONGEST = 2**26 - 1
+"""Bytes that one transfer of the DMA moves at most, as the block design sets it up."""
+SLOW = 4.0
+"""Times the computed time that a run may take before it counts as stuck."""
+SPARE = 0.5
+"""Seconds that it gets besides: Linux may be busy."""
+RESET = 0.5
+"""Seconds that a reset may take, which are some microseconds."""
+_CHANNELS = "MM2S: the DMA sends images; S2MM: it takes logits"
+DMA_ERRORS = {4: "an internal error", 5: "an error of the memory", 6: "an address that nothing answers"}
+"""Bits of the status registers MM2S_DMASR and S2MM_DMASR (PG021)."""
+
+
+class NetworkError(RuntimeError):
+    """The hardware or what belongs to it is not as it should be; the text says what to do."""
+
+
+class Prediction(NamedTuple):
+    """What a network finds in an image: the class, its probability, and those of all classes in their order."""
+
+    name: str
+    probability: float
+    probabilities: np.ndarray
+
+
+class Network:
+    """A network in the board's logic; also a context manager, which frees its memory.
+
+    Attributes:
+        about: network.json: image, class names, scale of the logits, identity, cycles of a frame.
+        kind: `rtl` or `hls`, as the design says.
+    """
+
+    def __init__(self, bitstream: str | Path = HERE / "bireal.bit") -> None:
+        """Load the bitstream, find network and DMA in it, and refuse it if it is another network's.
+
+        Raises NetworkError: a file is missing, PYNQ is, the user is not root, or the design is not this network's.
+        """
+        path = Path(bitstream)
+        self.about = _about(path)
+        self.image = tuple(self.about["image"])
+        self.output = tuple(self.about["output"])
+        self._folder = path.resolve().parent
+        self._buffers: dict[str, Any] = {}
+        pynq = _pynq()
+        self._allocate = pynq.allocate
+        try:
+            self._overlay = pynq.Overlay(str(path))
+            self._open()
+        except NetworkError:
+            raise
+        except Exception as error:
+            raise NetworkError(_why_not_loaded(error, path)) from error
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the memory that images and logits lie in; the network can be used again, and takes new memory then."""
+        for buffer in self._buffers.values():
+            buffer.freebuffer()
+        self._buffers = {}
+
+    def logits(self, images: Any) -> np.ndarray:
+        """Compute integer logits of any number of images; value = integer * 2^-frac, `about["frac"]`.
+
+        Args:
+            images: uint8 (N, height, width, channels) with values 0 to 255; or pictures of any size and kind, files or
+                images of Pillow, one or a list, which are cut and scaled as the network was trained and tested.
+
+        Returns:
+            int32 (N, classes), or (N, height, width, channels) where the network gives a map.
+
+        Raises ValueError for anything else: it would give logits too, of other images. Raises NetworkError when the
+        hardware does not answer in time or tells an error; it is usable again afterwards.
+        """
+        pixels = np.ascontiguousarray(self._pixels(images))
+        most = LONGEST // max(self._image_bytes, 4 * self._size)
+        parts = [self._run(pixels[first : first + most]) for first in range(0, len(pixels), most)]
+        logits = np.concatenate(parts) if parts else np.empty((0, self._size), np.int32)
+        height, width, channels = self.output
+        return logits if height * width == 1 else logits.reshape(-1, height, width, channels)
+
+    def predict(self, images: Any) -> list[Prediction]:
+        """Say what is in images, of the kinds that `logits` takes: the class of the largest logit, first of equals."""
+        if self.output[0] * self.output[1] > 1:
+            raise ValueError("this network gives a map of {} x {} and no class: use logits".format(*self.output))
+        return [_prediction(row, self.about) for row in self.logits(images)]
+
+    def selftest(self) -> int:
+        """Compute the recorded images and compare every logit with the golden model's; return how many images.
+
+        Raises NetworkError if the vectors are missing or a logit differs.
+        """
+        images, wanted = self._vectors()
+        got = self.logits(images).reshape(wanted.shape)
+        if (got != wanted).any():
+            image, index = (int(x) for x in np.argwhere(got != wanted)[0])
+            found, want = got[image, index], wanted[image, index]
+            raise NetworkError(
+                f"{int((got != wanted).sum())} of {wanted.size} logits differ, the first in image {image}: "
+                f"logit {index} is {found}, not {want}; make bitstream and folder anew from one network"
+            )
+        return len(images)
+
+    def measure(self, count: int = 56) -> dict[str, float]:
+        """Measure with random images.
+
+        Returns:
+            frames_per_second: of a batch of `count`, with all copies; network_frames_per_second: what the cycles of a
+            frame allow at the design's clock; latency_ms: of a single image; and, of the SystemVerilog's IP,
+            cycles_per_frame, cycles_to_first_logit and the shares of the batch's cycles in which the network had to
+            wait for images (waits_in), had no room for them (stalls_in), or had to wait until logits were taken
+            (stalls_out).
+        """
+        images = np.random.RandomState(0).randint(0, 256, (count, *self.image)).astype(np.uint8)
+        self._buffer("pixels", images.size, np.uint8)
+        self._buffer("logits", count * self._size, np.int32)
+        start = time.perf_counter()
+        self.logits(images[:1])
+        latency = time.perf_counter() - start
+        start = time.perf_counter()
+        self.logits(images)
+        seconds = time.perf_counter() - start
+        found = {
+            "frames_per_second": count / seconds,
+            "network_frames_per_second": self._clock / self.about["cycles_per_frame"],
+            "latency_ms": 1e3 * latency,
+        }
+        if self.kind == "rtl":
+            cycles = max(self._read("CYCLES"), 1)
+            found["cycles_per_frame"] = cycles / count
+            found["cycles_to_first_logit"] = self._read("FIRST_LOGIT")
+            for name in ("waits_in", "stalls_in", "stalls_out"):
+                found[name] = self._read(name.upper()) / cycles
+        return found
+
+    def reset(self) -> None:
+        """End whatever is going on in network and DMA; both are usable afterwards."""
+        if self.kind == "rtl":
+            self._write("CONTROL", 2)
+            self._until(lambda: not self._read("STATUS") & 8, "the network's reset does not end")
+        else:
+            self._overlay.download()  # the kernel has no reset of its own
+        for channel in ("MM2S", "S2MM"):
+            self._dma.write(self._dma_registers[channel + "_DMACR"], 4)
+            self._until(
+                lambda name=channel + "_DMACR": not self._dma.read(self._dma_registers[name]) & 4,
+                "the DMA's reset does not end: load the bitstream again",
+            )
+
+    # ---- what is in the design --------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Find the cells, their registers by name, and check whose they are."""
+        cells = self._overlay.ip_dict
+        network = _cell(cells, ("bireal_ip", "bireal_top"), "network")
+        dma = _cell(cells, ("axi_dma",), "DMA")
+        self._network, self._dma = (_attribute(self._overlay, name) for name in (network, dma))
+        self._registers = _offsets(cells[network], network)
+        self._dma_registers = _offsets(cells[dma], dma)
+        self.kind = "rtl" if "IDENTITY_LOW" in self._registers else "hls"
+        self._image_bytes = int(np.prod(self.image))
+        self._size = int(np.prod(self.output))
+        self._clock = 1e6 * self.about["clock_mhz"]
+        identity = str(cells[network].get("type", "")).partition(":hls_")[2].partition(":")[0]
+        if self.kind == "rtl":
+            identity = f"{self._read('IDENTITY_HIGH'):08x}{self._read('IDENTITY_LOW'):08x}"
+        if identity != self.about["identity"]:
+            wanted = self.about["identity"]
+            raise NetworkError(
+                f"the bitstream is of network {identity or '?'}, network.json of {wanted}: copy both from one folder"
+            )
+        self.reset()
+
+    def _read(self, name: str) -> int:
+        return int(self._network.read(self._registers[name]))
+
+    def _write(self, name: str, value: int) -> None:
+        self._network.write(self._registers[name], value)
+
+    # ---- a run ------------------------------------------------------------------------------------------------------
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        """Compute one batch; after anything but success network and DMA are reset."""
+        count = len(images)
+        try:
+            pixels = self._buffer("pixels", count * self._image_bytes, np.uint8)
+            logits = self._buffer("logits", count * self._size, np.int32)
+            pixels[: images.size] = images.reshape(-1)
+            pixels.flush()
+            self._start(count, pixels, logits)
+            self._wait(count)
+            logits.invalidate()
+            return np.array(logits[: count * self._size]).reshape(count, self._size)
+        except BaseException:  # Ctrl-C too: nothing may go on behind the caller's back
+            self.reset()
+            raise
+
+    def _buffer(self, name: str, size: int, kind: Any) -> Any:
+        """Return memory for the DMA of at least this size; kept for the next batch."""
+        if name not in self._buffers or self._buffers[name].size < size:
+            if name in self._buffers:
+                self._buffers.pop(name).freebuffer()
+            try:
+                self._buffers[name] = self._allocate((size,), kind)
+            except (MemoryError, RuntimeError) as error:
+                raise NetworkError(
+                    f"no memory for a batch of {size:,} numbers ({error}): give fewer images at once, or close() others"
+                ) from error
+        return self._buffers[name]
+
+    def _start(self, count: int, pixels: Any, logits: Any) -> None:
+        """Start network and DMA; logits are waited for before an image is sent."""
+        if self.kind == "rtl":
+            self._write("STATUS", 2)
+            self._write("ERRORS", 0xFFFFFFFF)
+            self._write("IMAGES", count)
+        else:
+            self._write("frames", count)
+        self._transfer("S2MM", "DA", logits.device_address, 4 * count * self._size)
+        if self.kind == "rtl":
+            self._write("CONTROL", 1)
+        else:
+            self._write("CTRL", 1)
+        self._transfer("MM2S", "SA", pixels.device_address, count * self._image_bytes)
+
+    def _transfer(self, channel: str, address: str, at: int, size: int) -> None:
+        registers, write = self._dma_registers, self._dma.write
+        write(registers[channel + "_DMACR"], 1)
+        write(registers[channel + "_" + address], at & 0xFFFFFFFF)
+        if at >> 32:
+            write(registers[channel + "_" + address + "_MSB"], at >> 32)
+        write(registers[channel + "_LENGTH"], size)
+
+    def _wait(self, count: int) -> None:
+        """Wait until all logits are in memory; raises NetworkError with what the counters tell."""
+        expected = count * self.about["cycles_per_frame"] / self._clock
+        limit = SLOW * expected + SPARE
+        start, pause = time.monotonic(), min(expected / 16, 0.01)
+        while True:
+            states = {name: self._dma.read(self._dma_registers[name + "_DMASR"]) for name in ("MM2S", "S2MM")}
+            for name, what in (("MM2S", "reading images"), ("S2MM", "writing logits")):
+                for bit, text in DMA_ERRORS.items():
+                    if states[name] >> bit & 1:
+                        raise NetworkError(f"the DMA stopped {what} with {text}: {self._progress(count)}")
+            errors = self._errors()
+            if all(state & 2 for state in states.values()) and self._is_idle():
+                if errors:
+                    raise NetworkError(f"{'; '.join(errors)}: {self._progress(count)}")
+                return
+            if time.monotonic() - start > limit:
+                raise NetworkError(f"no end after {limit:.2f} s: {self._diagnosis(count, states, errors)}")
+            time.sleep(pause)
+
+    def _is_idle(self) -> bool:
+        if self.kind == "rtl":
+            return bool(self._read("STATUS") & 1)
+        return bool(self._read("CTRL") & 4)
+
+    def _errors(self) -> list[str]:
+        """What the network's sticky error bits say."""
+        if self.kind != "rtl":
+            return []
+        bits = self._read("ERRORS")
+        return [text for number, text in enumerate(self.about["errors"].values()) if bits >> number & 1]
+
+    def _progress(self, count: int) -> str:
+        """How far the network came, as far as it counts."""
+        if self.kind != "rtl":
+            return f"{count} images were asked for"
+        done, taken = self._read("IMAGES_DONE"), self._read("BEATS_IN") * self._beat()
+        whole = count * self._image_bytes
+        return f"it had taken {min(taken, whole):,} of {whole:,} bytes and computed {done} of {count} images"
+
+    def _beat(self) -> int:
+        return self._read("VERSION") >> 16 & 0xFF
+
+    def _diagnosis(self, count: int, states: dict[str, int], errors: list[str]) -> str:
+        """What a run that does not end is waiting for."""
+        progress = self._progress(count)
+        if errors:
+            return f"{'; '.join(errors)}; {progress}"
+        if self.kind != "rtl":
+            missing = [name for name, state in states.items() if not state & 2]
+            return f"not done: {' and '.join(missing) or 'the kernel'} ({_CHANNELS}); {progress}"
+        if not self._read("BEATS_IN"):
+            return f"the DMA sends no image; {progress}"
+        if not self._read("STATUS") & 16:
+            waits, stalls = self._read("WAITS_IN"), self._read("STALLS_IN")
+            who = "the DMA has stopped sending images" if waits >= stalls else "the network takes no more images"
+            return f"{who} ({waits:,} cycles without one, {stalls:,} without room); {progress}"
+        if self._read("STALLS_OUT") > self._read("CYCLES") // 2:
+            return f"the DMA takes no logits ({self._read('STALLS_OUT'):,} cycles); {progress}"
+        if states["S2MM"] & 2:
+            return f"the DMA does not send all of its images; {progress}"
+        return f"the network gives no logits although it has its images; {progress}"
+
+    def _until(self, done: Any, otherwise: str) -> None:
+        start = time.monotonic()
+        while not done():
+            if time.monotonic() - start > RESET:
+                raise NetworkError(otherwise)
+            time.sleep(1e-5)
+
+    # ---- images -----------------------------------------------------------------------------------------------------
+
+    def _pixels(self, images: Any) -> np.ndarray:
+        """Return uint8 (N, height, width, channels): arrays as they are, pictures as training reads them."""
+        if _is_picture(images):
+            images = [images]
+        if isinstance(images, (list, tuple)) and images and all(_is_picture(one) for one in images):
+            return np.stack([self._picture(one) for one in images])
+        if isinstance(images, np.ndarray):
+            return checked(images, self.image)
+        if isinstance(images, (list, tuple)) and not images:
+            return np.empty((0, *self.image), np.uint8)
+        if isinstance(images, (list, tuple)) and all(isinstance(one, np.ndarray) for one in images):
+            shapes = sorted({one.shape for one in images})
+            if len(shapes) > 1:
+                raise ValueError(f"the arrays of the list have shapes {', '.join(map(str, shapes))}: give equal ones")
+            return checked(np.stack(images), self.image)
+        kind = type(images).__name__
+        if isinstance(images, (list, tuple)):
+            kind += f" of {', '.join(sorted({type(one).__name__ for one in images}))}"
+        raise ValueError(
+            f"images of type {kind} are none: give uint8 {_shape(self.image)}, or pictures as files or images of Pillow"
+        )
+
+    def _picture(self, source: Any) -> np.ndarray:
+        try:
+            from preprocess import PictureError, read_picture  # type: ignore[import-not-found]  # lies beside this file
+        except ModuleNotFoundError as error:
+            package = {"PIL": "pillow"}.get(str(error.name), str(error.name))
+            here = package == "preprocess"
+            remedy = "copy preprocess.py beside driver.py" if here else f"pip3 install {package}"
+            raise NetworkError(f"pictures need {package}, which is missing: {remedy}") from None
+        if hasattr(source, "save") and hasattr(source, "mode"):  # an image of Pillow
+            file = io.BytesIO()
+            source.save(file, "PNG" if source.mode not in ("CMYK", "YCbCr", "LAB", "HSV") else "TIFF")
+            file.seek(0)
+            name: Any = "the image"
+            source = file
+        else:
+            name = source
+            if not Path(source).is_file():
+                raise ValueError(f"{name}: there is no such file")
+        try:
+            pixels: np.ndarray = read_picture(source, self.image[:2], self.image[2], self.about["view"])
+            return pixels
+        except PictureError as error:
+            raise ValueError(f"{name} cannot be read: {error}") from None
+
+    def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        folder = self._folder / "vectors"
+        try:
+            images = np.fromfile(folder / "images.bin", np.uint8).reshape((-1, *self.image))
+            return images, np.loadtxt(folder / "logits.txt", dtype=np.int64, ndmin=2)
+        except (OSError, ValueError) as error:
+            raise NetworkError(
+                f"the vectors in {folder} cannot be read ({error}): copy the folder to the board"
+            ) from None
+
+
+def checked(images: np.ndarray, image: tuple[int, ...]) -> np.ndarray:
+    """Return images as they are; raises ValueError unless they are uint8 (N, height, width, channels)."""
+    wanted = f"pixels are {images.dtype} {images.shape}; expected uint8 {_shape(image)}, values 0 to 255 as in a file"
+    if images.dtype != np.uint8:
+        if images.dtype.kind == "f" and images.size and np.isnan(images).any():
+            raise ValueError(f"{wanted}: some are NaN")
+        if images.dtype.kind == "f" and images.size and images.min() >= 0 and images.max() <= 1:
+            raise ValueError(f"{wanted}: undo the scaling to 0..1, which the network does not want")
+        if images.dtype.kind in "fi" and images.size and images.min() < 0:
+            raise ValueError(f"{wanted}: leave out mean and deviation, as the network subtracts its own mean")
+        if images.dtype.kind in "fiu" and images.size and images.max() > 255:
+            raise ValueError(f"{wanted}: the largest is {images.max():g}; divide 16-bit pixels by 256 first")
+        if images.dtype.kind in "fiu":
+            raise ValueError(f"{wanted}: images.astype(np.uint8) if they are whole numbers")
+        raise ValueError(wanted)
+    if images.shape[1:] == image:
+        return images
+    rows, columns, channels = image
+    if images.shape == image:
+        raise ValueError(f"{wanted}: one image is images[None]")
+    if channels == 1 and images.shape[1:] == (rows, columns):
+        raise ValueError(f"{wanted}: one channel more is images[..., None]")
+    if images.ndim != 4:
+        raise ValueError(wanted)
+    if images.shape[1] in (1, 3, 4) and images.shape[3] not in (1, 3, 4):
+        raise ValueError(f"{wanted}: channels come last, images.transpose(0, 2, 3, 1)")
+    if images.shape[1:3] != (rows, columns):
+        raise ValueError(f"{wanted}: give the pictures as files, which are cut and scaled as the network was tested")
+    raise ValueError(f"{wanted}: give the pictures as files, which get {channels} channel{'s' * (channels > 1)}")
+
+
+def _shape(image: tuple[int, ...]) -> str:
+    return f"(N, {', '.join(map(str, image))})"
+
+
+def _is_picture(one: Any) -> bool:
+    return isinstance(one, (str, Path)) or (hasattr(one, "save") and hasattr(one, "mode") and hasattr(one, "size"))
+
+
+def _prediction(logits: np.ndarray, about: dict[str, Any]) -> Prediction:
+    values = logits * 2.0 ** -about["frac"]
+    weights = np.exp(values - values.max())
+    probabilities = weights / weights.sum()
+    best = int(np.argmax(logits))
+    return Prediction(about["class_names"][best], float(probabilities[best]), probabilities)
+
+
+def _about(bitstream: Path) -> dict[str, Any]:
+    """Read network.json; first of all see that everything lies beside the bitstream."""
+    if bitstream.suffix != ".bit":
+        raise NetworkError(f"{bitstream} is no bitstream: its name ends in .bit")
+    if not bitstream.is_file():
+        near = sorted(path.name for path in bitstream.resolve().parent.glob("*.bit"))
+        there = f"there are {', '.join(near)}" if near else "make it with Vivado: docs/zynq.md"
+        raise NetworkError(f"there is no {bitstream}: {there}")
+    hwh = bitstream.with_suffix(".hwh")
+    if not hwh.is_file():
+        raise NetworkError(f"there is no {hwh}, by which PYNQ knows what is in the bitstream: copy it beside it")
+    file = bitstream.with_name("network.json")
+    try:
+        about: dict[str, Any] = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise NetworkError(
+            f"there is no {file}, which says what the network is: copy it beside the bitstream"
+        ) from None
+    except ValueError as error:
+        raise NetworkError(f"{file} is damaged ({error}): copy it again") from None
+    return about
+
+
+def _pynq() -> Any:
+    try:
+        import pynq
+
+        return pynq
+    except ModuleNotFoundError as error:
+        if error.name != "pynq":
+            raise
+        raise NetworkError("pynq is not here: this runs on the board, with its Python (sudo -E python3)") from None
+
+
+def _why_not_loaded(error: Exception, path: Path) -> str:
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if isinstance(error, PermissionError) or "root" in text.lower():
+        return "only root may load a bitstream: sudo -E python3, or a notebook of the board's Jupyter"
+    return f"{path} cannot be loaded: {text}"
+
+
+def _cell(cells: dict[str, Any], types: Sequence[str], what: str) -> str:
+    """Return the name of the only cell of one of some types."""
+    found = [name for name, cell in cells.items() if any(kind in str(cell.get("type", "")) for kind in types)]
+    if len(found) != 1:
+        have = ", ".join(found or sorted(cells)) or "nothing"
+        number = "several cells" if found else "no cell"
+        raise NetworkError(f"the design has {number} that could be its {what} ({have}): is this bireal_hw's bitstream?")
+    return found[0]
+
+
+def _attribute(overlay: Any, path: str) -> Any:
+    for name in path.split("/"):
+        overlay = getattr(overlay, name)
+    return overlay
+
+
+def _offsets(cell: dict[str, Any], name: str) -> dict[str, int]:
+    """Return the addresses of a cell's registers, by name, as the design's description gives them."""
+    registers = {key: int(one["address_offset"]) for key, one in (cell.get("registers") or {}).items()}
+    if not registers:
+        raise NetworkError(f"the .hwh names no registers of {name}: make it anew with Vivado 2020.2 or later")
+    return registers
+
+
+def _lines(network: Network) -> Iterator[str]:
+    yield f"self-test: every logit of {network.selftest()} images is the golden model's"
+    for key, value in network.measure().items():
+        yield f"{key.replace('_', ' ')}: {value:,.4g}"
+
+
+def main(words: Sequence[str]) -> int:
+    """Say what is in pictures, or do the self-test and measure; the exit status is 0 if all went well."""
+    try:
+        with Network() as network:
+            if not words:
+                for line in _lines(network):
+                    print(line)
+            else:
+                for word, found in zip(words, network.predict(list(words))):  # noqa: B905 - Python 3.8
+                    print(f"{word}: {found.name} ({100 * found.probability:.1f} %)")
+    except (NetworkError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
