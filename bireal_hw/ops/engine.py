@@ -192,7 +192,8 @@ class Engine(Op):
         pooled = Ram(p["Pooled"], 32 * LANES, "sums")
         program = Rom(p["Passes"], word_width(), "program")
         waiting = [Ram(p["Queue"] - 1, channels * width + 1, "queue")] if p["Queue"] > 1 else []
-        return Anatomy(sizes, [sums, *waiting, *bits, *numbers, *queues, pooled, program], dsp=channels * real // 2 + LANES)
+        memories = [sums, *waiting, *bits, *numbers, *queues, pooled, program]
+        return Anatomy(sizes, memories, dsp=channels * real // 2 + LANES)
 
     @classmethod
     def calibration(cls, draw: Draw) -> Iterator[tuple[Engine, tuple[TensorType, ...], Fold]]:
