@@ -138,8 +138,8 @@ class Choices:
             types = self.graph.inputs_of(node)
             paces[node.name] = node.op.pace(own, *types)
             inputs, output = node.op.rtl_ports(own, *types)
-            moved = math.ceil(node.op.traffic(own, *types) / self.bytes_per_cycle)
-            cycles = max(cycles, node.op.cost(own, *types).cycles, moved)
+            waits = node.op.memory_cycles(own, self.bytes_per_cycle, *types)
+            cycles = max(cycles, node.op.cost(own, *types).cycles, waits)
             lanes[node.name] = output.lanes
             for index, (source, port) in enumerate(zip(node.inputs, inputs, strict=True)):
                 lanes[node.name, index] = port.lanes

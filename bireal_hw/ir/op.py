@@ -295,6 +295,10 @@ class Op(ABC):
         """Bytes of a frame that it reads from and writes to memory beside the chip."""
         return 0
 
+    def memory_cycles(self, fold: Fold, bytes_per_cycle: float, *inputs: TensorType) -> int:
+        """Cycles of a frame at most, where that memory gives and takes no more than so much."""
+        return 0
+
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
         """Raise BirealError if the folding is not legal for this layer."""
         require_divides(self.kind, "lanes", fold.lanes, "channels", inputs[0].channels)

@@ -119,11 +119,14 @@ class Engine(Op):
 
     def cost(self, fold: Fold, *inputs: TensorType) -> Cost:
         (x,) = inputs
-        cycles = max(self.program(fold).cycles, x.beats(LANES))
+        cycles = max(self.program(fold).cycles(), x.beats(LANES))
         return Cost(cycles, latency=x.beats(LANES) + cycles)
 
     def traffic(self, fold: Fold, *inputs: TensorType) -> int:
-        return sum(self.program(fold).traffic)
+        return self.program(fold).traffic
+
+    def memory_cycles(self, fold: Fold, bytes_per_cycle: float, *inputs: TensorType) -> int:
+        return self.program(fold).cycles(bytes_per_cycle)
 
     def needs(self, *inputs: TensorType) -> NDArray[np.int64]:
         return np.array([inputs[0].pixels - 1])
@@ -192,7 +195,7 @@ class Engine(Op):
         pooled = Ram(p["Pooled"], 32 * LANES, "sums")
         program = Rom(p["Passes"], word_width(), "program")
         waiting = [Ram(p["Queue"] - 1, channels * width + 1, "queue")] if p["Queue"] > 1 else []
-        memories = [sums, *waiting, *bits, *numbers, *queues, pooled, program]
+        memories: list[Rom | Ram] = [sums, *waiting, *bits, *numbers, *queues, pooled, program]
         return Anatomy(sizes, memories, dsp=channels * real // 2 + LANES)
 
     @classmethod

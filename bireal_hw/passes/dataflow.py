@@ -101,12 +101,6 @@ class Dataflow:
             raise BirealError(f"{self.name}: {names} all have ports to memory; one layer of a network can")
         return found[0].binding if found else None
 
-    def waits_for_memory(self, bytes_per_cycle: float) -> bool:
-        """Whether memory beside the chip, which gives and takes so much, decides how long a frame takes."""
-        slowest = [name for name, cost in self.costs.items() if cost.cycles == self.cycles]
-        engines = [one.name for one in self.instances if one.binding.axi]
-        return bool(engines) and (self.traffic / bytes_per_cycle >= self.cycles or not set(slowest) - set(engines))
-
     @property
     def bottleneck(self) -> str:
         """Name of the slowest part."""

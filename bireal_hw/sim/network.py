@@ -74,10 +74,10 @@ def simulate_network(
     if any(wrong):
         first = _first_mismatch(graph, flow, dut, frames, stalls[int(np.argmax(np.array(wrong) > 0))], builds, dump)
     interval = _interval(flow, free) if free and len(frames) > 1 else None
-    bound = flow.waits_for_memory(dram_rate)
-    if (
-        interval not in (None, flow.cycles) and not bound
-    ):  # ends of frames come in a pattern, or it is not the steady state yet
+    waits = max(node.op.memory_cycles(folding[node.name], dram_rate, *graph.inputs_of(node)) for node in graph)
+    bound = waits >= flow.cycles
+    # Ends of frames come in a pattern, or it is not the steady state yet.
+    if interval not in (None, flow.cycles) and not bound:
         many = np.resize(images, (max(len(frames), MANY_FRAMES), *images.shape[1:]))
         free_mode = next(mode for mode in stalls if mode.source == mode.sink == 0)
         free_again = _run(flow, graph, dut, many, (free_mode,), builds, None)[0]
@@ -91,7 +91,7 @@ def simulate_network(
         first_mismatch=first,
         cycles_per_frame=math.ceil(interval) if interval else None,
         latency_cycles=free.tlast[0] - free.first_in if free else None,
-        cycles_predicted=max(flow.cycles, math.ceil(flow.traffic / dram_rate)),
+        cycles_predicted=max(flow.cycles, waits),
         bottleneck=flow.bottleneck,
         bound=bound,
         bytes_per_frame=_moved(free) // len(frames) if free and flow.memory else None,
