@@ -129,8 +129,8 @@ def _engine_too_slow(graph: Graph, best: Solution, board: Board, clock_mhz: floa
     built = placed(graph, best.folding)
     flow = elaborate(built, best.folding)
     reached = f"at most {clock_mhz * 1e6 / best.cycles:,.0f} frames per second ({best.cycles:,} cycles) can be reached"
-    limit = f"{flow.bottleneck} takes {flow.cycles:,} cycles"
-    if flow.cycles < best.cycles:
+    limit = f"the slowest part is {flow.bottleneck}"
+    if flow.traffic / board.dram_bytes_per_cycle(clock_mhz) > flow.cycles:
         limit = (
             f"a frame moves {flow.traffic:,} bytes, and a network may take {board.dram_share:.0%} of the memory's"
             f" {board.dram_gbytes_per_s:g} GB/s (dram_share)"

@@ -66,8 +66,8 @@ def engine() -> Found:
         rows,
         figures,
         f"{board.name} at {board.clock_mhz:g} MHz, 224x224 RGB, 1,000 classes, as fast as they fit; a network may"
-        f" take {board.dram_share:.0%} of the memory's peak. Predicted; docs/engine.md says which were simulated. seconds:"
-        " of a processor, for folding, SystemVerilog and the image of the weights.",
+        f" take {board.dram_share:.0%} of the memory's peak. Predicted; docs/engine.md says which were simulated."
+        " seconds: of a processor, for folding, SystemVerilog and the image of the weights.",
     )
 
 
