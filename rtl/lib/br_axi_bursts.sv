@@ -55,47 +55,53 @@ module br_axi_bursts #(
     $error("br_axi_bursts: Depth=%0d must be at least MaxBurst=%0d", Depth, MaxBurst);
   end
 
-  logic busy_q, free;
-  logic [AddrWidth-1:0] beat_q;  // address of the next burst, in beats
-  logic [LenWidth-1:0] left_q;  // beats of the command that are not announced
+  logic free, take;
+  logic [AddrWidth-1:0] first, beat_q;  // addresses in beats: of the command, of the next burst
+  logic [LenWidth-1:0] length, rest_q;  // beats: of the command, behind the next burst
   logic [CreditWidth-1:0] credit_q;
-  logic [BurstWidth-1:0] room, burst;  // beats up to the next multiple of MaxBurst, and of the next burst
+  logic [BurstWidth-1:0] room, burst_q;  // beats: up to the next multiple of MaxBurst, of the next burst, 0 if none
 
+  assign first        = s_cmd_tdata[AddrWidth-1:0] >> BeatBits;
+  assign length       = s_cmd_tdata[AddrWidth+:LenWidth];
   // fault: across-4-kb
-  assign room = BurstWidth'(MaxBurst) - BurstWidth'(beat_q & AddrWidth'(MaxBurst - 1));
-  assign last_o = 32'(left_q) <= 32'(room);
-  assign burst = last_o ? BurstWidth'(left_q) : room;
-  assign len_o = 8'(burst - BurstWidth'(1));
-  assign free = !m_axi_valid || m_axi_ready;
+  assign room         = BurstWidth'(MaxBurst) - BurstWidth'(first & AddrWidth'(MaxBurst - 1));
+  assign free         = !m_axi_valid || m_axi_ready;
   // fault: burst-without-room
-  assign issue_o = busy_q && free && !hold_i && 32'(credit_q) >= 32'(burst);
-  assign busy_o = busy_q;
-  assign s_cmd_tready = !busy_q;
+  assign issue_o      = busy_o && free && !hold_i && 32'(credit_q) >= 32'(burst_q);
+  assign len_o        = 8'(burst_q - BurstWidth'(1));
+  assign last_o       = rest_q == '0;
+  assign busy_o       = burst_q != '0;
+  assign s_cmd_tready = !busy_o;
+  assign take         = s_cmd_tvalid && s_cmd_tready;
+
+  function automatic logic [BurstWidth-1:0] least(logic [LenWidth-1:0] beats, logic [BurstWidth-1:0] most);
+    return 32'(beats) < 32'(most) ? BurstWidth'(beats) : most;
+  endfunction
 
   always_ff @(posedge clk_i) begin
     if (issue_o) begin
       m_axi_addr <= beat_q << BeatBits;
       m_axi_len  <= len_o;
       // fault: next-address
-      beat_q     <= beat_q + AddrWidth'(burst);
-      left_q     <= left_q - LenWidth'(burst);
+      beat_q     <= beat_q + AddrWidth'(burst_q);
+      rest_q     <= rest_q - LenWidth'(least(rest_q, BurstWidth'(MaxBurst)));
     end
-    if (s_cmd_tvalid && s_cmd_tready) begin
-      beat_q <= s_cmd_tdata[AddrWidth-1:0] >> BeatBits;
-      left_q <= s_cmd_tdata[AddrWidth+:LenWidth];
+    if (take) begin
+      beat_q <= first;
+      rest_q <= length - LenWidth'(least(length, room));
     end
   end
 
   always_ff @(posedge clk_i) begin
     // fault: address-falls
     if (free) m_axi_valid <= issue_o;
-    if (s_cmd_tvalid && s_cmd_tready) busy_q <= s_cmd_tdata[AddrWidth+:LenWidth] != '0;
-    else if (issue_o && last_o) busy_q <= 1'b0;
+    if (take) burst_q <= least(length, room);
+    else if (issue_o) burst_q <= least(rest_q, BurstWidth'(MaxBurst));
     // fault: credit-twice, credit-lost
-    credit_q <= credit_q + CreditWidth'(credit_i) - (issue_o ? CreditWidth'(burst) : '0);
+    credit_q <= credit_q + CreditWidth'(credit_i) - (issue_o ? CreditWidth'(burst_q) : '0);
     if (!rst_ni) begin
       m_axi_valid <= 1'b0;
-      busy_q      <= 1'b0;
+      burst_q     <= '0;
       credit_q    <= CreditWidth'(Credits);
     end
   end

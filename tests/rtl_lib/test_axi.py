@@ -315,11 +315,11 @@ def test_impossible_memories_are_refused(behaviour: dict[str, Any], words: str) 
 
 FAULTS = {
     "across-4-kb": ("assign room = BurstWidth'(MaxBurst);", r"cross 4 KB, in cycle \d+$"),
-    "burst-without-room": ("assign issue_o = busy_q && free && !hold_i;", ""),
+    "burst-without-room": ("assign issue_o = busy_o && free && !hold_i;", ""),
     "next-address": ("beat_q <= beat_q + AddrWidth'(MaxBurst);", ""),
     "address-falls": ("m_axi_valid <= issue_o;", r"m_axi_a[rw]: tvalid fell before its beat was taken, in cycle \d+$"),
     "credit-twice": (
-        "credit_q <= credit_q + (CreditWidth'(credit_i) << 1) - (issue_o ? CreditWidth'(burst) : '0);",
+        "credit_q <= credit_q + (CreditWidth'(credit_i) << 1) - (issue_o ? CreditWidth'(burst_q) : '0);",
         "",
     ),
     "credit-lost": (
