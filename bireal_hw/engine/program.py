@@ -41,7 +41,7 @@ REFRESHES = 1 / 30
 """Share of the time in which a DDR3 memory refreshes itself (JESD79-3)."""
 LATE = 100
 """Cycles by which the memory's answers hold up a group, at most: measured are 75 (Bi-Real-50)."""
-OVERHEAD = 160
+OVERHEAD = 200
 """Cycles of a pass besides its work, at most, with a memory that answers within 60."""
 
 
@@ -252,7 +252,8 @@ class Program:
         return sum(
             max(
                 pass_cycles(one, self.sizes, self.beats[index], rate),
-                math.ceil((1 + moved) * self._bytes(index) / rate) + OVERHEAD,
+                # While the first group's products are made no map moves.
+                math.ceil((1 + moved) * self._bytes(index) / rate) + one.words * (one.pixels + one.idle) + OVERHEAD,
             )
             for index, one in enumerate(self.passes)
         )

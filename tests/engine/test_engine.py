@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import bireal_hw.ops.engine
+from bireal_hw.boards import board
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.op import Fold
 from bireal_hw.ops.engine import Engine
-from bireal_hw.sim.dram import Dram
+from bireal_hw.sim.dram import Dram, dram_of
 from bireal_hw.sim.runner import FREE, Dut, SimResult, StallMode, attempt, simulate
 from tests.conformance import BUILDS, draw
 from tests.engine.tails import engine
@@ -24,6 +25,7 @@ MODES = (
     StallMode(source=0.5, sink=0.3, seed=11),
     StallMode(source=0.2, sink=0.5, seed=12, dram=Dram(latency=3, stall=0.5)),
     StallMode(seed=13, dram=Dram(latency=150, bytes_per_cycle=5, refresh=(390, 90), stall=0.1)),
+    StallMode(seed=14, dram=dram_of(board("pynq-z2"), 100, stalled=False)),
 )
 
 
@@ -54,6 +56,8 @@ def test_every_number_is_the_golden_models(
         np.testing.assert_array_equal(one.outputs, expected)
         assert one.status == 0
     assert found[0].interval <= op.cost(fold, op.graph.input).cycles
+    rate = MODES[-1].dram.bytes_per_cycle
+    assert found[-1].interval <= op.memory_cycles(fold, rate, op.graph.input)
     moved = sum(sum(each.values()) for each in (found[0].bytes_read, found[0].bytes_written))
     ahead = moved - FRAMES * op.traffic(fold, op.graph.input)
     assert 0 <= ahead <= 8 * (512 + 2 + 16)  # the header, and what is read for a frame that does not come
