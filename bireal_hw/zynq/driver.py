@@ -502,7 +502,7 @@ def _attribute(overlay: Any, path: str) -> Any:
 
 def _offsets(cell: dict[str, Any], name: str) -> dict[str, int]:
     """Return the addresses of a cell's registers, by name, as the design's description gives them."""
-    registers = {key: int(one["address_offset"]) for key, one in (cell.get("registers") or {}).items()}
+    registers = {key: int(str(one["address_offset"]), 0) for key, one in (cell.get("registers") or {}).items()}
     if not registers:
         raise NetworkError(f"the .hwh names no registers of {name}: make it anew with Vivado 2020.2 or later")
     return registers

@@ -1,0 +1,50 @@
+"""`board`: what it leaves, what it says, and that a wrong logit or an unusable board is a failure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bireal_hw import cli
+from bireal_hw.crosscheck.qonnx import write
+from bireal_hw.errors import VerdictError
+from bireal_hw.results.board import BoardFile
+from bireal_hw.schema import read
+from bireal_hw.steps.board import split
+from tests.networks import tiny
+
+FOLDER = Path("build/net/pynq-z2")
+
+
+@pytest.mark.rtl
+def test_a_network_on_the_simulated_board(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tiny(channels=3), workdir / "net.onnx")
+    assert cli.run(["board", "net.onnx", "images=20"]) == 0
+    found = read(FOLDER / BoardFile.file, BoardFile)
+    assert (found.images, found.batches, found.mismatches, found.mismatches_stalled) == (20, [1, 7, 12], 0, 0)
+    assert found.outputs_compared == 100
+    assert 0.8 < found.share < 1
+    assert found.cycles_per_frame < 1.2 * 1e6 * found.clock_mhz / found.network_frames_per_second
+    assert len(found.faults) == 9
+    for one in found.faults:
+        assert one.told, one.fault
+        assert one.usable, one.fault
+        assert one.seconds < 0.01
+    there = {path.relative_to(FOLDER / "zynq").as_posix() for path in (FOLDER / "zynq").rglob("*") if path.is_file()}
+    overlay = ("driver.py", "network.json", "preprocess.py", "board.ipynb", "vectors/images.bin", "vectors/logits.txt")
+    assert {f"overlay/{name}" for name in overlay} | {"ip/component.xml", "ip/package.tcl", "run_vivado.tcl"} <= there
+    assert json.loads((FOLDER / "zynq/overlay/network.json").read_text())["identity"] == found.identity
+    out = capsys.readouterr().out
+    assert "DMA stuck, writing" in out
+
+    for change in ({"mismatches": 3}, {"faults": [found.faults[0].model_copy(update={"usable": False})]}):
+        with pytest.raises(VerdictError):
+            found.model_copy(update=change).refuse()
+    found.refuse()
+
+
+@pytest.mark.parametrize(("count", "batches"), [(1, [1]), (2, [1, 1]), (8, [1, 7]), (9, [1, 7, 1]), (64, [1, 7, 56])])
+def test_batches(count: int, batches: list[int]) -> None:
+    assert split(count) == batches
