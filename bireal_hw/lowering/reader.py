@@ -10,7 +10,7 @@ import json
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,7 +26,19 @@ from bireal_hw.lowering.grid import Floats, Integers
 from bireal_hw.lowering.names import identifier
 from bireal_hw.lowering.pixels import Pixels
 from bireal_hw.lowering.reference import CHANNELS_LAST
-from bireal_hw.lowering.values import Answer, Bits, Constant, Expression, Source, Stream, Unknown, Value
+from bireal_hw.lowering.values import (
+    Answer,
+    Bent,
+    Bits,
+    Clipped,
+    Constant,
+    Expression,
+    Moved,
+    Source,
+    Stream,
+    Unknown,
+    Value,
+)
 
 METADATA = "bireal_hw."
 """Prefix of the metadata entries of the file that become the graph's `info`."""
@@ -58,6 +70,21 @@ class Mark:
     bound: float
     saturates: bool
     noise: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """What a stream was before it was rounded without a quantizer.
+
+    Attributes:
+        moved: the function of integers that was rounded.
+        found: what the stream stands for.
+        bound: most that the two are apart.
+    """
+
+    moved: Moved
+    found: Expression
+    bound: float
 
 
 @dataclass(frozen=True)
@@ -158,6 +185,7 @@ class Reader:
         self.settle_first = settle_first
         self.settle_next: set[str] = set()  # tensors that one reader has rounded, and another has read unrounded
         self.settled: dict[str, str] = {}  # streams that were rounded without a quantizer: tensor of the file
+        self.origins: dict[str, Origin] = {}  # of `settled` streams
         self.links: list[tuple[str, str]] = []  # tensors that would share a grid
         self.built: dict[Source, str] = {}  # streams of sources that are no longer pending
         self.shifts: dict[str, int] = {}  # of the streams in `built`
@@ -320,6 +348,39 @@ class Reader:
                 return Stream(value.source.stream)
         return value
 
+    def compared(self, tensor: str, value: Value) -> tuple[Moved, float] | None:
+        """What a value was before anything rounded it, and how far it was moved since; None where that is not known.
+
+        The hardware compares that: so what lies on a threshold, as all that a limit has cut off may, is on the file's
+        side of it.
+        """
+        open_ = self.unrounded(tensor, value)
+        if open_ is not None:
+            return open_, 0.0
+        if not isinstance(value, Expression) or value.affine is not None or value.source.kind != "value":
+            return None
+        if value.source.stream in self.origins:
+            origin = self.origins[value.source.stream]
+            gain = value.gain / origin.found.gain
+            moved = replace(origin.moved, gain=gain, add=value.add - gain * origin.found.add)
+            return moved, origin.bound * float(np.abs(gain).max())
+        return None
+
+    def unrounded(self, tensor: str, value: Value) -> Moved | None:
+        """A bend or a limit and the arithmetic behind it, where only one node reads it; None for other values."""
+        if self.uses[tensor] != 1:
+            return None
+        match value:
+            case Moved():
+                return value
+            case Bent():
+                return Moved.of(value, tensor)
+            case Clipped():
+                inner = self.values_of(value.stream.name)
+                limit = value.limit * float(inner.gain[0])
+                return self.unrounded(tensor, Bent(inner, None, -limit, limit))
+        return None
+
     def mark(
         self,
         tensor: str,
@@ -435,7 +496,7 @@ class Site:
             raise self.unsupported(f"a computed input {index}", "a constant")
         return value.array
 
-    def per_channel(self, array: Floats, value: Expression | Bits) -> Floats:
+    def per_channel(self, array: Floats, value: Expression | Moved | Bits) -> Floats:
         """A constant operand as one number per channel of a value, in the order of its stream."""
         channels = len(value.turned) if isinstance(value, Bits) else value.channels
         rank = self.input_rank

@@ -14,7 +14,7 @@ from bireal_hw.lowering import closing
 from bireal_hw.lowering.closing import integers
 from bireal_hw.lowering.reader import Rule, Site
 from bireal_hw.lowering.rules.layers import image, image_only
-from bireal_hw.lowering.values import Answer, Bits, Constant, Expression, Pair, Source, Stream, Value
+from bireal_hw.lowering.values import Answer, Bent, Bits, Constant, Expression, Moved, Pair, Source, Stream, Value
 from bireal_hw.ops import Duplicate, Flatten
 
 NHWC, NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
@@ -217,18 +217,27 @@ def _reshaped(site: Site, array: np.ndarray) -> np.ndarray:
     return array.reshape([array.shape[at] if number == 0 else number for at, number in enumerate(shape)])
 
 
+def _passed(site: Site) -> Value:
+    """What a node passes on as it is; rounded first where others read it too, so that all read the same."""
+    value, tensor = site.value(0), site.tensor(0)
+    if isinstance(value, Bent | Moved | Pair) and site.reader.uses[tensor] > 1:
+        return closing.expression(site, tensor, value)
+    return value
+
+
 def _identity(site: Site) -> Value:
     """Identity, and Dropout, which does nothing outside training."""
     if site.node.op_type == "Dropout" and site.has(2) and np.any(site.constant(2)):
         raise site.unsupported("training_mode=1", "training_mode=0")
+    value = _passed(site)
     if site.tensor(0) in site.reader.marks:
         site.reader.marks[site.output] = site.reader.marks[site.tensor(0)]
-    return site.value(0)
+    return value
 
 
 def _cast(site: Site) -> Value:
     """A change of number format: of constants, and of tensors to a float."""
-    value, to = site.value(0), int(site.attributes["to"])
+    value, to = _passed(site), int(site.attributes["to"])
     if isinstance(value, Constant):
         site.reader.numbers[site.output] = onnx.helper.tensor_dtype_to_np_dtype(to)
         kind = site.reader.numbers[site.output]
@@ -241,7 +250,7 @@ def _cast(site: Site) -> Value:
 
 def _transpose(site: Site) -> Value:
     """Of constants, and between the two layouts of an image."""
-    value = site.value(0)
+    value = _passed(site)
     perm = site.attributes.get("perm")
     if isinstance(value, Constant):
         return value.map(lambda array: np.transpose(array, perm))
