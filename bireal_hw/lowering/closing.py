@@ -222,6 +222,13 @@ def know_pixels(reader: Reader, value: Expression, limits: tuple[float, float] |
 
 def numbers(site: Site, bits: Bits) -> Expression:
     """Bits as numbers -1 and +1, for a layer that computes with numbers."""
+    if bits.before is not None:
+        earlier, op = bits.before
+        inner = numbers(site, replace(earlier, scale=1.0))
+        made = site.reader.values_of(site.reader.emit(f"{bits.stream.name}_numbers", op, inner.source.stream))
+        repeats = made.channels // len(earlier.turned)
+        opposite = np.where(bits.turned ^ np.tile(earlier.turned, repeats), -1.0, 1.0)
+        return replace(made, gain=np.tile(inner.gain, repeats) * bits.scale * opposite, order=bits.order)
     if bits.compared is None:
         raise site.unsupported(bits.describe(), "binary weights on these bits")
     stream, theta = bits.compared

@@ -22,6 +22,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import INPUT, Graph, Node, verify
 from bireal_hw.ir.op import Op
 from bireal_hw.ir.types import PIXEL, TensorType
+from bireal_hw.lowering.files import is_channels_last
 from bireal_hw.lowering.grid import Floats, Integers
 from bireal_hw.lowering.names import identifier
 from bireal_hw.lowering.pixels import Pixels
@@ -294,7 +295,7 @@ class Reader:
             self.ranks.setdefault(node.output[0], site.rank)
 
     def _input(self) -> tuple[TensorType, int]:
-        """The image: the one graph input that is no initializer, (batch, C, H, W)."""
+        """The image: the one graph input that is no initializer, (batch, C, H, W) or (batch, H, W, C)."""
         graph = self.model.graph
         if not graph.node or len(graph.output) != 1:
             names = ", ".join(value.name for value in graph.output)
@@ -316,6 +317,9 @@ class Reader:
             kind = TensorProto.DataType.Name(tensor.elem_type).lower()
             raise BirealError(f"input '{self.input_name}' is {kind}; float, or uint8 for stored pixels, is supported")
         self.stored = tensor.elem_type == TensorProto.UINT8
+        if is_channels_last(self.model, self.input_name):
+            self.channels_last.add(self.input_name)
+            dims = [dims[0], dims[3], dims[1], dims[2]]
         _, channels, height, width = dims
         self.ranks[self.input_name] = 4
         return TensorType.full(height, width, channels, PIXEL), channels

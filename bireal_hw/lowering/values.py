@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bireal_hw.errors import BirealError
+from bireal_hw.ir.op import Op
 from bireal_hw.ir.types import DataType
 from bireal_hw.lowering.grid import NEAR, Floats, Integers
 
@@ -69,6 +70,7 @@ class Bits:
         scale: what they are multiplied with.
         compared: the stream that the sign compares, and its thresholds (C,); None where something lies in between.
         order: see `Expression`.
+        before: what lies in between: earlier bits, and the layer that has made these of them, and would of numbers.
     """
 
     stream: Stream
@@ -76,6 +78,7 @@ class Bits:
     scale: float = 1.0
     compared: tuple[str, Integers] | None = None
     order: Integers | None = None
+    before: tuple[Bits, Op] | None = None
 
     def describe(self) -> str:
         """In words, for a message."""
