@@ -17,8 +17,20 @@ from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.types import DataType, TensorType, ranged
 from bireal_hw.lowering.grid import NOISE, Fit, Floats, Integers, as_integers, exponent, fit, thresholds
 from bireal_hw.lowering.pixels import Pixels, span
-from bireal_hw.lowering.reader import Reader, RefusedError, RereadError, Site
-from bireal_hw.lowering.values import Bent, Bits, Clipped, Constant, Expression, Pair, Source, Stream, Total, Value
+from bireal_hw.lowering.reader import Origin, Reader, RefusedError, RereadError, Site
+from bireal_hw.lowering.values import (
+    Bent,
+    Bits,
+    Clipped,
+    Constant,
+    Expression,
+    Moved,
+    Pair,
+    Source,
+    Stream,
+    Total,
+    Value,
+)
 from bireal_hw.ops import AvgPool, Center, LeakyClip, Merge, RealConv, Rescale, Sum
 
 WIDEST = 24
@@ -82,6 +94,10 @@ def expression(site: Site, tensor: str, value: Value) -> Expression:
             return numbers(site, value)
         case Pair() | Bent() | Total() | Clipped():
             return settle(reader, tensor, value)
+        case Moved():
+            known = reader.values[value.tensor]
+            bent = known if isinstance(known, Expression) else settle(reader, value.tensor, value.bent)
+            return bent.times(value.gain).plus(value.add)
         case _:
             raise site.unsupported(value.describe(), "an image or what layers make of it")
 
@@ -206,6 +222,13 @@ def know_pixels(reader: Reader, value: Expression, limits: tuple[float, float] |
 
 def numbers(site: Site, bits: Bits) -> Expression:
     """Bits as numbers -1 and +1, for a layer that computes with numbers."""
+    if bits.before is not None:
+        earlier, op = bits.before
+        inner = numbers(site, replace(earlier, scale=1.0))
+        made = site.reader.values_of(site.reader.emit(f"{bits.stream.name}_numbers", op, inner.source.stream))
+        repeats = made.channels // len(earlier.turned)
+        opposite = np.where(bits.turned ^ np.tile(earlier.turned, repeats), -1.0, 1.0)
+        return replace(made, gain=np.tile(inner.gain, repeats) * bits.scale * opposite, order=bits.order)
     if bits.compared is None:
         raise site.unsupported(bits.describe(), "binary weights on these bits")
     stream, theta = bits.compared
@@ -256,6 +279,12 @@ def settle(reader: Reader, tensor: str, value: Value, output: str = "") -> Expre
         (lsb + (1.0 if upwards else 0.5) * rounds) * 2.0**-frac + slack_of(value) + (earlier.bound if earlier else 0.0)
     )
     reader.mark(tensor, found, bound, saturates=True, noise=noise_of(value) + (earlier.noise if earlier else 0.0))
+    bent = Bent(value) if isinstance(value, Expression) else value
+    if isinstance(bent, Bent) and rounds and bent.inner.affine is None:
+        limits = reader.types[name].dtype  # which cut off what is larger
+        low, high = (end * 2.0**-frac + float(found.add[0]) for end in (limits.low, limits.high))
+        cut = replace(bent, low=max(low, bent.low), high=min(high, bent.high))
+        reader.origins[name] = Origin(Moved.of(cut, tensor), found, bound)
     if bound:
         reader.say(tensor, f"rounded to {reader.types[name].dtype.width} bits, steps of 2^-{frac}", bound)
     return found
@@ -429,13 +458,17 @@ def rescale(
     rounding = before_shift(mode, fitted.shift)
     bent = slope is not None or rounding[0] != rounding[1]
     biases = [piece.bias + before for piece, before in zip(pieces, rounding, strict=True)]
-    if more is None and mode == "FLOOR" and fitted.error:
-        # Below 0 stays below 0, and from 0 on it stays there, where the nearest integers would not have it so.
-        below_edge, above_edge = np.where(turned, theta, theta - 1), np.where(turned, theta - 1, theta)
-        split = (theta > x.low) & (theta <= x.high) & (pieces[0].gain != 0)
-        least = -pieces[0].gain * above_edge
-        if slope is None:
-            most = -1 - pieces[0].gain * below_edge
+    if more is None and mode in ("FLOOR", "CEIL") and fitted.error:
+        # What is below 0 stays below 0 and the rest does not, where the nearest integers would not have it so; rounded
+        # up, what is above 0 stays above 0 and the rest does not.
+        up = 0 if mode == "FLOOR" else 1
+        edge, falls = (theta, turned) if not up else thresholds(-value.gain, -value.add, x.low, x.high)
+        falls = falls if not up else ~falls
+        split = (edge > x.low) & (edge <= x.high) & (pieces[0].gain != 0)
+        below_edge, above_edge = np.where(falls, edge, edge - 1), np.where(falls, edge - 1, edge)
+        first = up << fitted.shift  # least sum that counts as above the edge
+        least, most = first - pieces[0].gain * above_edge, first - 1 - pieces[0].gain * below_edge
+        if slope is None or up:
             biases[0] = np.where(split & (least <= most), np.clip(biases[0], least, np.maximum(least, most)), biases[0])
         else:
             biases[0] = np.where(split, np.maximum(biases[0], least), biases[0])

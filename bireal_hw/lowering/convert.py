@@ -181,6 +181,8 @@ class _Images:
             found = self._given(shape) if callable(self._given) else self._given
             height, width, channels = shape
             wanted = shape if found.dtype == np.uint8 else (channels, height, width)
+            if found.dtype != np.uint8 and found.ndim == 4 and found.shape[1:] == shape != wanted:
+                found = found.transpose(0, 3, 1, 2)  # as Keras has them
             if found.ndim != 4 or found.shape[1:] != wanted:
                 form = "x".join(map(str, found.shape))
                 raise BirealError(

@@ -42,6 +42,16 @@ def copy(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
 
 
+def is_channels_last(model: onnx.ModelProto, name: str) -> bool:
+    """Whether an image that a file reads is (N, H, W, C), as Keras has it: turned first, or by its sizes."""
+    turned = [node for node in model.graph.node if name in node.input and node.op_type == "Transpose"]
+    if turned:
+        perms = [list(one.ints) for node in turned for one in node.attribute if one.name == "perm"]
+        return [0, 3, 1, 2] in perms
+    sizes = [[dim.dim_value for dim in one.type.tensor_type.shape.dim] for one in model.graph.input if one.name == name]
+    return any(len(dims) == 4 and dims[3] in (1, 3) and dims[1] not in (1, 3) for dims in sizes)
+
+
 def _external(path: Path) -> list[str]:
     """Names of the files that hold weights of a model."""
     model = onnx.load(str(path), load_external_data=False)

@@ -10,7 +10,7 @@ import json
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,11 +22,24 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import INPUT, Graph, Node, verify
 from bireal_hw.ir.op import Op
 from bireal_hw.ir.types import PIXEL, TensorType
+from bireal_hw.lowering.files import is_channels_last
 from bireal_hw.lowering.grid import Floats, Integers
 from bireal_hw.lowering.names import identifier
 from bireal_hw.lowering.pixels import Pixels
 from bireal_hw.lowering.reference import CHANNELS_LAST
-from bireal_hw.lowering.values import Answer, Bits, Constant, Expression, Source, Stream, Unknown, Value
+from bireal_hw.lowering.values import (
+    Answer,
+    Bent,
+    Bits,
+    Clipped,
+    Constant,
+    Expression,
+    Moved,
+    Source,
+    Stream,
+    Unknown,
+    Value,
+)
 
 METADATA = "bireal_hw."
 """Prefix of the metadata entries of the file that become the graph's `info`."""
@@ -58,6 +71,21 @@ class Mark:
     bound: float
     saturates: bool
     noise: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """What a stream was before it was rounded without a quantizer.
+
+    Attributes:
+        moved: the function of integers that was rounded.
+        found: what the stream stands for.
+        bound: most that the two are apart.
+    """
+
+    moved: Moved
+    found: Expression
+    bound: float
 
 
 @dataclass(frozen=True)
@@ -158,6 +186,7 @@ class Reader:
         self.settle_first = settle_first
         self.settle_next: set[str] = set()  # tensors that one reader has rounded, and another has read unrounded
         self.settled: dict[str, str] = {}  # streams that were rounded without a quantizer: tensor of the file
+        self.origins: dict[str, Origin] = {}  # of `settled` streams
         self.links: list[tuple[str, str]] = []  # tensors that would share a grid
         self.built: dict[Source, str] = {}  # streams of sources that are no longer pending
         self.shifts: dict[str, int] = {}  # of the streams in `built`
@@ -266,7 +295,7 @@ class Reader:
             self.ranks.setdefault(node.output[0], site.rank)
 
     def _input(self) -> tuple[TensorType, int]:
-        """The image: the one graph input that is no initializer, (batch, C, H, W)."""
+        """The image: the one graph input that is no initializer, (batch, C, H, W) or (batch, H, W, C)."""
         graph = self.model.graph
         if not graph.node or len(graph.output) != 1:
             names = ", ".join(value.name for value in graph.output)
@@ -288,6 +317,9 @@ class Reader:
             kind = TensorProto.DataType.Name(tensor.elem_type).lower()
             raise BirealError(f"input '{self.input_name}' is {kind}; float, or uint8 for stored pixels, is supported")
         self.stored = tensor.elem_type == TensorProto.UINT8
+        if is_channels_last(self.model, self.input_name):
+            self.channels_last.add(self.input_name)
+            dims = [dims[0], dims[3], dims[1], dims[2]]
         _, channels, height, width = dims
         self.ranks[self.input_name] = 4
         return TensorType.full(height, width, channels, PIXEL), channels
@@ -319,6 +351,39 @@ class Reader:
             if value.order is None and np.all(value.gain == 2.0**-x.dtype.frac) and not np.any(value.add):
                 return Stream(value.source.stream)
         return value
+
+    def compared(self, tensor: str, value: Value) -> tuple[Moved, float] | None:
+        """What a value was before anything rounded it, and how far it was moved since; None where that is not known.
+
+        The hardware compares that: so what lies on a threshold, as all that a limit has cut off may, is on the file's
+        side of it.
+        """
+        open_ = self.unrounded(tensor, value)
+        if open_ is not None:
+            return open_, 0.0
+        if not isinstance(value, Expression) or value.affine is not None or value.source.kind != "value":
+            return None
+        if value.source.stream in self.origins:
+            origin = self.origins[value.source.stream]
+            gain = value.gain / origin.found.gain
+            moved = replace(origin.moved, gain=gain, add=value.add - gain * origin.found.add)
+            return moved, origin.bound * float(np.abs(gain).max())
+        return None
+
+    def unrounded(self, tensor: str, value: Value) -> Moved | None:
+        """A bend or a limit and the arithmetic behind it, where only one node reads it; None for other values."""
+        if self.uses[tensor] != 1:
+            return None
+        match value:
+            case Moved():
+                return value
+            case Bent():
+                return Moved.of(value, tensor)
+            case Clipped():
+                inner = self.values_of(value.stream.name)
+                limit = value.limit * float(inner.gain[0])
+                return self.unrounded(tensor, Bent(inner, None, -limit, limit))
+        return None
 
     def mark(
         self,
@@ -435,7 +500,7 @@ class Site:
             raise self.unsupported(f"a computed input {index}", "a constant")
         return value.array
 
-    def per_channel(self, array: Floats, value: Expression | Bits) -> Floats:
+    def per_channel(self, array: Floats, value: Expression | Moved | Bits) -> Floats:
         """A constant operand as one number per channel of a value, in the order of its stream."""
         channels = len(value.turned) if isinstance(value, Bits) else value.channels
         rank = self.input_rank

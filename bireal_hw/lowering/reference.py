@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from bireal_hw.errors import BirealError
+from bireal_hw.lowering.files import is_channels_last
 
 CHANNELS_LAST = "qonnx.custom_op.channels_last"
 """Domain of nodes whose tensors are (N, H, W, C)."""
@@ -94,6 +95,7 @@ class FileRunner:
         self.elem_type = next(
             value.type.tensor_type.elem_type for value in model.graph.input if value.name == self.input
         )
+        self._turns = is_channels_last(model, self.input)
         self.output = model.graph.output[0].name
         self._nodes = [one for node in model.graph.node for one in _channels_first(node)]
         self._steps: list[_Segment | onnx.NodeProto] = []
@@ -103,7 +105,7 @@ class FileRunner:
         """Compute the output of one image.
 
         Args:
-            x: (1, C, H, W) what the file reads.
+            x: (1, C, H, W) what the file reads, also where it reads (1, H, W, C).
             watch: told of every tensor in `cuts`.
         """
         tensors: dict[str, NDArray[Any]] = {}
@@ -113,6 +115,7 @@ class FileRunner:
             instead = watch(name, value) if watch and told else None
             tensors[name] = value if instead is None else instead.astype(value.dtype).reshape(value.shape)
 
+        x = x.transpose(0, 2, 3, 1) if self._turns else x
         keep(self.input, x.astype(helper.tensor_dtype_to_np_dtype(self.elem_type)))
         for step in self._steps:
             if isinstance(step, onnx.NodeProto):

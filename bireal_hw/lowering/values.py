@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bireal_hw.errors import BirealError
+from bireal_hw.ir.op import Op
 from bireal_hw.ir.types import DataType
-from bireal_hw.lowering.grid import Floats, Integers
+from bireal_hw.lowering.grid import NEAR, Floats, Integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,7 @@ class Bits:
         scale: what they are multiplied with.
         compared: the stream that the sign compares, and its thresholds (C,); None where something lies in between.
         order: see `Expression`.
+        before: what lies in between: earlier bits, and the layer that has made these of them, and would of numbers.
     """
 
     stream: Stream
@@ -76,6 +78,7 @@ class Bits:
     scale: float = 1.0
     compared: tuple[str, Integers] | None = None
     order: Integers | None = None
+    before: tuple[Bits, Op] | None = None
 
     def describe(self) -> str:
         """In words, for a message."""
@@ -250,6 +253,78 @@ class Bent:
 
 
 @dataclass(frozen=True, eq=False)
+class Moved:
+    """gain * bent + add, per channel, in real numbers: a sign behind it compares the integers under the bend.
+
+    Attributes:
+        bent: what nothing else reads.
+        tensor: its name in the file, under which it is rounded where anything but a sign reads it.
+        gain, add: (C,), in the order of the stream's channels.
+    """
+
+    bent: Bent
+    tensor: str
+    gain: Floats
+    add: Floats
+
+    @staticmethod
+    def of(bent: Bent, tensor: str) -> Moved:
+        """A bend with nothing behind it yet."""
+        return Moved(bent, tensor, np.ones(bent.inner.channels), np.zeros(bent.inner.channels))
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return len(self.gain)
+
+    @property
+    def order(self) -> Integers | None:
+        """The order of its features, as of `Expression`."""
+        return self.bent.inner.order
+
+    def describe(self) -> str:
+        """In words, for a message."""
+        return self.bent.describe()
+
+    def plus(self, constant: Floats) -> Moved:
+        """Add a constant per channel."""
+        return replace(self, add=self.add + constant)
+
+    def times(self, constant: Floats) -> Moved:
+        """Multiply by a constant per channel."""
+        return replace(self, gain=self.gain * constant, add=self.add * constant)
+
+    def compared(self) -> Expression | None:
+        """A function of the integers under the bend that is 0 or more where this is; None where slopes fall.
+
+        What a bend leaves rises with what is under it, so that `bent >= t` is `inner >= w`: w is t above 0, t / slope
+        below, and out of reach where a limit decides alone.
+        """
+        bent, inner = self.bent, self.bent.inner
+        slope = np.ones(self.channels) if bent.slope is None else bent.slope
+        if np.any(slope < 0):
+            return None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            level = -self.add / self.gain
+            for end in (end for end in (0.0, bent.low, bent.high) if np.isfinite(end)):
+                level = np.where(np.abs(level - end) <= NEAR * abs(end), end, level)
+            under = np.where(level > 0, level, np.where(slope > 0, level / slope, -np.inf))
+            under = np.where((level == 0) & (slope == 0) & (self.gain < 0), 0.0, under)
+        rising = self.gain > 0
+        always = np.where(rising, (level <= bent.low) | (under == -np.inf), level >= bent.high)
+        never = np.where(rising, level > bent.high, (level < bent.low) | (under == -np.inf))
+        fixed = (self.gain == 0) | always | never
+        value = np.where(self.gain == 0, self.add, np.where(always, 1.0, -1.0))
+        turn = np.where(rising, 1.0, -1.0)
+        finite = np.where(fixed, 0.0, under)
+        return replace(
+            inner,
+            gain=np.where(fixed, 0.0, turn * inner.gain),
+            add=np.where(fixed, value, turn * (inner.add - finite)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Answer:
     """What is left out at the end of a network, as it changes no class: a softmax, an argmax.
 
@@ -277,7 +352,7 @@ class Unknown:
         return "the output of a node that is not supported"
 
 
-Value = Constant | Stream | Bits | Expression | Total | Pair | Clipped | Bent | Answer | Unknown
+Value = Constant | Stream | Bits | Expression | Total | Pair | Clipped | Bent | Moved | Answer | Unknown
 
 
 def reordered(value: Any, order: Integers | None) -> Any:

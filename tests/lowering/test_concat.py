@@ -80,10 +80,6 @@ def test_different_streams_side_by_side(form: str, tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[File, str], str], str]] = {
-    "streams of unlike size": (
-        lambda file, x: file.node("Concat", x, file.conv_to(file.bits(x), 3), axis=1),  # type: ignore[attr-defined]
-        "found streams of 8x8x8 and 8x8x3; supported: streams of one size",
-    ),
     "rows": (lambda file, x: file.node("Concat", x, x, axis=2), "found axis=2; supported: the channels of an image"),
     "batch": (lambda file, x: file.node("Concat", x, x, axis=0), "found axis=0; supported: the channels of an image"),
 }

@@ -12,7 +12,19 @@ from bireal_hw.lowering.grid import Floats, exponent
 from bireal_hw.lowering.reader import Rule, Site
 from bireal_hw.lowering.rules.layers import sized
 from bireal_hw.lowering.rules.shapes import evaluated
-from bireal_hw.lowering.values import Bent, Bits, Clipped, Constant, Expression, Pair, Source, Stream, Total, Value
+from bireal_hw.lowering.values import (
+    Bent,
+    Bits,
+    Clipped,
+    Constant,
+    Expression,
+    Moved,
+    Pair,
+    Source,
+    Stream,
+    Total,
+    Value,
+)
 
 
 def _add(site: Site) -> Value:
@@ -64,7 +76,7 @@ def _pair(site: Site, factor: float) -> Value:
     last = [site.tensor(at) in site.reader.channels_last for at in (0, 1)]
     if ranks[0] != ranks[1] or last[0] != last[1]:
         raise site.unsupported("tensors laid out in two ways", "two of the same axes")
-    operands = [_operand(site, at) for at in (0, 1)]
+    operands = [_function(site, at) for at in (0, 1)]
     sizes = [sized(site, one).shape for one in operands]
     if sizes[0] != sizes[1]:
         found = " and ".join("x".join(map(str, size)) for size in sizes)
@@ -75,8 +87,14 @@ def _pair(site: Site, factor: float) -> Value:
     return Pair(a, b if factor == 1 else b.times(np.full(b.channels, factor)))
 
 
-def _operand(site: Site, at: int) -> Expression:
-    """An input as a function of one stream that arithmetic may go on with."""
+def _operand(site: Site, at: int) -> Expression | Moved:
+    """An input as a function of one stream that arithmetic may go on with, unrounded where nothing else reads it."""
+    found = site.reader.unrounded(site.tensor(at), site.value(at))
+    return _function(site, at) if found is None else found
+
+
+def _function(site: Site, at: int) -> Expression:
+    """An input as a function of one stream, rounded where it is none."""
     return expression(site, site.tensor(at), site.value(at))
 
 
@@ -180,7 +198,7 @@ def _limited(site: Site, low: float, high: float) -> Value:
     if isinstance(value, Bent) and site.reader.uses[site.tensor(0)] == 1:
         ends = [float(np.clip(end, low, high)) for end in (value.low, value.high)]
         return replace(value, low=ends[0], high=ends[1])
-    return Bent(_operand(site, 0), None, low, high)
+    return Bent(_function(site, 0), None, low, high)
 
 
 def _prelu(site: Site) -> Value:
@@ -191,7 +209,7 @@ def _prelu(site: Site) -> Value:
         steps = [exponent(float(one)) for one in slopes]
         if all(step is not None and -7 <= step <= 0 for step in steps) and _rounds_next(site):
             return replace(value, slope=-np.array(steps, np.int32))
-    inner = _operand(site, 0)
+    inner = _function(site, 0)
     return Bent(inner, site.per_channel(slope, inner))
 
 
@@ -204,7 +222,7 @@ def _rounds_next(site: Site) -> bool:
 def _leakyrelu(site: Site) -> Value:
     if not site.attributes.get("alpha", 0.01):
         return _limited(site, 0.0, np.inf)
-    inner = _operand(site, 0)
+    inner = _function(site, 0)
     return Bent(inner, np.full(inner.channels, float(site.attributes.get("alpha", 0.01))))
 
 

@@ -62,7 +62,10 @@ def _products(
     read = site.value(0)
     if weights.binary and isinstance(read, Bits):
         if group != 1:
-            raise site.unsupported(f"group={group} of a binary convolution", "group=1")
+            raise site.unsupported(
+                f"a binary convolution in {group} groups, for which bits have no 0",
+                "group=1, or real-valued weights of 8 bits (Int8WeightPerTensorFloat) in groups",
+            )
         return _binary(site, read, weights, bias, stride, pads)
     if group != 1:
         weights = _ungrouped(weights, group)
@@ -274,7 +277,11 @@ def _largest(site: Site, op: MaxPool) -> Value:
     value, reader = site.value(0), site.reader
     if isinstance(value, Bits) and not value.turned.any() and value.scale > 0:
         found = Bits(
-            Stream(reader.emit(site.name, op, value.stream.name)), value.turned, value.scale, None, value.order
+            Stream(reader.emit(site.name, op, value.stream.name)),
+            value.turned,
+            value.scale,
+            order=value.order,
+            before=(value, op),
         )
         reader.mark(site.output, found, 0.0)
         return found

@@ -216,17 +216,30 @@ def sign(site: Site, value: Value, scale: float) -> Value:
         return found
     if isinstance(value, Expression) and value.source.kind == "pixel":
         _know_sign(site, value)
-    inner = closing.integers(site, 0)
+    inner, bound = _comparison(site, value)
     x = reader.types[inner.source.stream]
     theta, turned = thresholds(inner.gain, inner.add, x.low, x.high)
     plain = not theta.any() and not turned.any() and inner.source.kind != "value"
     made = reader.emit(site.name, Sign(None if plain else theta), inner.source.stream)
     found = Bits(Stream(made), turned, scale, (inner.source.stream, theta), inner.order)
-    unsure = NOISE * float(np.abs(inner.add).max()) if near_whole(inner.gain, inner.add).any() else 0.0
-    reader.mark(site.output, found, max(inner.slack, unsure), noise=closing.noise_of(inner))
+    reader.mark(site.output, found, bound, noise=closing.noise_of(inner))
     if turned.any():
         reader.say(site.output, f"thresholds; {int(turned.sum())} of {len(turned)} comparisons are turned")
     return found
+
+
+def _comparison(site: Site, value: Value) -> tuple[Expression, float]:
+    """An affine of integers that is 0 or more where a value is, and how near to 0 the value may be taken for either."""
+    before = site.reader.compared(site.tensor(0), value)
+    under = before[0].compared() if before else None
+    if before and under is not None:
+        moved, away = before
+        unsure = NOISE * max(float(np.abs(under.add).max()), under.cancelled)
+        away += (under.slack + unsure) * float(np.abs(moved.gain).max()) + NOISE * float(np.abs(moved.add).max())
+        return closing.build(site.reader, under), away
+    inner = closing.integers(site, 0)
+    unsure = NOISE * float(np.abs(inner.add).max()) if near_whole(inner.gain, inner.add).any() else 0.0
+    return inner, max(inner.slack, unsure)
 
 
 def _know_sign(site: Site, value: Expression) -> None:

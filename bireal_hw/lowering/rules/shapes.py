@@ -10,12 +10,13 @@ import onnx
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from bireal_hw.ir.types import TensorType
 from bireal_hw.lowering import closing
 from bireal_hw.lowering.closing import integers
 from bireal_hw.lowering.reader import Rule, Site
 from bireal_hw.lowering.rules.layers import image, image_only
-from bireal_hw.lowering.values import Answer, Bits, Constant, Expression, Pair, Source, Stream, Value
-from bireal_hw.ops import Duplicate, Flatten
+from bireal_hw.lowering.values import Answer, Bent, Bits, Constant, Expression, Moved, Pair, Source, Stream, Value
+from bireal_hw.ops import Duplicate, Flatten, RealConv
 
 NHWC, NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
 
@@ -77,17 +78,25 @@ def _concat(site: Site) -> Value:
 
 
 def _side_by_side(site: Site, parts: list[Expression]) -> Value:
-    """Streams of the same number of channels behind each other: each is duplicated, and they are added where not 0."""
+    """Streams behind each other along the channels: each is made as wide as all, and they are added where not 0."""
     reader, count = site.reader, len(parts)
     sizes = [reader.types[part.source.stream].shape for part in parts]
-    if len(set(sizes)) > 1:
+    if len({size[:2] for size in sizes}) > 1:
         found = " and ".join("x".join(map(str, size)) for size in sizes)
-        raise site.unsupported(f"streams of {found}", "streams of one size, with the same number of channels each")
+        raise site.unsupported(f"streams of {found}", "streams of one height and width")
+    channels = [part.channels for part in parts]
+    places = np.repeat(np.arange(count), channels)
     total: Expression | Pair | None = None
     for place, part in enumerate(parts):
-        name = reader.emit(f"{site.name}_{place}", Duplicate(count), part.source.stream)
-        here = np.repeat(np.arange(count) == place, part.channels)
-        gain, add = (np.where(here, np.tile(values, count), 0.0) for values in (part.gain, part.add))
+        here = places == place
+        if len(set(channels)) == 1:
+            name = reader.emit(f"{site.name}_{place}", Duplicate(count), part.source.stream)
+        else:
+            name = reader.emit(
+                f"{site.name}_{place}", _widened(part, reader.types[part.source.stream], here), part.source.stream
+            )
+        gain, add = np.zeros(len(here)), np.zeros(len(here))
+        gain[here], add[here] = part.gain, part.add
         own = Expression(Source("value", name), gain, add, slack=part.slack, cancelled=part.cancelled)
         if isinstance(total, Pair):
             total = closing.settle(reader, site.output, total)
@@ -95,6 +104,14 @@ def _side_by_side(site: Site, parts: list[Expression]) -> Value:
         total = own if total is None else Pair(total, own)
     assert total is not None
     return total
+
+
+def _widened(part: Expression, x: TensorType, here: np.ndarray) -> RealConv:
+    """A 1x1 convolution that puts the channels of a stream where they belong, among zeros."""
+    weights = np.zeros((len(here), 1, 1, part.channels), np.int32)
+    weights[here, 0, 0, np.arange(part.channels)] = 1
+    zeros = np.zeros(len(here), np.int32)
+    return RealConv(weights, zeros, zeros, x.dtype, 1, (0, 0, 0, 0))
 
 
 def _constant(site: Site) -> Value:
@@ -141,7 +158,10 @@ def _reshape(site: Site) -> Value:
     target = _target(site, x.size)
     if x.pixels == 1:
         if target not in ([1, x.channels], [1, x.channels, 1, 1]):
-            raise site.unsupported(f"the shape {target}", f"[1, {x.channels}] or [1, {x.channels}, 1, 1]")
+            raise site.unsupported(
+                f"features that become an image again, of shape {target}",
+                f"[1, {x.channels}] or [1, {x.channels}, 1, 1]: leave out the Flatten or the dense layer in front",
+            )
         reader.ranks[site.output] = len(target)
         return value
     same = [1, x.channels, x.height, x.width]
@@ -149,7 +169,7 @@ def _reshape(site: Site) -> Value:
         reader.ranks[site.output] = 4
         return value
     if target not in ([1, x.size], [1, x.size, 1, 1]):
-        raise site.unsupported(f"the shape {target}", f"[1, {x.size}], all features of an image")
+        raise site.unsupported(f"the shape {target} of an image", f"{same} or [1, {x.size}], all features of an image")
     reader.ranks[site.output] = len(target)
     return flattened(site, value, x.pixels)
 
@@ -167,7 +187,7 @@ def flattened(site: Site, value: Value, pixels: int) -> Value:
     layout = None if site.is_channels_last else order
     found: Value
     if isinstance(inner, Bits):
-        found = Bits(Stream(made), np.tile(inner.turned, pixels), inner.scale, None, layout)
+        found = Bits(Stream(made), np.tile(inner.turned, pixels), inner.scale, None, layout, (inner, Flatten()))
         reader.mark(site.output, found, 0.0)
     else:
         gain, add = np.tile(inner.gain, pixels), np.tile(inner.add, pixels)
@@ -217,18 +237,27 @@ def _reshaped(site: Site, array: np.ndarray) -> np.ndarray:
     return array.reshape([array.shape[at] if number == 0 else number for at, number in enumerate(shape)])
 
 
+def _passed(site: Site) -> Value:
+    """What a node passes on as it is; rounded first where others read it too, so that all read the same."""
+    value, tensor = site.value(0), site.tensor(0)
+    if isinstance(value, Bent | Moved | Pair) and site.reader.uses[tensor] > 1:
+        return closing.expression(site, tensor, value)
+    return value
+
+
 def _identity(site: Site) -> Value:
     """Identity, and Dropout, which does nothing outside training."""
     if site.node.op_type == "Dropout" and site.has(2) and np.any(site.constant(2)):
         raise site.unsupported("training_mode=1", "training_mode=0")
+    value = _passed(site)
     if site.tensor(0) in site.reader.marks:
         site.reader.marks[site.output] = site.reader.marks[site.tensor(0)]
-    return site.value(0)
+    return value
 
 
 def _cast(site: Site) -> Value:
     """A change of number format: of constants, and of tensors to a float."""
-    value, to = site.value(0), int(site.attributes["to"])
+    value, to = _passed(site), int(site.attributes["to"])
     if isinstance(value, Constant):
         site.reader.numbers[site.output] = onnx.helper.tensor_dtype_to_np_dtype(to)
         kind = site.reader.numbers[site.output]
@@ -241,7 +270,7 @@ def _cast(site: Site) -> Value:
 
 def _transpose(site: Site) -> Value:
     """Of constants, and between the two layouts of an image."""
-    value = site.value(0)
+    value = _passed(site)
     perm = site.attributes.get("perm")
     if isinstance(value, Constant):
         return value.map(lambda array: np.transpose(array, perm))
