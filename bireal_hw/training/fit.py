@@ -37,7 +37,7 @@ from bireal_hw.training.evaluate import accuracy
 from bireal_hw.training.importers import REMEDY, check_classes, load_weights
 from bireal_hw.training.parallel import Processes, device, share_batchnorm, wait
 from bireal_hw.training.recipe import PREVIOUS, SCRATCH, Recipe, Stage, is_file, load_recipe
-from bireal_hw.training.stage import SaveEveryEpoch, Setting, StageTraining, begin, prepare
+from bireal_hw.training.stage import SaveEveryEpoch, Setting, StageTraining, begin, prepare, unit_weights
 
 PARTIAL = "partial.ckpt"
 STATES, OTHER_FILES = 7, 10**7
@@ -264,6 +264,8 @@ class Run:
             self._fit(stage, counts[index], sum(counts[:index]), resume)
             if len(recipe.stages) > 1:
                 self._keep(stage)
+        if recipe.stages[-1].weights == "unscaled":
+            unit_weights(self.model)  # whoever reads the weights from here on multiplies with alpha
 
     def _fresh(self) -> nn.Module:
         torch.manual_seed(self.config.seed)

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bireal_hw.errors import BirealError
 from bireal_hw.models.bireal import set_observing
 from bireal_hw.models.modes import binary_convs, set_modes
+from bireal_hw.models.quantizers import hard_sign
 from bireal_hw.training.augment import Augment, draw_crops
 from bireal_hw.training.checkpoint import replacing
 from bireal_hw.training.curves import save_curves
@@ -294,12 +295,19 @@ def begin(model: nn.Module, stage: Stage, fresh: bool) -> None:
         for conv in binary_convs(model):
             if fresh and stage.initial != "uniform":
                 INITIAL[stage.initial](conv.weight)
-            if stage.unit_weights:
-                conv.weight.copy_(torch.where(conv.weight >= 0, 1.0, -1.0))
+    if stage.unit_weights:
+        unit_weights(model)
     if stage.train == "batchnorm":
         for module in model.modules():
             if isinstance(module, _BatchNorm):
                 module.reset_running_stats()
+
+
+def unit_weights(model: nn.Module) -> None:
+    """Set the latent weights of the binary convolutions to their signs, so that alpha is exactly 1."""
+    with torch.no_grad():
+        for conv in binary_convs(model):
+            conv.weight.copy_(hard_sign(conv.weight))
 
 
 INITIAL: dict[str, Callable[[Tensor], Any]] = {
