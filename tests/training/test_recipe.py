@@ -25,7 +25,18 @@ def names(recipe: Recipe) -> list[str]:
 
 
 def test_shipped_recipes() -> None:
-    assert shipped() == ["adam", "calibrate", "larq", "paper", "react", "real", "scratch", "short", "short_react"]
+    assert shipped() == [
+        "adam",
+        "calibrate",
+        "fast",
+        "larq",
+        "paper",
+        "react",
+        "real",
+        "scratch",
+        "short",
+        "short_react",
+    ]
     for name in shipped():
         recipe = load_recipe(name)
         assert recipe.name == name
@@ -106,7 +117,9 @@ def differences(one: Recipe, other: Recipe) -> set[str]:
         for field in dataclasses.fields(Stage)
         if getattr(first, field.name) != getattr(second, field.name)
     }
-    return found | {key for key in ("epochs", "batch", "precision", "snap") if getattr(one, key) != getattr(other, key)}
+    return found | {
+        key for key in ("epochs", "batch", "precision", "compile", "snap") if getattr(one, key) != getattr(other, key)
+    }
 
 
 @pytest.mark.parametrize(
