@@ -88,7 +88,7 @@ class Block(nn.Module):
 
     def shortcut(self, r: Stream, stream: TrainedAct) -> Tensor:
         """Bring the shortcut to the size of the sums."""
-        assert self.unit.shortcut
+        assert self.unit.shortcut is not None
         if self.downsample is not None:
             return stream(self.downsample(r))
         if self.unit.shortcut.pool > 1:
@@ -121,8 +121,9 @@ class ReactBlock(Block):
         return self.move0(x.whole)
 
     def behind(self, u: Tensor, stream: TrainedAct) -> Stream:
-        step = torch.exp2(-range_quant(stream).frac.to(u.dtype))
-        return Stream(stream(self.prelu(ScaledRound.apply(self.move1(u), step))), self.move2.per_channel)
+        return Stream(
+            stream(self.prelu(ScaledRound.apply(self.move1(u), range_quant(stream).step))), self.move2.per_channel
+        )
 
 
 class ClipBlock(nn.Module):

@@ -3,6 +3,10 @@
 The activation of a binary convolution is a sign in the end; real-valued pre-training puts ReLU, a leaky clip, then a
 clip there. Its weights are +-alpha_c in the end and real numbers in the first of two steps. Where the papers' text and
 published code disagree about a gradient, the text's is the plain name and the others are named after their source.
+
+Behind BatchNorm the factor alpha_c of a value changes nothing but the gradient, which BatchNorm divides by it: that of
+the releases, without alpha_c, moves w by 1/alpha_c times as much as `unscaled` does. The text's alpha_c cancels the
+1/alpha_c, and `binary` trains as `unscaled` does.
 """
 
 from __future__ import annotations
@@ -64,6 +68,20 @@ class PytorchSign(MagnitudeSign):
         return grad * (w.abs() <= 1), None
 
 
+class UnscaledSign(MagnitudeSign):
+    """Binarise weights to +-1, without alpha; the gradient is grad * 1{|w| <= 1}: the plain sign of BinaryNet."""
+
+    @staticmethod
+    def forward(ctx: Any, w: Tensor, alpha: Tensor) -> Tensor:
+        ctx.save_for_backward(w)
+        return hard_sign(w)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (w,) = ctx.saved_tensors
+        return grad * (w.abs() <= 1), None
+
+
 class CaffeSign(MagnitudeSign):
     """Binarise weights as `MagnitudeSign`; the gradient passes unchanged."""
 
@@ -90,9 +108,10 @@ BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "binary_larq": LarqSign.apply,
     "binary_pytorch": PytorchSign.apply,
     "binary_caffe": CaffeSign.apply,
+    "unscaled": UnscaledSign.apply,
 }
 WEIGHTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"real": _real, **BINARY}
-"""What a binary convolution multiplies with; all but `real` are +-alpha_c and differ in their gradient only."""
+"""What a binary convolution multiplies with: itself, +-1, or +-alpha_c, these differing in their gradient only."""
 
 
 def set_modes(model: nn.Module, activation: str = "sign", weights: str = "binary") -> None:

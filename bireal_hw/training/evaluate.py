@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -16,24 +18,34 @@ def predict(model: nn.Module, images: Tensor | LazyImages, batch: int = BATCH) -
 
     Args:
         model: maps float32 (N, C, H, W) in 0..255 to logits (N, classes); its mode is restored afterwards.
-        images: uint8 (N, C, H, W).
+        images: uint8 (N, C, H, W), here or where the model is.
         batch: images per call.
 
     Returns:
         float32 (N, classes) on the CPU.
     """
-    device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    return torch.cat(list(answers(model, images, batch))).cpu()
+
+
+def answers(
+    model: nn.Module, images: Tensor | LazyImages, batch: int = BATCH, part: tuple[int, int] = (0, 1)
+) -> Iterator[Tensor]:
+    """Give the logits of one batch after another where the model is, as `predict` does; `part` as in `accuracy`."""
+    device = device_of(model)
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
-            parts = [
-                model(images[start : start + batch].to(device, torch.float32)).cpu()
-                for start in range(0, len(images), batch)
-            ]
+        for start in range(batch * part[0], len(images), batch * part[1]):
+            with torch.inference_mode():
+                logits = model(images[start : start + batch].to(device, torch.float32, non_blocking=True))
+            yield logits
     finally:
         model.train(training)
-    return torch.cat(parts)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return where a model is."""
+    return next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
 
 
 def top1(logits: Tensor, labels: Tensor) -> float:
@@ -54,9 +66,10 @@ def accuracy(model: nn.Module, images: Tensor | LazyImages, labels: Tensor, part
         labels: int64 (N,).
         part: this process and how many there are; all of them must call.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
+    labels = labels.to(device)
     hits = torch.zeros(1, dtype=torch.int64, device=device)
-    for start in range(BATCH * part[0], len(images), BATCH * part[1]):
-        chosen = slice(start, start + BATCH)
-        hits += int((predict(model, images[chosen]).argmax(1) == labels[chosen]).sum())
+    for number, logits in enumerate(answers(model, images, BATCH, part)):
+        start = BATCH * (part[0] + number * part[1])
+        hits += (logits.argmax(1) == labels[start : start + BATCH]).sum()
     return 100 * int(total(hits) if part[1] > 1 else hits) / len(labels)

@@ -6,8 +6,10 @@ epoch and the network after every stage are kept, so an interrupted training goe
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
+import os
 import shutil
 import signal
 import time
@@ -20,7 +22,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from rich.console import Console
 from torch import nn
@@ -37,7 +39,7 @@ from bireal_hw.training.evaluate import accuracy
 from bireal_hw.training.importers import REMEDY, check_classes, load_weights
 from bireal_hw.training.parallel import Processes, device, share_batchnorm, wait
 from bireal_hw.training.recipe import PREVIOUS, SCRATCH, Recipe, Stage, is_file, load_recipe
-from bireal_hw.training.stage import SaveEveryEpoch, Setting, StageTraining, begin, prepare
+from bireal_hw.training.stage import SaveEveryEpoch, Setting, StageTraining, begin, prepare, unit_weights
 
 PARTIAL = "partial.ckpt"
 STATES, OTHER_FILES = 7, 10**7
@@ -87,7 +89,7 @@ class TrainConfig:
         recipe = self.recipe.to_json()
         stages = {f"{stage['name']}.{key}": value for stage in recipe.pop("stages") for key, value in stage.items()}
         fields = {"dataset": self.dataset, "epochs": self.epochs, "seed": self.seed, "batch": self.batch}
-        used = {key: recipe[key] for key in ("left_out", "precision", "snap")}
+        used = {key: recipe[key] for key in ("left_out", "precision", "compile", "snap")}
         return (
             self.spec.to_json()
             | fields
@@ -213,6 +215,7 @@ class Run:
                 )
         if self.config.batch % count:
             raise out_of_range("batch", self.config.batch, f"a multiple of the {count} processes that share it")
+        check_device(self.config.recipe)
         self.checked_hardware()
         self._checked_disk()
 
@@ -253,6 +256,11 @@ class Run:
         self.model = self._fresh()
         first = 0
         if resumed:
+            if self.processes.first and resumed.get("device", device()) != device():
+                Console(soft_wrap=True, highlight=False, markup=False).print(
+                    f"note: begun on {resumed['device']}, goes on on {device()}: the training is the same, "
+                    "its network to the bit is not"
+                )
             first = [stage.name for stage in recipe.stages].index(resumed["stage"])
             self.history = list(resumed["history"])
         else:
@@ -264,6 +272,8 @@ class Run:
             self._fit(stage, counts[index], sum(counts[:index]), resume)
             if len(recipe.stages) > 1:
                 self._keep(stage)
+        if recipe.stages[-1].weights == "unscaled":
+            unit_weights(self.model)  # whoever reads the weights from here on multiplies with alpha
 
     def _fresh(self) -> nn.Module:
         torch.manual_seed(self.config.seed)
@@ -339,7 +349,7 @@ class Run:
         title = f"{spec.model}, width {spec.width:g}, {spec.image_text}, {config.dataset}, seed {config.seed}"
         setting = Setting(
             self.data, config.dataset, config.batch, config.seed, epochs, before, config.epochs, title, self.out,
-            self.progress and not bar, self.processes,
+            self.progress and not bar, self.processes, config.recipe.compile,
         )  # fmt: skip
         prepare(self.model, stage)
         fitting = self.fitting(stage, setting, teacher)
@@ -347,8 +357,11 @@ class Run:
         cpu = not torch.cuda.is_available()
         share_batchnorm(self.model, cpu and self.processes.count > 1)
         save = SaveEveryEpoch(
-            self.state, lambda: {"config": config.to_json(), "stage": stage.name, "history": self.history}
-        )
+            self.state,
+            lambda: {
+                "config": config.to_json(), "stage": stage.name, "history": self.history, "device": device()
+            },
+        )  # fmt: skip
         trainer = pl.Trainer(
             max_epochs=epochs,
             limit_train_batches=stage.steps or 1.0,
@@ -358,14 +371,46 @@ class Run:
             enable_model_summary=False,
             enable_progress_bar=bar,
             num_sanity_val_steps=0,
-            callbacks=[save, *([_progress_bar()] if bar else [])],
+            callbacks=[save, *([_Bar()] if bar else [])],
             default_root_dir=self.out,
             use_distributed_sampler=False,
             **self.processes.trainer_options(),
         )
-        _fit(trainer, fitting, self.state if resume else None)
+        try:
+            _fit(trainer, fitting, self.state if resume else None)
+        except torch.OutOfMemoryError:
+            raise BirealError(self._batch_that_fits(fitting)) from None
         share_batchnorm(self.model, False)
         self.model.cpu()
+
+    def _batch_that_fits(self, fitting: StageTraining) -> str:
+        """Say which batch the memory of the device has room for, tried by halving."""
+        config, count = self.config, self.processes.count
+        batch = config.batch
+        while batch >= 4 * count and batch % (2 * count) == 0:
+            batch //= 2
+            if fitting.fits(batch // count, config.recipe.precision):
+                return f"batch={config.batch} does not fit into the memory of {device()}: batch={batch} does"
+        return f"{device()} has too little memory for this network, at any batch: choose a smaller width= or image="
+
+
+def check_device(recipe: Recipe) -> None:
+    """Raise BirealError if what is trained on has no such precision, or no compiler that the recipe wants."""
+    cuda = torch.cuda.is_available()
+    if recipe.precision == "16-mixed" and not cuda:
+        raise BirealError("precision=16-mixed: processors have no float16: choose bf16-mixed or 32-true, or a GPU")
+    if recipe.precision == "bf16-mixed" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise BirealError(f"precision=bf16-mixed: {device()} has no bfloat16: choose 16-mixed or 32-true")
+    if recipe.compile:
+        names = [os.environ.get("CXX", "g++"), *([os.environ.get("CC", "gcc")] if cuda else [])]
+        lacking = [name for name in names if not shutil.which(name)]
+        if cuda and importlib.util.find_spec("triton") is None:
+            lacking.append("the package triton")
+        if lacking:
+            raise BirealError(
+                f"compile=true in recipe '{recipe.name}': torch.compile needs {' and '.join(lacking)}, "
+                "which is not here: install it, or write compile = false"
+            )
 
 
 def _fit(trainer: pl.Trainer, fitting: StageTraining, resume: Path | None) -> None:
@@ -435,8 +480,16 @@ def _finish(run: Run) -> dict[str, Any]:
     }
 
 
-def _progress_bar() -> Callback:
-    return RichProgressBar(leave=False, theme=RichProgressBarTheme(metrics_format=".3f"))
+class _Bar(RichProgressBar):
+    """Show what the training has read anyway; Lightning's own metrics would be read from the device in every step."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=False, theme=RichProgressBarTheme(metrics_format=".3f"))
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """Return them by name."""
+        assert isinstance(pl_module, StageTraining)
+        return dict(pl_module.shown)
 
 
 @contextmanager

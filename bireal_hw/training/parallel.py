@@ -96,16 +96,16 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
+        assert self.momentum is not None
         count = dist.get_world_size()
         mean = _Total.apply(x.mean(dim=(0, 2, 3))) / count
         centred = x - mean.view(1, -1, 1, 1)
         variance = _Total.apply(centred.square().mean(dim=(0, 2, 3))) / count
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
-            update = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
             pixels = count * x[:, 0].numel()
-            self.running_mean.lerp_(mean, update)
-            self.running_var.lerp_(variance * (pixels / max(1, pixels - 1)), update)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (pixels / max(1, pixels - 1)), self.momentum)
         factor = self.weight * torch.rsqrt(variance + self.eps)
         return torch.addcmul(self.bias.view(1, -1, 1, 1), centred, factor.view(1, -1, 1, 1))
 

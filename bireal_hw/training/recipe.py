@@ -20,7 +20,7 @@ DEFAULT = "scratch"
 
 REAL_ACTIVATIONS = ("relu", "leaky_clip", "clip")
 SIGNS = ("sign", "straight_sign")
-BINARY = ("binary", "binary_larq", "binary_pytorch", "binary_caffe")
+BINARY = ("binary", "binary_larq", "binary_pytorch", "binary_caffe", "unscaled")
 CHOICES = {
     "activation": (*REAL_ACTIVATIONS, *SIGNS),
     "weights": ("real", *BINARY),
@@ -49,8 +49,8 @@ class Stage:
     share             of the epochs, in proportion to the other stages' shares
     start             weights at its beginning: `previous`, `scratch`, the name of an earlier stage, or a checkpoint
     activation        before a binary convolution: relu, leaky_clip, clip, sign (gradient ApproxSign) or straight_sign
-    weights           of a binary convolution: real, binary (magnitude-aware gradient), binary_larq, binary_pytorch or
-                      binary_caffe (the same values, the gradients of those releases)
+    weights           of a binary convolution: real, +-alpha with the gradient of a release (binary_pytorch,
+                      binary_caffe, binary_larq) or of the papers' text (binary), or unscaled (+-1)
     unit_weights      set the weights of the binary convolutions to exactly +-1 at the beginning
     weight_clip       keep the latent weights of the binary convolutions in [-1, 1] after every step
     initial           latent weights of `scratch`: uniform (+-0.1), positive (0 to 0.001) or glorot
@@ -76,7 +76,7 @@ class Stage:
     share: float = 1.0
     start: str = PREVIOUS
     activation: str = "sign"
-    weights: str = "binary"
+    weights: str = "binary_pytorch"
     unit_weights: bool = False
     weight_clip: bool = False
     initial: str = "uniform"
@@ -129,6 +129,7 @@ class Recipe:
     epochs      of all stages together, where neither the user nor the data set says
     batch       images per step (of all processes together), where the data set does not say
     precision   32-true, bf16-mixed or 16-mixed: what convolutions compute in; the shortcut streams stay float32
+    compile     merge the operators of a step by torch.compile
     snap        end by moving BatchNorm and biases onto the hardware's grid, so that the deploy model is the network
     left_out    techniques that were switched off
     """
@@ -139,6 +140,7 @@ class Recipe:
     epochs: int = 90
     batch: int = 128
     precision: str = "32-true"
+    compile: bool = False
     snap: bool = True
     left_out: tuple[str, ...] = ()
 
@@ -303,9 +305,7 @@ TECHNIQUES: dict[str, Callable[[Recipe], Recipe]] = {
     "approx_sign": _each(
         lambda stage: replace(stage, activation="straight_sign") if stage.activation == "sign" else stage
     ),
-    "magnitude_aware": _each(
-        lambda stage: replace(stage, weights="binary_pytorch") if stage.weights in ("binary", "binary_larq") else stage
-    ),
+    "magnitude_aware": _each(lambda stage: replace(stage, weights="unscaled") if stage.weights in BINARY else stage),
     "weight_clip": _each(lambda stage: replace(stage, weight_clip=False)),
     "weight_decay": _each(lambda stage: replace(stage, weight_decay=0.0)),
     "label_smoothing": _each(lambda stage: replace(stage, label_smoothing=0.0)),

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bireal_hw.errors import BirealError
 from bireal_hw.models.bireal import set_observing
 from bireal_hw.models.modes import binary_convs, set_modes
+from bireal_hw.models.quantizers import hard_sign
 from bireal_hw.training.augment import Augment, draw_crops
 from bireal_hw.training.checkpoint import replacing
 from bireal_hw.training.curves import save_curves
@@ -36,20 +37,28 @@ from bireal_hw.training.recipe import Stage, steps_of
 WORKERS = 8
 """Processes per training process that decode images which do not fit in memory."""
 
+WATCH = 100
+"""Steps between two looks at whether the loss is finite: reading a number makes the host wait for the device."""
+
 Batch = tuple[Tensor | str, Tensor, int]
 """images uint8, labels, seed of its augmentation; in place of the images, why something cannot be decoded"""
 
 
 class _Rows(Dataset[Batch]):
-    """Images and labels, indexed by (positions, seed)."""
+    """Images and labels, indexed by (positions, seed); where they fit in memory they lie on `device` from the start."""
 
-    def __init__(self, data: Data | DepthData, augment: Augment, part: tuple[int, int]) -> None:
+    def __init__(self, data: Data | DepthData, augment: Augment, part: tuple[int, int], device: torch.device) -> None:
         self.images, self.labels, self.augment, self.part = data.train_images, data.train_labels, augment, part
+        if isinstance(self.images, Tensor) and isinstance(self.labels, Tensor):
+            self.images, self.labels = self.images.to(device), self.labels.to(device)
 
     def __getitem__(self, index: tuple[Tensor, int]) -> Batch:
         positions, seed = index
         try:
-            if isinstance(self.images, LazyImages) and self.augment.crop:
+            if isinstance(self.images, Tensor):
+                positions = positions.to(self.images.device, non_blocking=True)
+                images = self.images[positions]
+            elif isinstance(self.images, LazyImages) and self.augment.crop:
                 draws = draw_crops(len(positions), torch.Generator().manual_seed(seed + 1), self.part)
                 images = self.images.cropped(positions, self.augment.crop, draws)
             else:
@@ -103,6 +112,7 @@ class Setting:
     folder           for metrics.csv and curves.png
     say              print a line an epoch
     processes        that train together
+    compile          merge the operators of a step
     """
 
     data: Data | DepthData
@@ -116,6 +126,7 @@ class Setting:
     folder: Path
     say: bool
     processes: Processes
+    compile: bool = False
 
 
 class StageTraining(pl.LightningModule):
@@ -136,12 +147,15 @@ class StageTraining(pl.LightningModule):
         data, part = setting.data, setting.processes.part
         self._order = _Order(len(data.train_images), setting.batch, setting.seed, setting.first_epoch, part)
         self._steps = steps_an_epoch(stage, len(data.train_images), setting.batch)
+        self.shown: dict[str, float] = {}
+        """What a progress bar shows beside the steps."""
         self._started = 0.0
         self._sums = torch.zeros(3, dtype=torch.float64)  # loss, hits, images
+        self._lost = torch.zeros(2, dtype=torch.float64)  # images before the first loss that is not finite; that loss
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Read batches; images that do not fit in memory are decoded by processes of their own."""
-        rows = _Rows(self.setting.data, self._augment, self.setting.processes.part)
+        rows = _Rows(self.setting.data, self._augment, self.setting.processes.part, self.device)
         workers = 0 if isinstance(self.setting.data.train_images, Tensor) else WORKERS
         return DataLoader(rows, sampler=self._order, batch_size=None, num_workers=workers)
 
@@ -166,9 +180,16 @@ class StageTraining(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_fit_start(self) -> None:
-        """Put the teacher where the student is."""
+        """Put the teacher where the student is, and images to test on that fit in memory."""
         for teacher in self._teacher:
             teacher.to(self.device)
+        data = self.setting.data
+        if isinstance(data, Data):
+            images = data.test_images
+            self._tests = (images.to(self.device) if isinstance(images, Tensor) else images), data.test_labels
+        if self.setting.compile and self.stage.train != "batchnorm":  # which computes otherwise in every step
+            torch.compiler.reset()  # what stages before have left counts against the compiler's limit
+            self.answered = torch.compile(self.answered, fullgraph=True)  # type: ignore[method-assign]
 
     def on_train_start(self) -> None:
         """Set the modes again: where weights were loaded to go on from, Brevitas has made its quantizers anew."""
@@ -177,12 +198,19 @@ class StageTraining(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Start the sums of an epoch; hold the grids still in the last of them."""
         self._started = time.monotonic()
-        self._sums.zero_()
+        self._sums, self._lost = (torch.zeros_like(one, device=self.device) for one in (self._sums, self._lost))
         set_observing(self.model, self.current_epoch < self.setting.epochs * (1 - self.stage.settle))
         if self.stage.train == "grids":
             for module in self.model.modules():
                 if isinstance(module, _BatchNorm):
                     module.eval()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Let BatchNorm's statistics become a plain mean; its own count of batches would be read from the device."""
+        if self.stage.train == "batchnorm":
+            for module in self.model.modules():
+                if isinstance(module, _BatchNorm):
+                    module.momentum = 1 / (self.global_step + 1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the loss of a batch; None where no weight is trained."""
@@ -190,20 +218,49 @@ class StageTraining(pl.LightningModule):
         if isinstance(images, str):
             raise BirealError(images)
         pixels, labels = self._prepared(images, labels, torch.Generator().manual_seed(seed))
+        loss, hits = self.answered(pixels, labels)
+        with torch.no_grad():
+            lost = torch.stack([self._sums[2], loss.double()])
+            self._lost = torch.where(loss.isfinite() | ~self._lost[1].isfinite(), self._lost, lost)
+            self._sums[0] += loss * len(labels)
+            self._sums[1] += hits
+            self._sums[2] += len(labels)
+        if (batch_idx + 1) % WATCH == 0:
+            self._check_loss()
+        return None if self.stage.train == "grids" else loss
+
+    def answered(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch and how many of it are right: all that a step computes forward."""
         logits = self.model(pixels)
-        loss = self._loss(pixels, logits, labels)
-        value = float(loss.detach())
+        return self._loss(pixels, logits, labels), self._hits(logits.detach(), labels)
+
+    def fits(self, batch: int, precision: str) -> bool:
+        """Tell whether the device has room for a step with so many images."""
+        self.model.zero_grad(set_to_none=True)
+        half = torch.float16 if precision == "16-mixed" else torch.bfloat16
+        try:
+            some = torch.zeros(batch, dtype=torch.long)  # the first image, so many times
+            pixels = self.setting.data.train_images[some].to(self.device, torch.float32)
+            labels = self.setting.data.train_labels[some].to(self.device)
+            with torch.autocast(self.device.type, half, enabled=precision != "32-true"):
+                loss, _ = StageTraining.answered(self, pixels, labels)
+            loss.backward()
+        except torch.OutOfMemoryError:
+            return False
+        return True
+
+    def _check_loss(self) -> None:
+        """Raise BirealError if the loss of some step of the epoch was not finite; else show its mean."""
+        images, value = self._lost.tolist()
         if not math.isfinite(value):
             kept = "the state after the epoch before is kept" if self.history else "there is no earlier state"
+            step = round(images * self.setting.processes.count / self.setting.batch)
             raise BirealError(
-                f"the loss is {value} at step {batch_idx} of epoch {self._epoch} (stage {self.stage.name}); {kept}; "
+                f"the loss is {value} at step {step} of epoch {self._epoch} (stage {self.stage.name}); {kept}; "
                 f"try a learning rate below {self.stage.learning_rate:g}"
             )
-        self._sums += torch.tensor(
-            [value * len(labels), self._hits(logits.detach(), labels), len(labels)], dtype=torch.float64
-        )
-        self.log("loss", value, prog_bar=True, logger=False)
-        return None if self.stage.train == "grids" else loss
+        loss, _, count = self._sums.tolist()
+        self.shown["loss"] = loss / count
 
     def _augmentation(self) -> Augment:
         return augmentation(self.stage.augment, self.setting.dataset)
@@ -212,15 +269,13 @@ class StageTraining(pl.LightningModule):
         """Augment a batch: pixels float32 (N, C, H, W) in 0..255, and their labels."""
         return self._augment(images, generator, self.setting.processes.part), labels
 
-    def _hits(self, logits: Tensor, labels: Tensor) -> float:
+    def _hits(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return how many of a batch are right."""
-        return int((logits.argmax(1) == labels).sum())
+        return (logits.argmax(1) == labels).sum()
 
     def _test(self) -> dict[str, float]:
         """Evaluate on the test images: `test_<score>` in percent, and what else is measured."""
-        data = self.setting.data
-        assert isinstance(data, Data)
-        found = accuracy(self.model, data.test_images, data.test_labels, self.setting.processes.part)
+        found = accuracy(self.model, *self._tests, self.setting.processes.part)
         return {"test_top1": round(found, 3)}
 
     def _loss(self, pixels: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -251,7 +306,8 @@ class StageTraining(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Evaluate, and add a row to the metrics."""
         setting = self.setting
-        loss, hits, count = total(self._sums.to(self.device, torch.float64)).tolist()
+        self._check_loss()
+        loss, hits, count = total(self._sums).tolist()
         row = {
             "epoch": self._epoch,
             "stage": self.stage.name,
@@ -263,7 +319,7 @@ class StageTraining(pl.LightningModule):
         }
         self.history.append(row)
         train, test = row[f"train_{self.score}"], row[f"test_{self.score}"]
-        self.log("test", test, prog_bar=True, logger=False)
+        self.shown["test"] = test
         if not setting.processes.first:
             return
         write_metrics(self.history, setting.folder / "metrics.csv")
@@ -283,7 +339,7 @@ def prepare(model: nn.Module, stage: Stage) -> None:
         parameter.requires_grad_(stage.train == "all")
     for module in model.modules():
         if isinstance(module, _BatchNorm):
-            module.momentum = None if stage.train == "batchnorm" else stage.batchnorm_update  # None: the plain average
+            module.momentum = stage.batchnorm_update
             for parameter in module.parameters():
                 parameter.requires_grad_(stage.train != "grids")
 
@@ -294,12 +350,19 @@ def begin(model: nn.Module, stage: Stage, fresh: bool) -> None:
         for conv in binary_convs(model):
             if fresh and stage.initial != "uniform":
                 INITIAL[stage.initial](conv.weight)
-            if stage.unit_weights:
-                conv.weight.copy_(torch.where(conv.weight >= 0, 1.0, -1.0))
+    if stage.unit_weights:
+        unit_weights(model)
     if stage.train == "batchnorm":
         for module in model.modules():
             if isinstance(module, _BatchNorm):
                 module.reset_running_stats()
+
+
+def unit_weights(model: nn.Module) -> None:
+    """Set the latent weights of the binary convolutions to their signs, so that alpha is exactly 1."""
+    with torch.no_grad():
+        for conv in binary_convs(model):
+            conv.weight.copy_(hard_sign(conv.weight))
 
 
 INITIAL: dict[str, Callable[[Tensor], Any]] = {

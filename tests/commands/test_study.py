@@ -92,12 +92,12 @@ def test_rows_have_names_of_their_own_and_start_from_earlier_ones(verb: str) -> 
 
 
 SIGNS = {  # of each row's binary stages: what the activation's and the weights' gradients are
-    "plain": ("straight_sign", "binary_pytorch"),
-    "shortcut": ("straight_sign", "binary_pytorch"),
-    "approx_sign": ("sign", "binary_pytorch"),
-    "magnitude_aware": ("sign", "binary"),
-    "clip": ("sign", "binary"),
-    "two_steps": ("sign", "binary"),
+    "plain": ("straight_sign", "unscaled"),
+    "shortcut": ("straight_sign", "unscaled"),
+    "approx_sign": ("sign", "unscaled"),
+    "magnitude_aware": ("sign", "binary_pytorch"),
+    "clip": ("sign", "binary_pytorch"),
+    "two_steps": ("sign", "binary_pytorch"),
 }
 STAGES = {
     **{name: ["relu", "binary"] for name in ("plain", "shortcut", "approx_sign", "magnitude_aware")},

@@ -46,12 +46,14 @@ def test_activations(name: str) -> None:
         ("binary_larq", [0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0]),
         ("binary_pytorch", [0, 1, 1, 1, 1, 1, 1, 0]),
         ("binary_caffe", [1, 1, 1, 1, 1, 1, 1, 1]),
+        ("unscaled", [0, 1, 1, 1, 1, 1, 1, 0]),
     ],
 )
 def test_weights(name: str, slopes: list[float]) -> None:
     w, alpha = torch.tensor(POINTS, requires_grad=True), torch.tensor(0.5)
     value = WEIGHTS[name](w, alpha)
-    assert value.tolist() == (POINTS if name == "real" else [0.5 if x >= 0 else -0.5 for x in POINTS])
+    factor = 1.0 if name == "unscaled" else 0.5
+    assert value.tolist() == (POINTS if name == "real" else [factor if x >= 0 else -factor for x in POINTS])
     (3 * value).sum().backward()
     assert w.grad.tolist() == [3 * slope for slope in slopes]
 

@@ -19,6 +19,7 @@ from bireal_hw.models.quantizers import (  # noqa: E402
     MagnitudeSignQuant,
     RangeQuant,
     WeightQuant,
+    power_of_two,
     weight_step,
 )
 
@@ -58,19 +59,24 @@ def test_magnitude_sign_takes_alpha_per_output_channel_of_a_convolution() -> Non
     assert torch.equal(value.abs(), alpha.expand_as(w))
 
 
+def test_powers_of_two_are_exact() -> None:
+    exponents = torch.arange(-126, 128)
+    assert power_of_two(exponents).tolist() == [2.0**k for k in range(-126, 128)]
+
+
 def test_fixed_point_rounds_half_up_and_saturates() -> None:
     x = torch.tensor([-8.5, -8.75, -8.25, -0.75, -0.25, -0.0, 0.25, 0.75, 7.25, 7.5, 100.0], requires_grad=True)
-    value, peak = FixedPoint.apply(x, 1, -16, 14)
+    value = FixedPoint.apply(x, torch.tensor(0.5), -16, 14, False)
     assert value.tolist() == [-8.0, -8.0, -8.0, -0.5, 0.0, 0.0, 0.5, 1.0, 7.0, 7.0, 7.0]
-    assert peak == 200
     value.sum().backward()
     # The gradient passes where the rounded value fits: -8.25 rounds up to -8, 7.25 to 7.5, which is one unit too many.
     assert x.grad.tolist() == [0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0]
 
 
-def test_fixed_point_without_saturation_passes_the_gradient_untouched() -> None:
+@pytest.mark.parametrize("fits", [False, True])
+def test_fixed_point_without_saturation_passes_the_gradient_untouched(fits: bool) -> None:
     x = torch.tensor([-1.0, 0.3, 0.9], requires_grad=True)
-    value, _ = FixedPoint.apply(x, 4, -128, 127)
+    value = FixedPoint.apply(x, torch.tensor(2.0**-4), -128, 127, fits)
     value.backward(torch.tensor([1.0, 2.0, 3.0]))
     assert value.tolist() == [-1.0, 0.3125, 0.875]
     assert x.grad.tolist() == [1.0, 2.0, 3.0]
@@ -82,7 +88,30 @@ def test_fixed_point_is_floor_of_x_plus_half(bits: int, frac: int, values: list[
     # The sum x * 2^frac + 1/2 is taken in float32, as the network takes it.
     units = (torch.tensor(values) * 2.0**frac + 0.5).tolist()
     want = [min(max(math.floor(unit), low), high) * 2.0**-frac for unit in units]
-    assert FixedPoint.apply(torch.tensor(values), frac, low, high)[0].tolist() == want
+    assert FixedPoint.apply(torch.tensor(values), torch.tensor(2.0**-frac), low, high, False).tolist() == want
+
+
+@given(
+    st.integers(2, 16),
+    st.sampled_from([1.0, 1.5]),
+    st.lists(st.floats(-1e4, 1e4, width=32).filter(lambda x: x == 0 or abs(x) > 1e-4), min_size=1, max_size=20),
+)
+def test_a_grid_that_follows_is_the_finest_one_that_holds_the_batch(
+    bits: int, headroom: float, values: list[float]
+) -> None:
+    quant = RangeQuant(bits, headroom)
+    x = torch.tensor(values)
+    value, step, _, _ = quant(x)
+    limit, units = 2 ** (bits - 1), value / step
+    assert step == 2.0 ** -int(quant.frac)
+    assert bool(((units >= -limit) & (units < limit)).all())
+    assert value.tolist() == [float(step) * math.floor(one / float(step) + 0.5) for one in values]  # none saturates
+    peak = max(map(abs, values)) * headroom
+    if peak > 0:
+        assert peak / float(step) < limit - 0.5
+        assert int(quant.frac) == RangeQuant.FRAC_MAX or 2 * peak / float(step) >= limit - 0.5
+    else:
+        assert int(quant.frac) == bits - 3
 
 
 def test_range_quant_follows_the_peak_then_holds_still() -> None:
@@ -112,7 +141,7 @@ def test_range_quant_ignores_values_that_are_not_finite() -> None:
     quant(torch.tensor([1.0]))
     quant(torch.tensor([float("inf")]))
     quant(torch.tensor([float("nan")]))
-    assert int(quant.frac) == 7
+    assert int(quant.frac) == 6  # 1.0 * 2^7 is one unit more than 8 bits have
 
 
 def test_weight_quant_rounds_what_the_folded_weights_round_to() -> None:

@@ -85,7 +85,7 @@ def test_results_of_a_run(finished: Path, digits: Data) -> None:
     binary, real = SPEC.parameters()
     expected = {"model": "bireal18", "dataset": "digits", "width": 0.125, "image": [8, 8], "epochs": 3, "seed": 0}
     expected |= {"params_binary": binary, "params_real": real, "test_images": 160, "train_images": 160}
-    expected |= {"recipe": "test", "init": None, "broken_images": 0, "activation": "sign", "weights": "binary"}
+    expected |= {"recipe": "test", "init": None, "broken_images": 0, "activation": "sign", "weights": "binary_pytorch"}
     expected |= {"channels": 1, "classes": 10, "class_names": list("0123456789"), "shortcut_bits": 16}
     assert {key: result[key] for key in expected} == expected
     assert result["top1_float"] == round(top1(predict(model, digits.test_images), digits.test_labels), 4)

@@ -25,7 +25,18 @@ def names(recipe: Recipe) -> list[str]:
 
 
 def test_shipped_recipes() -> None:
-    assert shipped() == ["adam", "calibrate", "larq", "paper", "react", "real", "scratch", "short", "short_react"]
+    assert shipped() == [
+        "adam",
+        "calibrate",
+        "fast",
+        "larq",
+        "paper",
+        "react",
+        "real",
+        "scratch",
+        "short",
+        "short_react",
+    ]
     for name in shipped():
         recipe = load_recipe(name)
         assert recipe.name == name
@@ -39,7 +50,7 @@ def test_the_papers_recipe_has_its_stages_in_order() -> None:
     recipe = load_recipe("paper")
     assert names(recipe) == PAPER
     assert [stage.activation for stage in recipe.stages] == ["relu", "leaky_clip", "clip", "sign", "sign"]
-    assert [stage.weights for stage in recipe.stages] == ["real"] * 3 + ["binary"] * 2
+    assert [stage.weights for stage in recipe.stages] == ["real"] * 3 + ["binary_caffe"] * 2
     binary, batchnorm = recipe.stages[3:]
     assert (binary.optimizer, binary.learning_rate, binary.weight_decay, recipe.batch) == ("sgd", 0.01, 0.0, 128)
     assert recipe.epochs_of(recipe.epochs)[3:] == [20, 1]  # 18 layers: 20 epochs, then one of BatchNorm
@@ -51,14 +62,14 @@ def test_the_other_recipes_have_their_published_numbers() -> None:
     adam, larq, react = load_recipe("adam"), load_recipe("larq"), load_recipe("react")
     (stage,) = adam.stages
     assert (adam.epochs, adam.batch, stage.learning_rate, stage.label_smoothing) == (256, 512, 1e-3, 0.1)
-    assert (stage.schedule, stage.initial, stage.augment) == ("linear_epochs", "positive", "dataset")
+    assert (stage.weights, stage.schedule, stage.initial) == ("binary_pytorch", "linear_epochs", "positive")
     (stage,) = larq.stages
     assert (larq.epochs, larq.batch, stage.learning_rate, stage.schedule) == (300, 512, 5e-3, "linear")
     assert (stage.weights, stage.weight_clip, stage.label_smoothing) == ("binary_larq", True, 0.0)
     assert names(react) == ["teacher", "activations", "weights"]
     _, first, second = react.stages
     assert (first.activation, first.weights, first.weight_decay) == ("sign", "real", 1e-5)
-    assert (second.activation, second.weights, second.weight_decay) == ("sign", "binary", 0.0)
+    assert (second.activation, second.weights, second.weight_decay) == ("sign", "binary_pytorch", 0.0)
     assert {one.teacher for one in (first, second)} == {"teacher"}
     assert {one.distillation for one in (first, second)} == {1.0}  # no label term
     assert (react.batch, react.epochs_of(react.epochs)[1:], first.learning_rate) == (512, [128, 128], 2.5e-3)
@@ -106,7 +117,9 @@ def differences(one: Recipe, other: Recipe) -> set[str]:
         for field in dataclasses.fields(Stage)
         if getattr(first, field.name) != getattr(second, field.name)
     }
-    return found | {key for key in ("epochs", "batch", "precision", "snap") if getattr(one, key) != getattr(other, key)}
+    return found | {
+        key for key in ("epochs", "batch", "precision", "compile", "snap") if getattr(one, key) != getattr(other, key)
+    }
 
 
 @pytest.mark.parametrize(

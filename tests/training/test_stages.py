@@ -18,7 +18,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.export.deploy import to_deploy
 from bireal_hw.models.bireal import BiReal, build_model
 from bireal_hw.models.layers import TrainedConv
-from bireal_hw.models.modes import ACTIVATIONS, binary_convs, is_binary
+from bireal_hw.models.modes import ACTIVATIONS, binary_convs, is_binary, set_modes
 from bireal_hw.models.quantizers import ApproxSignQuant, RangeQuant
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training.augment import Augment
@@ -122,7 +122,7 @@ def test_no_augmentation_leaves_the_pixels() -> None:
 # ---- what a stage trains ----
 
 
-@pytest.mark.parametrize("weights", ["binary", "binary_larq", "binary_pytorch", "binary_caffe", "real"])
+@pytest.mark.parametrize("weights", ["binary", "binary_larq", "binary_pytorch", "binary_caffe", "unscaled", "real"])
 @pytest.mark.parametrize("activation", ["sign", "straight_sign", "relu", "leaky_clip", "clip"])
 def test_every_mode_trains(activation: str, weights: str, digits: Data, tmp_path: Path) -> None:
     stage = Stage("a", activation=activation, weights=weights)
@@ -171,6 +171,20 @@ def test_a_stage_of_grids_changes_grids_only(digits: Data, tmp_path: Path) -> No
     changed = {name for name, tensor in state(before).items() if not torch.equal(tensor, model.state_dict()[name])}
     assert changed
     assert {name.split(".")[-1] for name in changed} <= {"peak", "frac"}
+
+
+def test_unscaled_weights_end_as_ones_so_that_no_reader_needs_to_know(digits: Data, tmp_path: Path) -> None:
+    model, info = run(tmp_path / "a", digits, Stage("a", weights="unscaled"), Stage("b", weights="unscaled"))
+    before, _, stage = load_checkpoint(tmp_path / "a" / "stages" / "b.ckpt")
+    assert stage["weights"] == info["weights"] == "unscaled"
+    for conv, latent in zip(binary_convs(model), binary_convs(before), strict=True):
+        assert torch.equal(conv.weight, torch.where(latent.weight >= 0, 1.0, -1.0))
+        assert not torch.equal(latent.weight.abs(), torch.ones_like(latent.weight))
+    assert info["top1_float"] == info["top1_deploy"]
+    images = digits.test_images[:].float()
+    expected = model(images)
+    set_modes(model, "sign", "binary")
+    assert torch.equal(model(images), expected)
 
 
 def test_latent_weights_are_clipped(digits: Data, tmp_path: Path) -> None:

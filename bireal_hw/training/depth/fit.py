@@ -48,9 +48,9 @@ class DepthTraining(StageTraining):
     def _loss(self, pixels: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         return scale_invariant(logits, labels)
 
-    def _hits(self, logits: Tensor, labels: Tensor) -> float:
+    def _hits(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the sum over images of the share of pixels that are right."""
-        return float(measures(logits, labels)[:, MEASURES.index("delta1")].sum()) / 100
+        return measures(logits, labels)[:, MEASURES.index("delta1")].sum() / 100
 
     def _test(self) -> dict[str, float]:
         data = self.setting.data
