@@ -12,6 +12,7 @@ import jinja2
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.hls.gpp import OPTIMISED, build
+from bireal_hw.hls.memory import pointers
 from bireal_hw.hls.tables import table, table_name
 from bireal_hw.ir.op import Array, Binding
 from bireal_hw.sim.packing import hex_beats, parse_beats
@@ -70,13 +71,16 @@ def run_kernel(
         binding=binding,
         tables={name: table(name, memory) for name, memory in tables.items()},
         inputs=[(port, x.size // port.lanes // frames) for port, x in zip(binding.inputs, inputs, strict=True)],
-        call=", ".join([*ports, *tables, "count"]),
+        call=", ".join([*ports, *tables, *(f"{one.memory}.data()" for one in pointers(binding)), "count"]),
+        memory=bool(binding.axi),
+        map_words=-(-binding.maps // 8),
     )
     program = build(binding.module, text, builds, flags, include)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for port, x in zip(binding.inputs, inputs, strict=True):
             (folder / f"{port.name}.hex").write_bytes(hex_beats(x, port))
+        (folder / "weights.bin").write_bytes(binding.image)
         printed = execute([str(program), name, str(frames)], binding.module)
         outputs = parse_beats((folder / "m_axis.hex").read_bytes(), binding.output)
     return KernelResult(outputs, tuple(int(line) for line in printed.split()))

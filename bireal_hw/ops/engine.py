@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bireal_hw.engine import kernel
+from bireal_hw.engine.kernel import ENTRY
 from bireal_hw.engine.program import LANES, PAGE, Program, Sizes, parts, word_width
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Ram, Rom
@@ -173,6 +175,31 @@ class Engine(Op):
             axi=PORTS,
             image=program.image,
             maps=program.map_bytes,
+        )
+
+    def hls(self, fold: Fold, *inputs: TensorType) -> Binding:
+        """The C++ kernel: besides what `rtl` has, a schedule of the passes, and how long its loops are.
+
+        Raises:
+            BirealError: the kernel has no words of so many bits.
+        """
+        binding, program = self.rtl(fold, *inputs), self.program(fold)
+        if fold.simd > 32 and fold.simd % 64:
+            raise BirealError(f"engine: simd={fold.simd}: the C++ computes {', '.join(map(str, SIMD))} bits at a time")
+        width = -(-word_width() // 64) * 64
+        words = [word << width - word_width() for word in program.words]
+        schedule = [sum(value << ENTRY * at for at, value in enumerate(row)) for row in kernel.schedule(program)]
+        segments = binding.memories["SegmentFile"]
+        return replace(
+            binding,
+            module=self.kind,
+            parameters=binding.parameters | kernel.sizes(program),
+            memories={
+                "ProgramFile": Memory(width, words, entry=64),
+                "SegmentFile": replace(segments, entry=segments.width),
+                "ScheduleFile": Memory(3 * ENTRY, schedule, entry=ENTRY),
+            },
+            inner_width=width,
         )
 
     @classmethod

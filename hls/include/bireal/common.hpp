@@ -189,6 +189,10 @@ int popcount(const Entry<Width>& x) {
 #ifdef __SYNTHESIS__
 inline void ran(long) { BIREAL_PRAGMA(HLS INLINE) }
 inline void starved(const char*) { BIREAL_PRAGMA(HLS INLINE) }
+inline long take_cycles() {
+  BIREAL_PRAGMA(HLS INLINE)
+  return 0;
+}
 #else
 // Iterations of the longest loop since the last call of `take_cycles`.
 inline long& longest_loop() {
