@@ -11,7 +11,7 @@ ENTRY = 32
 
 
 def schedule(program: Program) -> list[tuple[int, int, int]]:
-    """Return, for every pass, pixels of the next frame that arrive meanwhile, and the words of bits and numbers it makes.
+    """Return for every pass the pixels of the next frame that arrive meanwhile, and the words of operands it makes.
 
     A frame arrives evenly while the one before it is computed.
     """

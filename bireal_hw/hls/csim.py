@@ -86,15 +86,15 @@ def run_kernel(
     return KernelResult(outputs, tuple(int(line) for line in printed.split()))
 
 
-def execute(command: list[str], what: str, seconds: float = 0) -> str:
-    """Run a simulation, which may take `seconds` more than the usual limit, and return what it printed.
+def execute(command: list[str], what: str, seconds: float = 0, folder: Path | None = None) -> str:
+    """Run a simulation, which may take `seconds` more than the usual limit, in a folder, and return what it printed.
 
     Raises:
         BirealError: it failed or hangs; with its last words.
     """
     limit = TIMEOUT + seconds
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit, cwd=folder)
     except subprocess.TimeoutExpired:
         raise BirealError(f"{what}: the C simulation hangs: no end after {limit:.0f} s") from None
     if "WARNING: Hls::stream" in done.stdout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 
+from bireal_hw.hls.memory import Pointer, pointers
 from bireal_hw.hls.tables import table_name
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Memory
@@ -51,6 +52,7 @@ class Process:
         inputs, outputs: names of streams.
         tables: memories in the order of the kernel's arguments.
         inner_width: bits of the widest word inside it.
+        pointers: to memory beside the chip.
     """
 
     name: str
@@ -60,14 +62,15 @@ class Process:
     outputs: tuple[str, ...]
     tables: tuple[Table, ...] = ()
     inner_width: int = 0
+    pointers: tuple[Pointer, ...] = ()
 
     @property
     def arguments(self) -> str:
         """Arguments of the call; a fork has its outputs last, since their number is open."""
-        tables = (table.name for table in self.tables)
+        memories = [*(table.name for table in self.tables), *(pointer.name for pointer in self.pointers)]
         if self.kernel == "fork":
             return ", ".join((*self.inputs, "frames", *self.outputs))
-        return ", ".join((*self.inputs, *self.outputs, *tables, "frames"))
+        return ", ".join((*self.inputs, *self.outputs, *memories, "frames"))
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,11 @@ class Design:
     def tables(self) -> list[Table]:
         """All memories."""
         return [table for process in self.processes for table in process.tables]
+
+    @property
+    def memory(self) -> Process | None:
+        """The process with pointers to memory beside the chip, if there is one (`Dataflow.memory`)."""
+        return next((process for process in self.processes if process.pointers), None)
 
 
 HEADERS = {"fork": "streams", "width_converter": "streams", "take_pixels": "axis", "give_logits": "axis"}
@@ -138,7 +146,8 @@ def design(graph: Graph, folding: Folding) -> Design:
             Table(f"{instance.name}_{table_name(parameter)}", memory) for parameter, memory in kernel.memories.items()
         )
         parameters, inner = kernel.parameters, kernel.inner_width
-        processes.append(Process(instance.name, kernel.module, parameters, inputs, outputs, tables, inner))
+        reached = pointers(kernel)
+        processes.append(Process(instance.name, kernel.module, parameters, inputs, outputs, tables, inner, reached))
     ends = {"Beats": beats[logits.name], "Lanes": logits.lanes, "Width": logits.dtype.width}
     processes.append(Process("logits", "give_logits", ends, (source[logits.name],), ("m_axis",)))
     return Design(flow, tuple(processes), tuple(channels.values()))

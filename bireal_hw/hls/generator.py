@@ -19,7 +19,7 @@ from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.files import replacing
 from bireal_hw.hls.design import Design, Table, design, network_hash
-from bireal_hw.hls.project import IP, PROJECT, SCRIPT, TOP, VECTORS, VITIS, WEIGHTS
+from bireal_hw.hls.project import IMAGE, IP, PROJECT, SCRIPT, TOP, VECTORS, VITIS, WEIGHTS
 from bireal_hw.hls.tables import table
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes import describe
@@ -61,7 +61,7 @@ def generate(
     """
     made = design(graph, folding)
     _check_widths(graph, made)
-    identity, system = network_hash(made), zynq.system(board, clock_mhz) if board else None
+    identity, system = network_hash(made), zynq.system(board, clock_mhz) if board and not made.memory else None
     context = {
         "design": made,
         "flow": made.flow,
@@ -79,6 +79,8 @@ def generate(
         "period_ns": f"{1000 / clock_mhz:.3f}",
         "vectors": VECTORS,
         "weights": WEIGHTS,
+        "image": IMAGE,
+        "pointers": made.memory.pointers if made.memory else (),
         "script": SCRIPT,
         "vitis": VITIS,
         "block_design": zynq.SCRIPT,
@@ -92,6 +94,8 @@ def generate(
         (temporary / WEIGHTS).mkdir()
         for one in made.tables:
             (temporary / WEIGHTS / f"{one.name}.hpp").write_text(_table_text(one))
+        if made.flow.memory:
+            (temporary / IMAGE).write_bytes(made.flow.memory.image)
         for name in texts:
             (temporary / name).write_text(render(name, **context))
         if system:

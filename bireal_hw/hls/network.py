@@ -64,13 +64,13 @@ def simulate_network(
     made = design(graph, folding)
     check_project(made, project)
     start = time.perf_counter()
-    program = build(graph.name, project, builds, flags)
+    program = build(graph.name, project, builds, flags).absolute()
     built = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         frames = np.resize(images, (max(len(images), MIN_FRAMES), *images.shape[1:]))
         _write_images(folder, frames)
-        execute([str(program), name, str(seconds)], graph.name, seconds)
+        execute([str(program), name, str(seconds)], graph.name, seconds, project)
         ran = time.perf_counter()
         got = np.loadtxt(folder / "computed.txt", np.int64, ndmin=2)
         cycles = _intervals(folder / "cycles.txt")
@@ -80,7 +80,7 @@ def simulate_network(
         first = None
         if (got != want).any():
             at = int(np.flatnonzero((got != want).any(axis=1))[0])
-            first = _first_mismatch(graph, folding, program, frames[at : at + 1], at, dump)
+            first = _first_mismatch(graph, folding, project, program, frames[at : at + 1], at, dump)
     vectors = project / VECTORS
     vectors.mkdir(exist_ok=True)
     _write_images(vectors, images[:done])
@@ -93,6 +93,7 @@ def simulate_network(
         cycles_per_frame=max(cycles.values()) if cycles else None,
         cycles_predicted=made.flow.cycles,
         bottleneck=made.flow.bottleneck,
+        bound=made.flow.engine_bound,
         cycles=cycles,
         seconds_build=round(built - start, 2),
         seconds_run=round(ran - built, 2),
@@ -124,14 +125,14 @@ def _intervals(path: Path) -> dict[str, int]:
 
 
 def _first_mismatch(
-    graph: Graph, folding: Folding, program: Path, image: Array, number: int, dump: Path | None
+    graph: Graph, folding: Folding, project: Path, program: Path, image: Array, number: int, dump: Path | None
 ) -> Mismatch | None:
     """Compute one image again with every stream written down; find the first layer, in dataflow order, that differs."""
     ports = {node.name: node.op.hls(folding[node.name], *graph.inputs_of(node)).output for node in graph}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write_images(folder, image)
-        execute([str(program), name, "0", name], graph.name)
+        execute([str(program), name, "0", name], graph.name, folder=project)
         for layer, want in golden.tensors(graph, image):
             got = parse_beats((folder / f"{layer}.hex").read_bytes(), ports[layer]).reshape(want.shape)
             if found := first_mismatch(layer, want, got, number, dump):

@@ -3,6 +3,8 @@
 TOP = "bireal_top"
 PROJECT = "project.json"
 WEIGHTS = "weights"
+IMAGE = "weights.bin"
+"""What lies in memory beside the chip, of a network with an engine."""
 VECTORS = "vectors"
 """Folder of the test bench's images and logits."""
 SCRIPT = "run_hls.tcl"

@@ -102,6 +102,11 @@ class Dataflow:
         return found[0].binding if found else None
 
     @property
+    def engine_bound(self) -> bool:
+        """Whether the slowest part has ports to memory beside the chip: then its cycles are a bound."""
+        return any(one.binding.axi and self.costs[one.name].cycles >= self.cycles for one in self.instances)
+
+    @property
     def bottleneck(self) -> str:
         """Name of the slowest part."""
         return max(self.costs, key=lambda name: self.costs[name].cycles)

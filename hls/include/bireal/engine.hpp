@@ -7,9 +7,8 @@
 // Stream out     beat = a number of the output, OutWidth signed bits
 // Parameters     Channels of a group, Simd bits and Real numbers of the K axis, Pixels of a band: as in docs/engine.md;
 //                words of the operands' memories, sums of windows under way (Pooled), InPixels, InChannels, InSize (bytes
-//                between the two maps of the input), Passes, Segments. Dealt, Swept, Finished: iterations of a mean pass,
-//                Groups, Burst, Outputs,
-//                Copied: the most of them, for the report of synthesis
+//                between the two maps of the input), Passes, Segments. For the report of synthesis alone: iterations of
+//                a mean pass (Dealt, Swept, Finished) and of the longest loop of a kind (Groups, Burst, Outputs, Copied)
 // Memory         program[Passes][14]: fields of a pass, the first in the high bits; segment[Segments][1]: the image's
 //                identity, then {beats, address} of the weights in the order in which they are read; schedule[Passes][3]:
 //                pixels of the next frame that arrive during a pass, words of bits and of numbers that it makes; weights,
