@@ -23,9 +23,12 @@ from bireal_hw.run.engine import ensure
 from bireal_hw.run.images import view_of
 from bireal_hw.run.network import BUILD
 from bireal_hw.sim.network import simulate_network
-from bireal_hw.training.folders import IMAGE_SUFFIXES
 
 FOLDER = "predict"
+SUFFIXES = (
+    ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"
+)  # fmt: skip
+"""Files of a folder that are pictures, as for training, whose list lies behind torch."""
 SIDE = 320
 """Pixels of the longer side of what is drawn."""
 SHOWN = 5
@@ -63,9 +66,9 @@ def _files(given: str | None) -> list[Path]:
     path = Path(given)
     if path.is_file():
         return [path]
-    found = sorted(one for one in path.rglob("*") if one.suffix.lower() in IMAGE_SUFFIXES and one.is_file())
+    found = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
     if not found:
-        raise BirealError(f"picture={given} holds no picture: files that end in {' '.join(IMAGE_SUFFIXES)}")
+        raise BirealError(f"picture={given} holds no picture: files that end in {' '.join(SUFFIXES)}")
     return found
 
 

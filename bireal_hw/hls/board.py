@@ -10,7 +10,6 @@ from bireal_hw.hls.design import Design, network_hash
 from bireal_hw.hls.gpp import build_object
 from bireal_hw.hls.project import TOP
 from bireal_hw.ir.graph import Graph
-from bireal_hw.rtl import closure
 from bireal_hw.zynq.ports import Shape
 from bireal_hw.zynq.simulation import SimulatedBoard
 from bireal_hw.zynq.system import DMA_BYTES
@@ -57,6 +56,6 @@ def simulated(graph: Graph, made: Design, project: Path, files: Path, folder: Pa
         "Logits": shape.logits,
     }
     model = asset("sim") / "board" / "hls" / f"{MODEL}.sv"
-    sources = (*closure({"br_axil_slave", "br_gearbox"}), model, kernel)
+    library = frozenset({"br_axil_slave", "br_gearbox"})
     vlnv = f"bireal:hls_{identity}:{TOP}:1.0"
-    return SimulatedBoard(shape, MODEL, parameters, vlnv, REGISTERS, sources, folder, files, builds)
+    return SimulatedBoard(shape, MODEL, parameters, vlnv, REGISTERS, library, (model, kernel), folder, files, builds)

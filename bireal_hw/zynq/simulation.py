@@ -16,6 +16,7 @@ import jinja2
 
 from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
+from bireal_hw.rtl import closure
 from bireal_hw.sim import verilator
 from bireal_hw.zynq.component import NAME, SPIRIT
 from bireal_hw.zynq.ip import COMPONENT, SOURCES
@@ -33,6 +34,7 @@ class SimulatedBoard:
         parameters: of it.
         vlnv: what the design's description calls the cell.
         registers: their addresses by name, as the description gives them.
+        library: modules of the SystemVerilog library that the sources need beside them.
         sources: files in compile order, objects among them.
         memories: folder with the files that the sources read.
         files: folder that would be copied to the board: driver, network.json, vectors.
@@ -44,6 +46,7 @@ class SimulatedBoard:
     parameters: dict[str, int]
     vlnv: str
     registers: dict[str, int]
+    library: frozenset[str]
     sources: tuple[Path, ...]
     memories: Path
     files: Path
@@ -54,7 +57,7 @@ class SimulatedBoard:
         """Return a board with the IP in a folder that `bireal_hw.zynq.ip.generate` wrote."""
         vlnv, registers, names = _component(ip / COMPONENT)
         sources = tuple(ip / name for name in names if name.endswith((".v", ".sv")))
-        return cls(shape, NAME, {}, vlnv, registers, sources, ip / SOURCES, files, builds)
+        return cls(shape, NAME, {}, vlnv, registers, frozenset(), sources, ip / SOURCES, files, builds)
 
     def run(self, session: Path, hertz: float, **plan: Any) -> Any:
         """Run a session and return what it returned.
@@ -68,7 +71,7 @@ class SimulatedBoard:
             BirealError: a tool is missing, the simulator broke off, or the session raised an error.
         """
         models = sorted((asset("sim") / "board").glob("*.sv"))
-        sources = [*self.sources, *models, asset("sim") / "br_stall.sv"]
+        sources = [*closure(set(self.library)), *self.sources, *models, asset("sim") / "br_stall.sv"]
         bench, _ = verilator.build("board", self._bench(), sources, self.builds)
         with tempfile.TemporaryDirectory(prefix="run-", dir=bench) as name:
             folder = Path(name)

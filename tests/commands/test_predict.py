@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from bireal_hw import cli
+from bireal_hw.commands.predict import SUFFIXES
 from bireal_hw.crosscheck.qonnx import write
 from bireal_hw.golden import run
 from bireal_hw.ir.graph import Graph
@@ -115,3 +116,10 @@ def test_what_is_no_picture(words: list[str], said: str, workdir: Path, capsys: 
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.torch
+def test_pictures_are_the_files_that_training_takes() -> None:
+    from bireal_hw.training.folders import IMAGE_SUFFIXES
+
+    assert IMAGE_SUFFIXES == SUFFIXES
