@@ -239,7 +239,8 @@ class BiReal(Encoder):
     def forward(self, p: Tensor) -> Tensor:
         """Map pixels (N, C, H, W) in 0..255 to logits (N, classes)."""
         r = self.features(p)[-1]
-        pooled = self.pool_quant(r.value.sum(dim=(2, 3))) / self.spec.pixels
+        # The pixels that are there: a stage of a training may have smaller images than the network.
+        pooled = self.pool_quant(r.value.sum(dim=(2, 3))) / (r.value.shape[2] * r.value.shape[3])
         return self.fc(pooled if r.shift is None else pooled + r.shift.flatten())
 
 

@@ -105,6 +105,16 @@ class Augment:
         return F.grid_sample(pixels, grid, mode="bilinear", align_corners=False).round_().clamp_(0, 255)
 
 
+def shrunk(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Scale pixels (N, C, H, W) to (height, width), bilinear with antialiasing, to integers; uint8 stays uint8."""
+    import torch.nn.functional as F
+
+    if tuple(images.shape[2:]) == size:
+        return images
+    scaled = F.interpolate(images.float(), size, mode="bilinear", antialias=True).round_().clamp_(0, 255)
+    return scaled.to(images.dtype)
+
+
 def draw_crops(count: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)) -> np.ndarray:
     """Draw what `crop_box` needs for `count` images, (4, count) uniform in 0..1; `part` as in `Augment`."""
     import torch

@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from bireal_hw.training.evaluate import accuracy
 from bireal_hw.training.importers import REMEDY, check_classes, load_weights
 from bireal_hw.training.parallel import Processes, device, share_batchnorm, wait
 from bireal_hw.training.recipe import PREVIOUS, SCRATCH, Recipe, Stage, is_file, load_recipe
-from bireal_hw.training.stage import SaveEveryEpoch, Setting, StageTraining, begin, prepare, unit_weights
+from bireal_hw.training.stage import SaveEveryEpoch, Setting, StageTraining, begin, prepare, sized, unit_weights
 
 PARTIAL = "partial.ckpt"
 STATES, OTHER_FILES = 7, 10**7
@@ -216,6 +216,8 @@ class Run:
         if self.config.batch % count:
             raise out_of_range("batch", self.config.batch, f"a multiple of the {count} processes that share it")
         check_device(self.config.recipe)
+        for stage in self.config.recipe.stages:
+            check_size(stage, spec)
         self.checked_hardware()
         self._checked_disk()
 
@@ -349,7 +351,7 @@ class Run:
         title = f"{spec.model}, width {spec.width:g}, {spec.image_text}, {config.dataset}, seed {config.seed}"
         setting = Setting(
             self.data, config.dataset, config.batch, config.seed, epochs, before, config.epochs, title, self.out,
-            self.progress and not bar, self.processes, config.recipe.compile,
+            self.progress and not bar, self.processes, config.recipe.compile and self.processes.count == 1,
         )  # fmt: skip
         prepare(self.model, stage)
         fitting = self.fitting(stage, setting, teacher)
@@ -392,6 +394,19 @@ class Run:
             if fitting.fits(batch // count, config.recipe.precision):
                 return f"batch={config.batch} does not fit into the memory of {device()}: batch={batch} does"
         return f"{device()} has too little memory for this network, at any batch: choose a smaller width= or image="
+
+
+def check_size(stage: Stage, spec: ModelSpec) -> None:
+    """Raise BirealError if a network cannot read the images of a stage."""
+    try:
+        smaller = replace(spec, image=sized(spec.image, stage.size))
+    except BirealError as error:
+        raise BirealError(f"stage '{stage.name}', size={stage.size:g} of {spec.image_text}: {error}") from None
+    if smaller.stem != spec.stem:
+        raise BirealError(
+            f"stage '{stage.name}', size={stage.size:g} of {spec.image_text}: images of {smaller.image_text} "
+            "have another stem: choose a larger size"
+        )
 
 
 def check_device(recipe: Recipe) -> None:

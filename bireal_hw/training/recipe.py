@@ -54,6 +54,7 @@ class Stage:
     unit_weights      set the weights of the binary convolutions to exactly +-1 at the beginning
     weight_clip       keep the latent weights of the binary convolutions in [-1, 1] after every step
     initial           latent weights of `scratch`: uniform (+-0.1), positive (0 to 0.001) or glorot
+    size              of the images it trains and tests on, as a part of the network's; the last stage's is 1
     train             all, batchnorm (factors, offsets and statistics only) or grids (no weight at all)
     optimizer         adam or sgd
     learning_rate     of the first step
@@ -80,6 +81,7 @@ class Stage:
     unit_weights: bool = False
     weight_clip: bool = False
     initial: str = "uniform"
+    size: float = 1.0
     train: str = "all"
     optimizer: str = "adam"
     learning_rate: float = 1e-3
@@ -101,6 +103,7 @@ class Stage:
         _choices(self)
         for name, good, allowed in (
             ("share", self.share > 0, "above 0"),
+            ("size", 0 < self.size <= 1, "above 0, at most 1"),
             ("learning_rate", self.learning_rate >= 0, "at least 0"),
             ("momentum", 0 <= self.momentum < 1, "0 to 1"),
             ("milestones", all(0 < at < 1 for at in self.milestones), "numbers between 0 and 1"),
@@ -162,6 +165,8 @@ class Recipe:
                 if value and not is_file(value) and value not in known:
                     raise BirealError(f"stage '{stage.name}': {unknown(key, value, [*known, 'a file *.ckpt'])}")
             seen.append(stage.name)
+        if self.stages[-1].size != 1:
+            raise out_of_range("size", self.stages[-1].size, f"the last stage, '{seen[-1]}', trains on whole images, 1")
 
     @property
     def binary(self) -> bool:

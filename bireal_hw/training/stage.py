@@ -23,7 +23,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.models.bireal import set_observing
 from bireal_hw.models.modes import binary_convs, set_modes
 from bireal_hw.models.quantizers import hard_sign
-from bireal_hw.training.augment import Augment, draw_crops
+from bireal_hw.training.augment import Augment, draw_crops, shrunk
 from bireal_hw.training.checkpoint import replacing
 from bireal_hw.training.curves import save_curves
 from bireal_hw.training.data import Data
@@ -144,6 +144,7 @@ class StageTraining(pl.LightningModule):
         self.history: list[dict[str, Any]] = []
         self._teacher = [teacher] if teacher else []  # in a list, so that its weights are not taken for the student's
         self._augment = self._augmentation()
+        self._image = sized(setting.data.image, stage.size)
         data, part = setting.data, setting.processes.part
         self._order = _Order(len(data.train_images), setting.batch, setting.seed, setting.first_epoch, part)
         self._steps = steps_an_epoch(stage, len(data.train_images), setting.batch)
@@ -186,7 +187,13 @@ class StageTraining(pl.LightningModule):
         data = self.setting.data
         if isinstance(data, Data):
             images = data.test_images
-            self._tests = (images.to(self.device) if isinstance(images, Tensor) else images), data.test_labels
+            if isinstance(images, Tensor):
+                images = images.to(self.device)
+                if self._image != data.image:
+                    images = torch.cat([shrunk(some, self._image) for some in images.split(1024)])
+            elif self._image != images.image:
+                images = LazyImages(images.pictures, self._image, data.channels, images.view)
+            self._tests = images, data.test_labels
         if self.setting.compile and self.stage.train != "batchnorm":  # which computes otherwise in every step
             torch.compiler.reset()  # what stages before have left counts against the compiler's limit
             self.answered = torch.compile(self.answered, fullgraph=True)  # type: ignore[method-assign]
@@ -267,7 +274,7 @@ class StageTraining(pl.LightningModule):
 
     def _prepared(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Augment a batch: pixels float32 (N, C, H, W) in 0..255, and their labels."""
-        return self._augment(images, generator, self.setting.processes.part), labels
+        return shrunk(self._augment(images, generator, self.setting.processes.part), self._image), labels
 
     def _hits(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return how many of a batch are right."""
@@ -378,6 +385,16 @@ def augmentation(name: str, dataset: str) -> Augment:
     if name == "none":
         return Augment()
     return replace(own, crop="place") if name == "crop" and own.crop else own
+
+
+def sized(image: tuple[int, int], size: float) -> tuple[int, int]:
+    """Return height and width of a stage's images.
+
+    >>> sized((32, 32), 0.75)
+    (24, 24)
+    """
+    height, width = image
+    return round(height * size), round(width * size)
 
 
 def steps_an_epoch(stage: Stage, images: int, batch: int) -> int:

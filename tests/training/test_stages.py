@@ -26,7 +26,7 @@ from bireal_hw.training.checkpoint import load_checkpoint, save_checkpoint
 from bireal_hw.training.data import Data, load_data
 from bireal_hw.training.defaults import dataset_defaults
 from bireal_hw.training.evaluate import predict
-from bireal_hw.training.fit import TrainConfig, default_config, train
+from bireal_hw.training.fit import TrainConfig, check_size, default_config, train
 from bireal_hw.training.images import LazyImages
 from bireal_hw.training.parallel import Processes
 from bireal_hw.training.recipe import Recipe, Stage, load_recipe, shipped
@@ -216,6 +216,45 @@ def test_at_most_so_many_steps(digits: Data, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(StageTraining, "training_step", training_step)
     run(tmp_path / "a", digits, Stage("a", steps=2))
     assert steps == [0, 1]
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_stage_of_smaller_images_trains_and_tests_on_them(
+    lazy: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if lazy:
+        monkeypatch.setattr("bireal_hw.training.data.IN_MEMORY_BYTES", 0)
+        monkeypatch.setattr("bireal_hw.training.stage.WORKERS", 0)
+    for name, color in (("a", "red"), ("b", "blue")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for index in range(10):
+            Image.new("RGB", (20, 20), color).save(tmp_path / "data" / name / f"{index}.png")
+    data = load_data("folder", tmp_path / "data", image=(16, 16))
+    assert isinstance(data.train_images, LazyImages) == lazy
+    seen: list[tuple[bool, tuple[int, ...]]] = []
+    original = BiReal.forward
+
+    def forward(self: BiReal, p: Tensor) -> Tensor:
+        seen.append((self.training, tuple(p.shape[2:])))
+        return original(self, p)
+
+    monkeypatch.setattr(BiReal, "forward", forward)
+    recipe = Recipe("test", (Stage("a", size=0.5), Stage("b")))
+    config = TrainConfig(ModelSpec("bireal18", 0.125, (16, 16), 3, 2), "folder", epochs=2, batch=16, recipe=recipe)
+    (tmp_path / "out").mkdir()
+    train(config, data, tmp_path / "out", progress=False)
+    assert list(dict.fromkeys(seen)) == [(True, (8, 8)), (False, (8, 8)), (True, (16, 16)), (False, (16, 16))]
+
+
+def test_sizes_that_a_network_cannot_read(digits: Data, tmp_path: Path) -> None:
+    with pytest.raises(
+        BirealError, match=r"^size=0.5 is out of range: the last stage, 'a', trains on whole images, 1$"
+    ):
+        Recipe("test", (Stage("a", size=0.5),))
+    with pytest.raises(BirealError, match=r"^stage 'a', size=0.6 of 8x8: image=5x5 is out of range: sides are "):
+        train(config(Stage("a", size=0.6), Stage("b")), digits, tmp_path, progress=False)
+    with pytest.raises(BirealError, match=r"^stage 'a', size=0.5 of 96x96: images of 48x48 have another stem: choose "):
+        check_size(Stage("a", size=0.5), ModelSpec("bireal18", 0.125, (96, 96)))
 
 
 # ---- teacher ----
