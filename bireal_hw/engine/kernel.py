@@ -31,7 +31,8 @@ def sizes(program: Program) -> dict[str, int]:
     """
     passes, beats = program.passes, program.sizes.channels // LANES
     dealt = sum(one.bands * count for one, count in zip(passes, program.beats, strict=True))
-    swept = sum(one.bands * one.groups * one.words * (one.pixels + one.idle) for one in passes if one.binary or one.real)
+    made = [one for one in passes if one.binary or one.real]
+    swept = sum(one.bands * one.groups * one.words * (one.pixels + one.idle) for one in made)
     finished = sum(one.bands * one.groups * one.pixels * beats for one in passes)
     bursts = [beats for _, beats in program.segments]
     return {
