@@ -320,12 +320,16 @@ class Network:
             return f"not done: {' and '.join(missing) or 'the kernel'} ({_CHANNELS}); {progress}"
         if not self._read("BEATS_IN"):
             return f"the DMA sends no image; {progress}"
+        names = ("STALLS_OUT", "WAITS_IN", "STALLS_IN")
+        before = {name: self._read(name) for name in names}
+        now = {name: self._read(name) for name in names}  # what grows is what is being waited for
+        if now["STALLS_OUT"] > before["STALLS_OUT"]:
+            return f"the DMA takes no logits ({now['STALLS_OUT']:,} cycles); {progress}"
         if not self._read("STATUS") & 16:
-            waits, stalls = self._read("WAITS_IN"), self._read("STALLS_IN")
-            who = "the DMA has stopped sending images" if waits >= stalls else "the network takes no more images"
-            return f"{who} ({waits:,} cycles without one, {stalls:,} without room); {progress}"
-        if self._read("STALLS_OUT") > self._read("CYCLES") // 2:
-            return f"the DMA takes no logits ({self._read('STALLS_OUT'):,} cycles); {progress}"
+            idle = now["WAITS_IN"] > before["WAITS_IN"]
+            who = "the DMA has stopped sending images" if idle else "the network takes no more images"
+            waited = f"({now['WAITS_IN']:,} cycles without one, {now['STALLS_IN']:,} without room)"
+            return f"{who} {waited}; {progress}"
         if states["S2MM"] & 2:
             return f"the DMA does not send all of its images; {progress}"
         return f"the network gives no logits although it has its images; {progress}"
