@@ -2,7 +2,8 @@
 // Function       words_i beats from address Base on, Words at most: an image from FileName, a hexadecimal number a line,
 //                in the folder of +dir=<folder>, and behind its image_i beats random numbers; reset starts it again. Each
 //                port answers its bursts in order. A read takes what stands in the memory when its beat is sent, a write stands there when
-//                its response is sent: whoever does not wait for the response reads what was there before
+//                its response is sent: whoever does not wait for the response reads what was there before. With Keep
+//                a reset ends bursts and leaves the numbers as they are
 // Time           a burst's first beat, or the response to its last one, latency_i cycles after it was asked for, 1 or
 //                more; all ports together move rate_i/256 bytes a cycle, or, for 0, each a beat a cycle and direction;
 //                nothing moves in refresh_cycles_i of refresh_every_i cycles, if that is not 0
@@ -18,11 +19,12 @@
 
 module br_dram #(
   parameter int unsigned                 Ports     = 1,
-  parameter int unsigned                 DataWidth = 64,         // bits of a beat
-  parameter int unsigned                 AddrWidth = 32,         // bits of an address
-  parameter int unsigned                 Words     = 1024,       // most beats of the memory
-  parameter logic        [AddrWidth-1:0] Base      = '0,         // address of the first byte
-  parameter                              FileName  = "dram.hex"
+  parameter int unsigned                 DataWidth = 64,          // bits of a beat
+  parameter int unsigned                 AddrWidth = 32,          // bits of an address
+  parameter int unsigned                 Words     = 1024,        // most beats of the memory
+  parameter logic        [AddrWidth-1:0] Base      = '0,          // address of the first byte
+  parameter                              FileName  = "dram.hex",
+  parameter bit                          Keep      = 1'b0         // whether only the first reset fills the memory
 ) (
   input wire         clk_i,
   input wire         rst_ni,
@@ -82,7 +84,8 @@ module br_dram #(
   } burst_t;
 
   logic [DataWidth-1:0] mem[Words];
-  logic loaded, paused, open;
+  logic loaded = 1'b0;
+  logic paused, open;
   int budget;  // 1/256 bytes that may move; less than 0 is made up for
   int reads, writes;  // bursts of all ports
   logic [31:0] random;
@@ -215,7 +218,7 @@ module br_dram #(
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      loaded = 1'b0;
+      if (!Keep) loaded = 1'b0;
       budget = 0;
       reads  = 0;
       writes = 0;

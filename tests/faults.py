@@ -30,10 +30,20 @@ def planted(name: str, code: str, module: str, folder: Path) -> tuple[Path, ...]
         module: that shows the fault.
         folder: for the copies.
     """
+    paths = closure({module})
+    text, changed = exchanged({path.name: path.read_text() for path in paths}, name, code)
+    assert changed == 1, f"{changed} places of {module} and what it needs are marked with the fault {name}"
+    for file, lines in text.items():
+        (folder / file).write_text(lines)
+    return tuple(folder / path.name for path in paths)
+
+
+def exchanged(texts: dict[str, str], name: str, code: str) -> tuple[dict[str, str], int]:
+    """Exchange the statement that a fault marks in the texts of sources, and count how often that was done."""
     changed = 0
-    copies = []
-    for path in closure({module}):
-        lines = path.read_text().splitlines()
+    made = {}
+    for file, text in texts.items():
+        lines = text.splitlines()
         for at, line in enumerate(lines):
             found = MARK.match(line)
             if found and name in found[1].split(", "):
@@ -42,7 +52,5 @@ def planted(name: str, code: str, module: str, folder: Path) -> tuple[Path, ...]
                 assert "".join(statement.split()) != "".join(code.split()), f"{name}: {code} is what the source has"
                 lines[at + 1 : end + 1] = [code]
                 changed += 1
-        copies.append(folder / path.name)
-        copies[-1].write_text("\n".join(lines) + "\n")
-    assert changed == 1, f"{changed} places of {module} and what it needs are marked with the fault {name}"
-    return tuple(copies)
+        made[file] = "\n".join(lines) + "\n"
+    return made, changed

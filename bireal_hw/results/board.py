@@ -34,6 +34,8 @@ class BoardFile(OfBoard):
     network_frames_per_second: Number
     latency_ms: Number
     cycles_per_frame: Number
+    memory_bytes_per_frame: Number | None = None
+    memory_bytes_per_second: Number | None = None
     faults: list[FaultFound]
     seconds_run: Number
 

@@ -55,7 +55,25 @@ class Dram:
             if not fine:
                 raise BirealError(f"memory: {name}={getattr(self, name)} is out of range: {allowed}")
 
+    def inputs(self) -> dict[str, int]:
+        """Values of the inputs of br_dram of these names, with `_i`."""
+        values = (
+            *(self.latency, round(self.bytes_per_cycle * PARTS), *self.refresh, int(self.stall * PROBABILITY)),
+            *(self.read_error, self.read_lost, self.write_error, self.write_lost),
+        )
+        return dict(zip(INPUTS, values, strict=True))
 
+
+INPUTS = (
+    *("latency", "rate", "refresh_every", "refresh_cycles", "stall"),
+    *("read_error", "read_lost", "write_error", "write_lost"),
+)
+SENT = (
+    *("araddr", "arlen", "arvalid", "rready", "awaddr", "awlen", "awvalid"),
+    *("wdata", "wstrb", "wlast", "wvalid", "bready"),
+)
+GIVEN = ("arready", "rdata", "rresp", "rlast", "rvalid", "awready", "wready", "bresp", "bvalid")
+"""Inputs of br_dram that make its behaviour; signals of a port that it gets, and that it drives."""
 REFRESH = (7.8, 0.26)
 """Microseconds between two refreshes of DDR3, and of one (JESD79-3, 2 Gb)."""
 LATENCY = 0.5
@@ -77,16 +95,6 @@ def dram_of(board: Board, clock_mhz: float, stalled: bool) -> Dram:
 
 class Memory:
     """What lies behind the AXI ports of a module; nothing for one that has none."""
-
-    INPUTS = (
-        *("latency", "rate", "refresh_every", "refresh_cycles", "stall"),
-        *("read_error", "read_lost", "write_error", "write_lost"),
-    )
-    SENT = (
-        *("araddr", "arlen", "arvalid", "rready", "awaddr", "awlen", "awvalid"),
-        *("wdata", "wstrb", "wlast", "wvalid", "bready"),
-    )
-    GIVEN = ("arready", "rdata", "rresp", "rlast", "rvalid", "awready", "wready", "bresp", "bvalid")
 
     def __init__(self, binding: Binding, image: bytes | Path, maps: int) -> None:
         """Lay out the memory.
@@ -122,18 +130,14 @@ class Memory:
         """Values of the bench's inputs for a run."""
         if not self.ports:
             return {}
-        values = (
-            *(dram.latency, round(dram.bytes_per_cycle * PARTS), *dram.refresh, int(dram.stall * PROBABILITY)),
-            *(dram.read_error, dram.read_lost, dram.write_error, dram.write_lost),
-        )
         places = {"weights_base_i": DRAM_BASE, "maps_base_i": DRAM_BASE + self.maps}
-        named = {f"dram_{name}_i": value for name, value in zip(self.INPUTS, values, strict=True)}
+        named = {f"dram_{name}_i": value for name, value in dram.inputs().items()}
         return {"words_i": self.words, "image_i": -(-len(self.image) // self.beat)} | places | named
 
     def render(self) -> dict[str, object]:
         """Values for the bench's template."""
-        channels = {"sent": self.SENT, "given": self.GIVEN}
+        channels = {"sent": SENT, "given": GIVEN}
         # a power of two: weights of a different number need no other simulator
         most = 1 << max(10, (self.words - 1).bit_length()) if self.ports else 0
         size = {"words": most, "base": f"32'h{DRAM_BASE:08x}"}
-        return size | {"dram_inputs": self.INPUTS, "dram_channels": channels, "status_width": STATUS_WIDTH}
+        return size | {"dram_inputs": INPUTS, "dram_channels": channels, "status_width": STATUS_WIDTH}

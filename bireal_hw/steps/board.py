@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import time
@@ -20,9 +21,10 @@ from bireal_hw.run.engine import Step
 from bireal_hw.run.images import images_for, view_of
 from bireal_hw.run.network import BUILD
 from bireal_hw.schema import write
+from bireal_hw.sim.dram import dram_of
 from bireal_hw.zynq.files import about, write_files
 from bireal_hw.zynq.ip import generate
-from bireal_hw.zynq.simulation import SimulatedBoard
+from bireal_hw.zynq.simulation import DRAM, SimulatedBoard
 from bireal_hw.zynq.system import OVERLAY, SCRIPT, System, boards, rtl_kernel, script, system
 
 IMAGES = 64
@@ -64,8 +66,10 @@ def _board(build: Build, folder: Path) -> Figures:
     target.mkdir(parents=True)
     shape = generate(graph, flow, build.path / board.name / "rtl", target / IP)
     (target / SCRIPT).write_text(script(design, rtl_kernel(shape, IP), board.part, graph.name))
-    network = about(graph, shape.identity, flow.cycles, design.clock_mhz, view_of(build.values))
-    write_files(target / OVERLAY, graph, network, images)
+    rate = board.dram_bytes_per_cycle(design.clock_mhz)
+    cycles = max(flow.cycles, math.ceil(flow.traffic / rate)) if flow.memory else flow.cycles
+    network = about(graph, shape.identity, cycles, design.clock_mhz, view_of(build.values), flow.memory)
+    write_files(target / OVERLAY, graph, network, images, flow.memory)
     batches, hertz = split(len(images)), 1e6 * design.clock_mhz
     start = time.perf_counter()
     with Console(stderr=True).status("the driver on the simulated board"), tempfile.TemporaryDirectory() as name:
@@ -73,7 +77,8 @@ def _board(build: Build, folder: Path) -> Figures:
         shutil.copytree(target / OVERLAY, files)
         for file in ("bireal.bit", "bireal.hwh"):  # which no tool has made yet
             (files / file).touch()
-        simulated = SimulatedBoard.of_ip(shape, target / IP, files, BUILD / "sim")
+        dram = dram_of(board, design.clock_mhz, stalled=False) if flow.memory else DRAM
+        simulated = SimulatedBoard.of_ip(shape, target / IP, files, BUILD / "sim", dram)
         found = simulated.run(asset("sim") / "board" / "session.py", hertz, batches=batches)
     want = golden.run(graph, images).reshape(len(images), -1)
     measured = found["measured"]
@@ -92,6 +97,8 @@ def _board(build: Build, folder: Path) -> Figures:
         network_frames_per_second=round(measured["network_frames_per_second"], 1),
         latency_ms=round(measured["latency_ms"], 4),
         cycles_per_frame=measured["cycles_per_frame"],
+        memory_bytes_per_frame=measured.get("memory_bytes_per_frame"),
+        memory_bytes_per_second=measured.get("memory_bytes_per_second"),
         faults=[FaultFound(**one) for one in found["faults"]],
         seconds_run=round(time.perf_counter() - start, 1),
     )
@@ -101,8 +108,17 @@ def _board(build: Build, folder: Path) -> Figures:
         "mismatches": f"{result.mismatches:,} of {result.outputs_compared:,}; with stalls {result.mismatches_stalled}",
         "frames per second": f"{result.frames_per_second:,.1f} at {design.clock_mhz:g} MHz, {100 * result.share:.1f} % "
         f"of the network's own {result.network_frames_per_second:,.1f}",
+        **_memory(result),
         "faults": f"{len(result.faults)} told, {sum(one.usable for one in result.faults)} times usable afterwards",
     }
+
+
+def _memory(result: BoardFile) -> Figures:
+    """What the network's own ports move, if it has some."""
+    if result.memory_bytes_per_frame is None or result.memory_bytes_per_second is None:
+        return {}
+    rate = result.memory_bytes_per_second / 1e6
+    return {"memory": f"{result.memory_bytes_per_frame:,.0f} bytes a frame, {rate:,.1f} MB/s"}
 
 
 STEP = Step(

@@ -9,7 +9,7 @@ from bireal_hw import __version__
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes import describe
 from bireal_hw.zynq.ports import Interface, Shape, interfaces
-from bireal_hw.zynq.registers import ADDRESS_BITS, REGISTERS, Register, offset
+from bireal_hw.zynq.registers import ADDRESS_BITS, Register, offset, registers
 
 VENDOR, LIBRARY, NAME, VERSION = "bireal", "rtl", "bireal_ip", "1.0"
 SPIRIT = "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009"
@@ -56,7 +56,14 @@ def component(graph: Graph, made: Shape, files: Iterable[str]) -> bytes:
     buses = root.add("busInterfaces")
     for one in ports:
         _bus(buses, one)
-    _registers(root.add("memoryMaps").add("memoryMap"))
+    if made.memories:
+        spaces = root.add("addressSpaces")
+        for port in made.memories:
+            space = spaces.add("addressSpace")
+            space.add("name", port.name)
+            space.add("range", 1 << port.address_width, format="long")
+            space.add("width", port.data_width, format="long")
+    _registers(root.add("memoryMaps").add("memoryMap"), registers(bool(made.memories)))
     _model(root.add("model"), ports)
     listed = root.add("fileSets").add("fileSet")
     listed.add("name", FILES)
@@ -89,6 +96,8 @@ def _bus(parent: _Element, one: Interface) -> None:
     mode = bus.add(one.mode)
     if (one.kind, one.mode) == ("aximm", "slave"):
         mode.add("memoryMapRef", memoryMapRef=one.name)
+    if (one.kind, one.mode) == ("aximm", "master"):
+        mode.add("addressSpaceRef", addressSpaceRef=one.name)
     maps = bus.add("portMaps")
     for signal in one.signals:
         pair = maps.add("portMap")
@@ -106,7 +115,7 @@ def _parameter(parent: _Element, name: str, value: str, prefix: str) -> None:
     parameter.add("value", value, id=f"{prefix}.{name}")
 
 
-def _registers(parent: _Element) -> None:
+def _registers(parent: _Element, listed: Iterable[Register]) -> None:
     parent.add("name", "s_axi_control")
     block = parent.add("addressBlock")
     block.add("name", "registers")
@@ -114,7 +123,7 @@ def _registers(parent: _Element) -> None:
     block.add("range", 1 << max(12, ADDRESS_BITS), format="long")  # a processor maps 4 KB at least
     block.add("width", 32, format="long")
     block.add("usage", "register")
-    for one in REGISTERS:
+    for one in listed:
         _register(block.add("register"), one)
 
 

@@ -1,7 +1,8 @@
 """Runs a network in the logic of a Zynq from Python, with PYNQ 2.7 to 3.x.
 
 Copy to one folder of the board: this file, `network.json`, `preprocess.py`, `vectors/`, and the bitstream with its
-description, `bireal.bit` and `bireal.hwh`. As root (`sudo -E python3`):
+description, `bireal.bit` and `bireal.hwh`; of a network whose weights lie in memory also `weights.bin`. As root
+(`sudo -E python3`):
 
     from driver import Network
 
@@ -18,6 +19,7 @@ NumPy beside PYNQ, and Pillow 10.1 for pictures. Works with the SystemVerilog's 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import sys
@@ -37,9 +39,17 @@ SPARE = 0.5
 """Seconds that it gets besides: Linux may be busy."""
 RESET = 0.5
 """Seconds that a reset may take, which are some microseconds."""
+PAGE = 4096
+"""Multiple of bytes at which a network's memory begins."""
+BEAT = 8
+"""Bytes that a port of the network to memory moves in a cycle."""
 _CHANNELS = "MM2S: the DMA sends images; S2MM: it takes logits"
 DMA_ERRORS = {4: "an internal error", 5: "an error of the memory", 6: "an address that nothing answers"}
 """Bits of the status registers MM2S_DMASR and S2MM_DMASR (PG021)."""
+
+
+_WHAT = {"weights": "the weights", "maps": "the maps"}
+"""Memory that a network with weights in memory takes, beside that of a batch."""
 
 
 class NetworkError(RuntimeError):
@@ -69,6 +79,7 @@ class Network:
         """
         path = Path(bitstream)
         self.about = _about(path)
+        self._weights = _weights(path, self.about)
         self.image = tuple(self.about["image"])
         self.output = tuple(self.about["output"])
         self._folder = path.resolve().parent
@@ -79,8 +90,10 @@ class Network:
             self._overlay = pynq.Overlay(str(path))
             self._open()
         except NetworkError:
+            self._free()
             raise
         except Exception as error:
+            self._free()
             raise NetworkError(_why_not_loaded(error, path)) from error
 
     def __enter__(self) -> Network:
@@ -90,7 +103,12 @@ class Network:
         self.close()
 
     def close(self) -> None:
-        """Free the memory that images and logits lie in; the network can be used again, and takes new memory then."""
+        """Free the memory of the network; it can be used again, and takes new memory then."""
+        if "maps" in self._buffers:
+            self._stop()
+        self._free()
+
+    def _free(self) -> None:
         for buffer in self._buffers.values():
             buffer.freebuffer()
         self._buffers = {}
@@ -145,7 +163,8 @@ class Network:
             frame allow at the design's clock; latency_ms: of a single image; and, of the SystemVerilog's IP,
             cycles_per_frame, cycles_to_first_logit and the shares of the batch's cycles in which the network had to
             wait for images (waits_in), had no room for them (stalls_in), or had to wait until logits were taken
-            (stalls_out).
+            (stalls_out); of a network with weights in memory also the bytes of a frame, and a second, that it moves
+            there and back (memory_bytes_per_frame, memory_bytes_per_second).
         """
         images = np.random.RandomState(0).randint(0, 256, (count, *self.image)).astype(np.uint8)
         self._buffer("pixels", images.size, np.uint8)
@@ -167,21 +186,27 @@ class Network:
             found["cycles_to_first_logit"] = self._read("FIRST_LOGIT")
             for name in ("waits_in", "stalls_in", "stalls_out"):
                 found[name] = self._read(name.upper()) / cycles
+        if self._weights:
+            moved = BEAT * (self._read("BEATS_READ") + self._read("BEATS_WRITTEN"))
+            found["memory_bytes_per_frame"] = moved / count
+            found["memory_bytes_per_second"] = moved * self._clock / cycles
         return found
 
     def reset(self) -> None:
         """End whatever is going on in network and DMA; both are usable afterwards."""
         if self.kind == "rtl":
             self._write("CONTROL", 2)
-            self._until(lambda: not self._read("STATUS") & 8, "the network's reset does not end")
+            if not self._is_soon(lambda: not self._read("STATUS") & 8):
+                if not self._weights:
+                    raise NetworkError("the network's reset does not end")
+                self._overlay.download()  # it waits for answers of memory, which do not come
+                self._set_bases()
         else:
             self._overlay.download()  # the kernel has no reset of its own
         for channel in ("MM2S", "S2MM"):
             self._dma.write(self._dma_registers[channel + "_DMACR"], 4)
-            self._until(
-                lambda name=channel + "_DMACR": not self._dma.read(self._dma_registers[name]) & 4,
-                "the DMA's reset does not end: load the bitstream again",
-            )
+            if not self._is_soon(lambda name=channel + "_DMACR": not self._dma.read(self._dma_registers[name]) & 4):
+                raise NetworkError("the DMA's reset does not end: load the bitstream again")
 
     # ---- what is in the design --------------------------------------------------------------------------------------
 
@@ -205,7 +230,41 @@ class Network:
             raise NetworkError(
                 f"the bitstream is of network {identity or '?'}, network.json of {wanted}: copy both from one folder"
             )
+        if self._weights:
+            self._place_weights()
         self.reset()
+
+    def _place_weights(self) -> None:
+        """Give the network its memory: weights that are as in their file, and room for maps."""
+        weights = self._buffer("weights", len(self._weights) + PAGE, np.uint8)
+        self._buffer("maps", self.about["memory"]["maps"] + PAGE, np.uint8)
+        start = self._base("weights") - weights.device_address
+        weights[start : start + len(self._weights)] = np.frombuffer(self._weights, np.uint8)
+        weights.flush()
+        self._set_bases()
+
+    def _base(self, name: str) -> int:
+        """Return the first address of a page in a buffer, which has one to spare."""
+        buffer = self._buffers[name]
+        base = -(-buffer.device_address // PAGE) * PAGE
+        if base + buffer.size > 1 << 32:
+            raise NetworkError(
+                f"the memory for {name} is at {base:#x}, and the network's addresses have 32 bits: free memory below"
+            )
+        return int(base)
+
+    def _set_bases(self) -> None:
+        """Tell the network where its memory is; which counts from the next reset on."""
+        self._write("WEIGHTS_BASE", self._base("weights"))
+        self._write("MAPS_BASE", self._base("maps"))
+
+    def _stop(self) -> None:
+        """Keep the network in reset, so that nothing of it reads or writes memory."""
+        self._write("WEIGHTS_BASE", 0)
+        self._write("MAPS_BASE", 0)
+        self._write("CONTROL", 2)
+        if not self._is_soon(lambda: not self._read("STATUS") & 8):
+            self._overlay.download()
 
     def _read(self, name: str) -> int:
         return int(self._network.read(self._registers[name]))
@@ -221,6 +280,8 @@ class Network:
         try:
             pixels = self._buffer("pixels", count * self._image_bytes, np.uint8)
             logits = self._buffer("logits", count * self._size, np.int32)
+            if self._weights and "maps" not in self._buffers:  # it was closed
+                self._place_weights()
             pixels[: images.size] = images.reshape(-1)
             pixels.flush()
             self._start(count, pixels, logits)
@@ -240,7 +301,8 @@ class Network:
                 self._buffers[name] = self._allocate((size,), kind)
             except (MemoryError, RuntimeError) as error:
                 raise NetworkError(
-                    f"no memory for a batch of {size:,} numbers ({error}): give fewer images at once, or close() others"
+                    f"no memory for {_WHAT.get(name, 'a batch')} of {size:,} numbers ({error}): "
+                    + ("close() others" if name in _WHAT else "give fewer images at once, or close() others")
                 ) from error
         return self._buffers[name]
 
@@ -332,14 +394,26 @@ class Network:
             return f"{who} {waited}; {progress}"
         if states["S2MM"] & 2:
             return f"the DMA does not send all of its images; {progress}"
+        if self._weights and self._read("STATUS") & 32 and not self._moves():
+            return f"memory does not answer the network's ports; {progress}"
         return f"the network gives no logits although it has its images; {progress}"
 
-    def _until(self, done: Any, otherwise: str) -> None:
+    def _moves(self) -> bool:
+        """Whether the network's ports to memory move anything."""
+        counts = []
+        for _ in range(2):
+            counts.append([self._read(name) for name in ("BEATS_READ", "BEATS_WRITTEN")])
+            time.sleep(1e-5)
+        return counts[0] != counts[1]
+
+    def _is_soon(self, done: Any) -> bool:
+        """Whether something comes true within the time that a reset may take."""
         start = time.monotonic()
         while not done():
             if time.monotonic() - start > RESET:
-                raise NetworkError(otherwise)
+                return False
             time.sleep(1e-5)
+        return True
 
     # ---- images -----------------------------------------------------------------------------------------------------
 
@@ -468,6 +542,32 @@ def _about(bitstream: Path) -> dict[str, Any]:
     except ValueError as error:
         raise NetworkError(f"{file} is damaged ({error}): copy it again") from None
     return about
+
+
+def _weights(bitstream: Path, about: dict[str, Any]) -> bytes:
+    """Read and check the file that a network with weights in memory has beside its bitstream; others have none."""
+    if "memory" not in about:
+        return b""
+    wanted = about["memory"]
+    file = bitstream.with_name(wanted["weights"])
+    again = "copy it again, from the folder of the bitstream"
+    try:
+        found = file.read_bytes()
+    except FileNotFoundError:
+        raise NetworkError(f"there is no {file}, the network's weights: copy it beside the bitstream") from None
+    except OSError as error:
+        raise NetworkError(f"{file} cannot be read ({error.strerror}): {again}") from None
+    magic, identity = (int(word, 16).to_bytes(8, "little") for word in wanted["header"])
+    if found[:8] != magic:
+        raise NetworkError(f"{file} is no file of weights: {again}")
+    if len(found) >= 16 and found[8:16] != identity:
+        theirs = int.from_bytes(found[8:16], "little")
+        raise NetworkError(f"{file} has weights {theirs:014x}, network.json wants {wanted['header'][1][2:]}: {again}")
+    if len(found) != wanted["bytes"]:
+        raise NetworkError(f"{file} has {len(found):,} bytes, not {wanted['bytes']:,}: {again}")
+    if hashlib.sha256(found).hexdigest() != wanted["sha256"]:
+        raise NetworkError(f"{file} is damaged, as its checksum says: {again}")
+    return found
 
 
 def _pynq() -> Any:

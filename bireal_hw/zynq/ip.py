@@ -17,12 +17,14 @@ from bireal_hw.files import replacing
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes import describe
 from bireal_hw.passes.dataflow import Dataflow
-from bireal_hw.rtl import FILE_LIST, MEMORIES, closure
+from bireal_hw.rtl import FILE_LIST, MEMORIES, WEIGHTS, closure
 from bireal_hw.zynq.component import LIBRARY, NAME, VENDOR, VERSION, component
-from bireal_hw.zynq.ports import NARROWEST, Shape, interfaces, memory_ports, shape
+from bireal_hw.zynq.ports import NARROWEST, Shape, interfaces, shape
 
 SOURCES = "src"
 COMPONENT = "component.xml"
+GATED = ("arvalid", "arready", "awvalid", "awready", "wvalid", "wready")
+"""Handshakes of a port to memory that go through br_axi_gate; the rest goes past it."""
 
 
 def identify(rtl: Path) -> str:
@@ -74,7 +76,8 @@ def gather(rtl: Path, folder: Path) -> list[str]:
         The SystemVerilog files in compile order.
     """
     network = [rtl / name for name in (rtl / FILE_LIST).read_text().split()]
-    paths = {path.name: path for path in [*closure({"br_ip"}), *network]}  # the network's own copy wins
+    around = {"br_ip", "br_axi_gate"} if (rtl / WEIGHTS).exists() else {"br_ip"}
+    paths = {path.name: path for path in [*closure(around), *network]}  # the network's own copy wins
     names = sorted(paths, key=lambda name: not name.endswith("_pkg.sv"))
     for name in names:
         text = paths[name].read_text()
@@ -86,8 +89,7 @@ def gather(rtl: Path, folder: Path) -> list[str]:
 
 def top_text(graph: Graph, made: Shape) -> str:
     """Return bireal_ip, in plain Verilog, which a block design takes as a top."""
-    ports = interfaces(made)
-    return _render(f"{NAME}.v.j2", made, graph, ports=ports, memories=memory_ports())
+    return _render(f"{NAME}.v.j2", made, graph, ports=interfaces(made), gated=GATED)
 
 
 def _render(name: str, made: Shape, graph: Graph, **context: object) -> str:

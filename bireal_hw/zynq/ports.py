@@ -1,6 +1,6 @@
 """The ports of a network's IP as data: the Verilog top, component.xml and the block design are written from them.
 
-A port that reads weights from memory is one more `Interface` in `memory_ports`, its signals named as on `br_top`.
+The ports to memory of a network with an engine are those of `br_top`, by the same names.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph
+from bireal_hw.ir.op import AxiPort
 from bireal_hw.passes.dataflow import Dataflow
 from bireal_hw.zynq.registers import ADDRESS_BITS
 
 WIDEST = 16
 """Bytes of a beat of the DMA at most: what a memory port of the processor moves in a cycle."""
 NARROWEST = 4
+WIRES = ("valid", "ready", "last")
+"""Ends of the names of those signals of a port to memory that are no vectors."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Shape:
         logit_lanes, logit_width: logits in a beat of the network, and their bits.
         logits: of an image.
         cycles: a frame, never stalled.
+        memories: ports to memory, as those of `br_top`.
     """
 
     identity: str
@@ -74,6 +78,7 @@ class Shape:
     logit_width: int
     logits: int
     cycles: int
+    memories: tuple[AxiPort, ...] = ()
 
 
 def shape(graph: Graph, flow: Dataflow, identity: str, least: int = NARROWEST) -> Shape:
@@ -97,6 +102,7 @@ def shape(graph: Graph, flow: Dataflow, identity: str, least: int = NARROWEST) -
         flow.output.dtype.width,
         logits,
         flow.cycles,
+        flow.memory.axi if flow.memory else (),
     )
 
 
@@ -129,13 +135,15 @@ def interfaces(made: Shape) -> tuple[Interface, ...]:
             Signal("TLAST", forth),
         )
 
+    memories = tuple(_memory_port(port) for port in made.memories)
+    joined = ":".join(["s_axi_control", "s_axis", "m_axis", *(one.name for one in memories)])
     return (
         Interface(
             "aclk",
             "clock",
             "slave",
             (Signal("CLK", "in"),),
-            (("ASSOCIATED_BUSIF", "s_axi_control:s_axis:m_axis"), ("ASSOCIATED_RESET", "aresetn")),
+            (("ASSOCIATED_BUSIF", joined), ("ASSOCIATED_RESET", "aresetn")),
             "aclk",
         ),
         Interface("aresetn", "reset", "slave", (Signal("RST", "in"),), (("POLARITY", "ACTIVE_LOW"),), "aresetn"),
@@ -174,16 +182,28 @@ def interfaces(made: Shape) -> tuple[Interface, ...]:
             (("SENSITIVITY", "LEVEL_HIGH"),),
             "interrupt",
         ),
-        *memory_ports(),
+        *memories,
     )
 
 
-def memory_ports() -> tuple[Interface, ...]:
-    """Return the ports that read weights from memory: none, as all of them are in the network's own memories.
-
-    The top joins such a port, signal by signal, to the ports of `br_top` of the same names.
-    """
-    return ()
+def _memory_port(port: AxiPort) -> Interface:
+    """A port to memory as an interface: bursts of 16 beats at most, as AXI3 has them."""
+    signals = tuple(
+        Signal(name[len(port.name) + 1 :].upper(), "out" if driven else "in", None if name.endswith(WIRES) else width)
+        for name, width, driven in port.signals
+    )
+    mode = {(True, False): "READ_ONLY", (False, True): "WRITE_ONLY"}.get((port.reads, port.writes), "READ_WRITE")
+    parameters = {
+        "PROTOCOL": "AXI4",
+        "DATA_WIDTH": port.data_width,
+        "ADDR_WIDTH": port.address_width,
+        "READ_WRITE_MODE": mode,
+        "MAX_BURST_LENGTH": 16,
+        "SUPPORTS_NARROW_BURST": 0,
+    }
+    return Interface(
+        port.name, "aximm", "master", signals, tuple((name, str(value)) for name, value in parameters.items())
+    )
 
 
 def _stream_parameters(bytes_: int) -> tuple[tuple[str, str], ...]:

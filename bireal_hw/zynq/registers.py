@@ -2,13 +2,13 @@
 
     python -m bireal_hw.zynq.registers      writes rtl/pkg/br_ip_pkg.sv
 
-Another port of the IP, such as one that reads weights from memory, adds its error to ERRORS and its counters to
-REGISTERS; the rest follows.
+A network with an engine has registers and bits more than others (`memory`): there these read 0, and their descriptions
+leave them out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ADDRESS_BITS = 7
@@ -26,12 +26,14 @@ class Field:
         bit: the lowest one.
         text: what it says, or what writing 1 does.
         width: number of bits.
+        memory: whether only a network with ports to memory has it.
     """
 
     name: str
     bit: int
     text: str
     width: int = 1
+    memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ class Register:
         access: `read-only`, `read-write`, or `clear`: a bit is cleared by writing 1.
         text: what it holds.
         fields: its parts, if it has any.
+        memory: whether only a network with ports to memory has it.
     """
 
     name: str
     access: str
     text: str
     fields: tuple[Field, ...] = ()
+    memory: bool = False
 
 
 ERRORS = (
@@ -57,7 +61,10 @@ ERRORS = (
     Field("sparse_beat", 2, "a beat before the transfer's last one had bytes that TKEEP leaves out"),
     Field("start_while_busy", 3, "a run was started before the last one was over; the start was ignored"),
     Field("no_images", 4, "a run was started with IMAGES = 0; the start was ignored"),
-    Field("memory", 5, "a port that reads weights got an error from memory; never where the network has none"),
+    Field("memory_read", 5, "memory answered a read of the network with an error; stays until a reset", memory=True),
+    Field("memory_write", 6, "memory answered a write of the network with an error; stays until a reset", memory=True),
+    Field("wrong_weights", 7, "at WEIGHTS_BASE are not this network's weights; stays until a reset", memory=True),
+    Field("no_bases", 8, "a run was started before WEIGHTS_BASE and MAPS_BASE were set; ignored", memory=True),
 )
 """What can go wrong; each stays until it is cleared by writing 1, or by a reset."""
 
@@ -95,6 +102,7 @@ REGISTERS = (
             Field("error", 2, "a bit of ERRORS is set; cannot be cleared here"),
             Field("resetting", 3, "a reset is going on; cannot be cleared"),
             Field("took_all", 4, "the run has taken all of its images; cannot be cleared"),
+            Field("memory_busy", 5, "memory owes the network an answer; cannot be cleared", memory=True),
         ),
     ),
     Register("ERRORS", "clear", "", ERRORS),
@@ -117,8 +125,31 @@ REGISTERS = (
         "IMAGE_BYTES", "read-only", "bytes of an image: rows from the top, pixels from the left, channels ascending"
     ),
     Register("LOGITS", "read-only", "logits of an image, 4 bytes each, two's complement"),
+    Register(
+        "WEIGHTS_BASE",
+        "read-write",
+        "address of the weights, a multiple of 4096, from the next reset on; at 0 the network stays in reset",
+        memory=True,
+    ),
+    Register("MAPS_BASE", "read-write", "address of the memory for maps, likewise", memory=True),
+    Register("BEATS_READ", "read-only", "beats of 8 bytes that the run has read from memory", memory=True),
+    Register("BEATS_WRITTEN", "read-only", "beats of 8 bytes that the run has written to memory", memory=True),
 )
 """In the order of their addresses; counters stop at their largest value."""
+
+
+def registers(memory: bool) -> tuple[Register, ...]:
+    """Return the registers of a network's IP, which has ports to memory or not, with the fields that it has."""
+    return tuple(
+        replace(one, fields=tuple(field for field in one.fields if memory or not field.memory))
+        for one in REGISTERS
+        if memory or not one.memory
+    )
+
+
+def errors(memory: bool) -> tuple[Field, ...]:
+    """Return the bits of ERRORS, in order, of a network that has ports to memory or not."""
+    return tuple(one for one in ERRORS if memory or not one.memory)
 
 
 def offset(name: str) -> int:
@@ -155,13 +186,18 @@ def package() -> str:
     return "\n".join([*lines, "", "endpackage", "/* verilator lint_on UNUSEDPARAM */", "", "`default_nettype wire", ""])
 
 
+ENGINE = "with an engine only: "
+"""In the table, of what other networks do not have."""
+
+
 def table() -> str:
     """Return the registers as a table in Markdown."""
     lines = ["| offset | register | access | holds |", "|---|---|---|---|"]
     for register in REGISTERS:
         parts = [register.text] if register.text else []
-        parts += [f"bit{_bits(one)} `{one.name}`: {one.text}" for one in register.fields]
+        parts += [f"bit{_bits(one)} `{one.name}`: {ENGINE if one.memory else ''}{one.text}" for one in register.fields]
         access = {"clear": "read, write 1 to clear"}.get(register.access, register.access)
+        parts = [f"{ENGINE}{part}" if register.memory else part for part in parts]
         lines.append(f"| 0x{offset(register.name):02x} | `{register.name}` | {access} | {'<br>'.join(parts)} |")
     return "\n".join(lines) + "\n"
 

@@ -6,6 +6,7 @@ The driver is the very file that is copied to a board.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,20 @@ from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.rtl import closure
 from bireal_hw.sim import verilator
+from bireal_hw.sim.dram import GIVEN, INPUTS, SENT, Dram
 from bireal_hw.zynq.component import NAME, SPIRIT
 from bireal_hw.zynq.ip import COMPONENT, SOURCES
 from bireal_hw.zynq.ports import Shape, interfaces
 from bireal_hw.zynq.registers import ADDRESS_BITS
+
+DRAM = Dram()
+"""Holds nothing up."""
+MEMORY_BASE = 1 << 20
+"""Address from which on the stand-in for pynq allocates."""
+MEMORY_TIMES = 4
+"""Times the weights and maps of a network that its ports find memory for."""
+BEAT = 8
+"""Bytes of a beat of memory."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,7 @@ class SimulatedBoard:
         memories: folder with the files that the sources read.
         files: folder that would be copied to the board: driver, network.json, vectors.
         builds: folder that keeps simulators.
+        dram: how memory behaves for a network with ports to it.
     """
 
     shape: Shape
@@ -51,13 +63,14 @@ class SimulatedBoard:
     memories: Path
     files: Path
     builds: Path
+    dram: Dram = DRAM
 
     @classmethod
-    def of_ip(cls, shape: Shape, ip: Path, files: Path, builds: Path) -> SimulatedBoard:
+    def of_ip(cls, shape: Shape, ip: Path, files: Path, builds: Path, dram: Dram = DRAM) -> SimulatedBoard:
         """Return a board with the IP in a folder that `bireal_hw.zynq.ip.generate` wrote."""
         vlnv, registers, names = _component(ip / COMPONENT)
         sources = tuple(ip / name for name in names if name.endswith((".v", ".sv")))
-        return cls(shape, NAME, {}, vlnv, registers, frozenset(), sources, ip / SOURCES, files, builds)
+        return cls(shape, NAME, {}, vlnv, registers, frozenset(), sources, ip / SOURCES, files, builds, dram)
 
     def run(self, session: Path, hertz: float, **plan: Any) -> Any:
         """Run a session and return what it returned.
@@ -72,6 +85,8 @@ class SimulatedBoard:
         """
         models = sorted((asset("sim") / "board").glob("*.sv"))
         sources = [*closure(set(self.library)), *self.sources, *models, asset("sim") / "br_stall.sv"]
+        if self.shape.memories:
+            sources += [asset("sim") / f"{name}.sv" for name in ("br_dram", "br_stream_check", "br_cycles")]
         bench, _ = verilator.build("board", self._bench(), sources, self.builds)
         with tempfile.TemporaryDirectory(prefix="run-", dir=bench) as name:
             folder = Path(name)
@@ -86,6 +101,9 @@ class SimulatedBoard:
                 "in_bytes": self.shape.in_bytes,
                 "out_bytes": self.shape.out_bytes,
             }
+            if self.shape.memories:
+                (folder / "dram.hex").write_text("0\n")
+                about |= {"dram": self.dram.inputs(), "memory": [MEMORY_BASE, self._memory_words() * BEAT]}
             result = verilator.play(bench, folder, asset("sim") / "board" / "play_board.py", about | plan)
         if "raised" in result:
             raise BirealError(f"the session on the simulated board failed: {result['raised'].strip().splitlines()[-1]}")
@@ -106,7 +124,19 @@ class SimulatedBoard:
             address_bits=ADDRESS_BITS,
             in_bytes=self.shape.in_bytes,
             out_bytes=self.shape.out_bytes,
+            memories=self.shape.memories,
+            memory_words=self._memory_words(),
+            memory_base=f"32'h{MEMORY_BASE:08x}",
+            dram_inputs=INPUTS,
+            dram_sent=SENT,
+            dram_given=GIVEN,
         )
+
+    def _memory_words(self) -> int:
+        """Beats of the memory that the network's ports see: room for several networks' weights and maps."""
+        about = json.loads((self.files / "network.json").read_text()).get("memory", {})
+        size = about.get("bytes", 0) + about.get("maps", 0)
+        return 1 << (MEMORY_TIMES * size // BEAT).bit_length()
 
 
 def _component(path: Path) -> tuple[str, dict[str, int], list[str]]:

@@ -12,7 +12,7 @@ import jinja2
 from bireal_hw import __version__
 from bireal_hw.toml import read_toml
 from bireal_hw.zynq.component import LIBRARY, NAME, VENDOR
-from bireal_hw.zynq.ports import Interface, Shape, memory_ports
+from bireal_hw.zynq.ports import Shape
 
 PROCESSORS = Path(__file__).with_name("processors.toml")
 SCRIPT = "run_vivado.tcl"
@@ -22,6 +22,21 @@ UTILISATION, TIMING = "utilisation.rpt", "timing.rpt"
 """Reports that the script leaves."""
 DMA_BYTES = 4
 """Bytes of a beat of the DMA in front of an IP that takes a pixel a beat."""
+
+
+@dataclass(frozen=True)
+class MemoryPort:
+    """A port of the processing system to memory that a network with an engine may have.
+
+    Attributes:
+        name: interface.
+        clock: its input.
+        parameters: which switch it on, 64 bits wide.
+    """
+
+    name: str
+    clock: str
+    parameters: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,7 @@ class Family:
         pll_mhz, divider: what the clock is divided from, and the largest value of each of two dividers.
         interconnect: the IP between masters and slaves.
         parameters: section of processors.toml.
+        memories: for the network's own ports, each another one.
     """
 
     ip: str
@@ -54,6 +70,7 @@ class Family:
     divider: int
     interconnect: str
     parameters: str
+    memories: tuple[MemoryPort, ...]
 
 
 FAMILIES = {
@@ -75,6 +92,14 @@ FAMILIES = {
         # A SmartConnect takes 910 LUTs from one port to one, and has been reported not to work on this family.
         "axi_interconnect",
         "zynq7",
+        tuple(
+            MemoryPort(
+                f"S_AXI_HP{i}",
+                f"S_AXI_HP{i}_ACLK",
+                {f"PCW_USE_S_AXI_HP{i}": "1", f"PCW_S_AXI_HP{i}_DATA_WIDTH": "64"},
+            )
+            for i in (1, 2, 3)
+        ),
     ),
     "ultrascale+": Family(  # UG1085
         "zynq_ultra_ps_e",
@@ -90,6 +115,14 @@ FAMILIES = {
         63,
         "smartconnect",
         "ultrascale",
+        tuple(
+            MemoryPort(
+                f"S_AXI_HP{i}_FPD",
+                f"saxihp{i}_fpd_aclk",
+                {f"PSU__USE__S_AXI_GP{i + 2}": "1", f"PSU__SAXIGP{i + 2}__DATA_WIDTH": "64"},
+            )
+            for i in (1, 2, 3)
+        ),
     ),
 }
 
@@ -105,7 +138,7 @@ class Kernel:
         clock, reset: its pins.
         pixel_bytes, logit_bytes: of a beat of its streams.
         in_bytes, out_bytes: of a beat of the DMA.
-        memories: its ports that read weights from memory.
+        memories: names of its own ports to memory.
     """
 
     vlnv: str
@@ -117,7 +150,7 @@ class Kernel:
     logit_bytes: int
     in_bytes: int
     out_bytes: int
-    memories: tuple[Interface, ...] = ()
+    memories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,7 +216,8 @@ def clock_below(requested: float, pll_mhz: float, divider: int) -> float:
 def rtl_kernel(made: Shape, repository: str) -> Kernel:
     """Return the IP of the SystemVerilog, in a folder beside the script."""
     vlnv, beats = f"{VENDOR}:{LIBRARY}:{NAME}", (made.in_bytes, made.out_bytes)
-    return Kernel(vlnv, repository, "bireal-hw board", "aclk", "aresetn", *beats, *beats, memory_ports())
+    memories = tuple(port.name for port in made.memories)
+    return Kernel(vlnv, repository, "bireal-hw board", "aclk", "aresetn", *beats, *beats, memories)
 
 
 def script(made: System, kernel: Kernel, part: str, name: str) -> str:
@@ -195,8 +229,14 @@ def script(made: System, kernel: Kernel, part: str, name: str) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    own = list(zip(kernel.memories, made.family.memories, strict=False))
+    parameters = made.processor.copy()
+    for _, port in own:
+        parameters |= port.parameters
     return environment.get_template(f"{SCRIPT}.j2").render(
         system=made,
+        processor=parameters,
+        own=own,
         family=made.family,
         kernel=kernel,
         part=part,

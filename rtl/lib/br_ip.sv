@@ -3,6 +3,9 @@
 //                sends their logits as one transfer. A transfer that ends too early is filled up with zeros, one that
 //                goes on too long is passed over to its end: both are told in ERRORS, and neither stops a DMA
 // Registers      AXI4-Lite: br_ip_pkg, docs/zynq.md. A reset by register ends everything but the register interface
+// Memory         a network with ports to memory stays in reset until both bases are set. A reset closes the gates of its
+//                ports and reaches it when memory owes it nothing. An error ends the run: what is left of the images is
+//                passed over, and a last beat of zeros ends the transfer of the logits
 // Stream in      s_axis: InBytes bytes a beat, tlast on the last beat of a run, which alone may be shorter by tkeep; taken
 //                during a run only. Bytes of pixel after pixel, image after image, without gaps; logit: beat = LogitLanes
 //                logits of LogitWidth bits, tlast on the last of an image
@@ -25,6 +28,7 @@ module br_ip #(
   parameter  int unsigned        LogitLanes  = 1,                    // logits in a beat of the network
   parameter  int unsigned        LogitWidth  = 16,                   // bits of a logit, at most 32
   parameter  int unsigned        Logits      = 2,                    // logits of an image
+  parameter  bit                 Memory      = 1'b0,                 // whether the network has ports to memory
   localparam int unsigned        AddrWidth   = br_ip_pkg::AddrWidth
 ) (
   input  wire                              clk_i,
@@ -57,8 +61,14 @@ module br_ip #(
   output logic                             m_axis_tvalid,
   input  wire                              m_axis_tready,
   output logic                             m_axis_tlast,
-  output logic                             network_rst_no,  // of the network, and of its ports to memory
-  input  wire                              memory_error_i,  // a port to memory got an error, for one cycle or more
+  output logic                             network_rst_no,    // of the network
+  output logic [                     31:0] weights_base_o,    // of the network's memory, held from its reset on
+  output logic [                     31:0] maps_base_o,
+  output logic                             memory_close_o,    // to the gates of the ports
+  input  wire                              memory_idle_i,     // no burst is under way
+  input  wire  [                      3:0] memory_read_i,     // ports that took a beat
+  input  wire  [                      3:0] memory_written_i,
+  input  wire  [                      2:0] memory_status_i,   // of the network: read error, write error, wrong weights
   output logic [         8*PixelBytes-1:0] pixel_tdata,
   output logic                             pixel_tvalid,
   input  wire                              pixel_tready,
@@ -133,15 +143,20 @@ module br_ip #(
   logic [31:0] take_left_q, give_left_q;  // images of the run that still have to come in, and to go out
   logic [ErrorCount-1:0] errors_q, found;
   logic [$clog2(ResetCycles+1)-1:0] reset_q;
-  logic run_q, done_bit_q, on_done_q, on_error_q, last_seen_q, sent_q;
-  logic start, reset_n, taking, run_ends;
+  logic run_q, done_bit_q, on_done_q, on_error_q, last_seen_q, sent_q, abort_q;
+  logic start, reset_n, taking, run_ends, draining, ready;
+  logic [31:0] weights_base_q, maps_base_q, beats_read_q, beats_written_q;  // bases of the next reset
 
   for (genvar i = 0; i < 4; i++) begin : gen_strobe
     assign cleared[8*i+:8] = write_strobe[i] ? write_data[8*i+:8] : 8'd0;
   end
   assign start = write && 32'(write_index) == ControlReg && cleared[ControlStartBit];
   assign reset_n = rst_ni && reset_q == '0;
-  assign network_rst_no = reset_n;
+  // fault: reset-at-once
+  assign draining = reset_q == $bits(reset_q)'(ResetCycles) && !memory_idle_i;
+  assign memory_close_o = reset_q != '0;
+  assign ready = !Memory || (weights_base_o != '0 && maps_base_o != '0);
+  assign network_rst_no = rst_ni && ready && (reset_q == '0 || draining);
   assign taking = run_q && take_left_q != '0;
   assign interrupt_o = (done_bit_q && on_done_q) || (errors_q != '0 && on_error_q);
 
@@ -155,6 +170,7 @@ module br_ip #(
     words[StatusReg][StatusErrorBit] = errors_q != '0;
     words[StatusReg][StatusResettingBit] = !reset_n;
     words[StatusReg][StatusTookAllBit] = run_q && !taking;
+    words[StatusReg][StatusMemoryBusyBit] = !memory_idle_i;
     words[ErrorsReg] = 32'(errors_q);
     words[InterruptReg][InterruptOnDoneBit] = on_done_q;
     words[InterruptReg][InterruptOnErrorBit] = on_error_q;
@@ -169,12 +185,21 @@ module br_ip #(
     words[StallsOutReg] = stalls_out_q;
     words[ImageBytesReg] = ImagePixels * PixelBytes;
     words[LogitsReg] = Logits;
+    words[WeightsBaseReg] = weights_base_q;
+    words[MapsBaseReg] = maps_base_q;
+    words[BeatsReadReg] = beats_read_q;
+    words[BeatsWrittenReg] = beats_written_q;
     read_data = 32'(read_index) < RegisterCount ? words[read_index] : '0;
   end
 
   // A counter that stops at its largest value.
   function automatic logic [31:0] counted(input logic [31:0] count, input logic more);
     return more && count != '1 ? count + 32'd1 : count;
+  endfunction
+
+  // The same for up to four at a time, which may stop a little below.
+  function automatic logic [31:0] counted_all(input logic [31:0] count, input logic [3:0] more);
+    return count < 32'hfffffffc ? count + 32'($countones(more)) : count;
   endfunction
 
   // ---- From the DMA to the network --------------------------------------------------------------------------------
@@ -230,11 +255,15 @@ module br_ip #(
 
   logic [32*LogitLanes-1:0] wide;
   logic [br_pkg::cnt_width(OutUnits)-1:0] out_units;
-  logic out_moves;
+  logic out_moves, out_tvalid, out_tready;
+
+  // Behind an error a beat of zeros takes the place of all logits that are missing.
+  assign out_tvalid   = abort_q ? give_left_q != '0 : logit_tvalid;
+  assign logit_tready = out_tready && !abort_q;
 
   always_comb begin
     for (int unsigned l = 0; l < LogitLanes; l++) begin
-      wide[l*32+:32] = 32'(signed'(logit_tdata[l*LogitWidth+:LogitWidth]));
+      wide[l*32+:32] = abort_q ? '0 : 32'(signed'(logit_tdata[l*LogitWidth+:LogitWidth]));
     end
     for (int unsigned i = 0; i < OutBytes; i++) m_axis_tkeep[i] = i < 32'(out_units) * OutUnit;
   end
@@ -248,9 +277,9 @@ module br_ip #(
     .rst_ni       (reset_n),
     .s_axis_tdata (wide),
     .s_axis_units (LogitCount'(LogitUnits)),
-    .s_axis_tvalid(logit_tvalid),
-    .s_axis_tready(logit_tready),
-    .s_axis_tlast (logit_tlast && give_left_q == 32'd1),
+    .s_axis_tvalid(out_tvalid),
+    .s_axis_tready(out_tready),
+    .s_axis_tlast (abort_q || (logit_tlast && give_left_q == 32'd1)),
     .m_axis_tdata,
     .m_axis_units (out_units),
     .m_axis_tvalid,
@@ -265,11 +294,14 @@ module br_ip #(
   always_comb begin
     found = '0;
     found[ErrorsShortFrameBit] = taking && last_seen_q && !piece_whole;
-    found[ErrorsLongFrameBit] = run_q && !taking && (!last_seen_q || piece_tvalid);
+    found[ErrorsLongFrameBit] = run_q && !taking && !abort_q && (!last_seen_q || piece_tvalid);
     found[ErrorsSparseBeatBit] = in_moves && !s_axis_tlast && s_axis_tkeep != '1;
     found[ErrorsStartWhileBusyBit] = start && run_q;
     found[ErrorsNoImagesBit] = start && images_q == '0;
-    found[ErrorsMemoryBit] = memory_error_i;
+    found[ErrorsMemoryReadBit] = memory_status_i[0];
+    found[ErrorsMemoryWriteBit] = memory_status_i[1];
+    found[ErrorsWrongWeightsBit] = memory_status_i[2];
+    found[ErrorsNoBasesBit] = start && !ready;
   end
 
   always_ff @(posedge clk_i) begin
@@ -278,13 +310,23 @@ module br_ip #(
       on_done_q  <= write_data[InterruptOnDoneBit];
       on_error_q <= write_data[InterruptOnErrorBit];
     end
-    if (reset_q != '0) reset_q <= reset_q - 1'b1;
+    if (Memory && write && 32'(write_index) == WeightsBaseReg) weights_base_q <= write_data & ~32'hfff;
+    if (Memory && write && 32'(write_index) == MapsBaseReg) maps_base_q <= write_data & ~32'hfff;
+    if (!network_rst_no) begin
+      weights_base_o <= weights_base_q;
+      maps_base_o    <= maps_base_q;
+    end
+    if (reset_q != '0 && !draining) reset_q <= reset_q - 1'b1;
     if (write && 32'(write_index) == ControlReg && cleared[ControlResetBit]) reset_q <= $bits(reset_q)'(ResetCycles);
     if (!rst_ni) begin
       images_q   <= '0;
       on_done_q  <= 1'b0;
       on_error_q <= 1'b0;
       reset_q    <= '0;
+      weights_base_q <= '0;
+      maps_base_q    <= '0;
+      weights_base_o <= '0;
+      maps_base_o    <= '0;
     end
   end
 
@@ -298,6 +340,12 @@ module br_ip #(
       give_left_q <= give_left_q - 32'd1;
       done_q      <= done_q + 32'd1;
     end
+    if (abort_q && out_tvalid && out_tready) give_left_q <= '0;
+    // What is offered stays as it is until it is taken.
+    if (run_q && memory_status_i != '0 && (!out_tvalid || out_tready)) begin
+      abort_q     <= 1'b1;
+      take_left_q <= '0;
+    end
     if (out_moves && m_axis_tlast) sent_q <= 1'b1;
     if (run_q && !sent_q) cycles_q <= counted(cycles_q, 1'b1);
     if (out_moves && beats_out_q == '0) first_q <= cycles_q;
@@ -305,6 +353,10 @@ module br_ip #(
     stalls_in_q  <= counted(stalls_in_q, in_open && s_axis_tvalid && !s_axis_tready);
     waits_in_q   <= counted(waits_in_q, in_open && s_axis_tready && !s_axis_tvalid);
     beats_out_q  <= counted(beats_out_q, out_moves);
+    if (run_q && !sent_q) begin
+      beats_read_q    <= counted_all(beats_read_q, memory_read_i);
+      beats_written_q <= counted_all(beats_written_q, memory_written_i);
+    end
     stalls_out_q <= counted(stalls_out_q, m_axis_tvalid && !m_axis_tready);
     errors_q     <= (errors_q & ~(write && 32'(write_index) == ErrorsReg ? ErrorCount'(cleared) : '0)) | found;
     if (write && 32'(write_index) == StatusReg && cleared[StatusDoneBit]) done_bit_q <= 1'b0;
@@ -312,10 +364,11 @@ module br_ip #(
       run_q      <= 1'b0;
       done_bit_q <= 1'b1;
     end
-    if (start && !run_q && images_q != '0) begin
+    if (start && !run_q && images_q != '0 && ready) begin
       run_q        <= 1'b1;
       last_seen_q  <= 1'b0;
       sent_q       <= 1'b0;
+      abort_q      <= 1'b0;
       take_left_q  <= images_q;
       give_left_q  <= images_q;
       pixel_q      <= '0;
@@ -327,11 +380,14 @@ module br_ip #(
       waits_in_q   <= '0;
       beats_out_q  <= '0;
       stalls_out_q <= '0;
+      beats_read_q <= '0;
+      beats_written_q <= '0;
     end
     if (!reset_n) begin
       run_q        <= 1'b0;
       last_seen_q  <= 1'b0;
       sent_q       <= 1'b0;
+      abort_q      <= 1'b0;
       take_left_q  <= '0;
       give_left_q  <= '0;
       pixel_q      <= '0;
@@ -345,6 +401,8 @@ module br_ip #(
       waits_in_q   <= '0;
       beats_out_q  <= '0;
       stalls_out_q <= '0;
+      beats_read_q <= '0;
+      beats_written_q <= '0;
     end
   end
 

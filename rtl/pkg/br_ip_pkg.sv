@@ -6,9 +6,9 @@
 package br_ip_pkg;
 
   localparam int unsigned AddrWidth = 7;  // of a byte
-  localparam int unsigned RegisterCount = 18;
+  localparam int unsigned RegisterCount = 22;
   localparam logic [15:0] MapVersion = 16'd1;
-  localparam int unsigned ErrorCount = 6;
+  localparam int unsigned ErrorCount = 9;
 
   // Numbers of the registers, four bytes each
   localparam int unsigned IdentityLowReg = 0;
@@ -29,6 +29,10 @@ package br_ip_pkg;
   localparam int unsigned StallsOutReg = 15;
   localparam int unsigned ImageBytesReg = 16;
   localparam int unsigned LogitsReg = 17;
+  localparam int unsigned WeightsBaseReg = 18;
+  localparam int unsigned MapsBaseReg = 19;
+  localparam int unsigned BeatsReadReg = 20;
+  localparam int unsigned BeatsWrittenReg = 21;
 
   // Bits of Version
   localparam int unsigned VersionMapBit = 0;
@@ -45,6 +49,7 @@ package br_ip_pkg;
   localparam int unsigned StatusErrorBit = 2;
   localparam int unsigned StatusResettingBit = 3;
   localparam int unsigned StatusTookAllBit = 4;
+  localparam int unsigned StatusMemoryBusyBit = 5;
 
   // Bits of Errors
   localparam int unsigned ErrorsShortFrameBit = 0;
@@ -52,7 +57,10 @@ package br_ip_pkg;
   localparam int unsigned ErrorsSparseBeatBit = 2;
   localparam int unsigned ErrorsStartWhileBusyBit = 3;
   localparam int unsigned ErrorsNoImagesBit = 4;
-  localparam int unsigned ErrorsMemoryBit = 5;
+  localparam int unsigned ErrorsMemoryReadBit = 5;
+  localparam int unsigned ErrorsMemoryWriteBit = 6;
+  localparam int unsigned ErrorsWrongWeightsBit = 7;
+  localparam int unsigned ErrorsNoBasesBit = 8;
 
   // Bits of Interrupt
   localparam int unsigned InterruptOnDoneBit = 1;

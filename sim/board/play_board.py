@@ -36,7 +36,15 @@ FAULTS = (
     "mm2s_cut_i", "mm2s_extra_i", "mm2s_stop_at_i", "mm2s_sparse_at_i", "mm2s_error_at_i", "mm2s_idle_i",
     "s2mm_stop_at_i", "s2mm_error_at_i", "s2mm_stall_i", "seed_i",
 )  # fmt: skip
-"""Inputs of the bench that a session may set; see br_dma_read and br_dma_write."""
+"""Inputs of the bench that a session may set; see br_dma_read and br_dma_write. A plan with `dram` has its too."""
+MEMORY_BASE, ALIGNED = 1 << 20, 64
+"""Address from which on memory is allocated, and what its addresses are a multiple of: a cache line."""
+
+NUMBERED = {
+    "dram_read_error": "dram_reads_o", "dram_read_lost": "dram_reads_o",
+    "dram_write_error": "dram_writes_o", "dram_write_lost": "dram_writes_o",
+}  # fmt: skip
+"""Numbers of bursts, and how many there were."""
 
 
 class Buffer(np.ndarray):
@@ -49,6 +57,7 @@ class Buffer(np.ndarray):
     def flush(self) -> None:
         """Write the processor's cache to memory."""
         self.memory[:] = np.asarray(self).reshape(-1).view(np.uint8)
+        self.board.load(self)
 
     def invalidate(self) -> None:
         """Forget the processor's cache."""
@@ -91,20 +100,42 @@ class Board:
         self._errors = {"mm2s": 0, "s2mm": 0}
         self._ended = {"mm2s": 0, "s2mm": 0}
         self._target: Buffer | None = None
-        self._next_address = 1 << 20
+        self.dram = {f"dram_{name}_i": value for name, value in plan.get("dram", {}).items()}
 
     # ---- what a session may do besides ------------------------------------------------------------------------------
 
     def fault(self, **values: int) -> None:
-        """Set inputs of the DMA's models; names as in FAULTS without their _i."""
+        """Set inputs of the models of DMA and memory; names as in FAULTS and of br_dram without their _i.
+
+        The bursts that memory answers with an error, or never, count from now on.
+        """
         for name, value in values.items():
-            assert f"{name}_i" in FAULTS, name
+            assert f"{name}_i" in (*FAULTS, *self.dram), name
+            if name in NUMBERED:
+                value += int(resume(self._get)(NUMBERED[name]))
             resume(self._set)(f"{name}_i", value)
 
     def no_faults(self) -> None:
         """Let the DMA work as it should, without a pause."""
         for name in FAULTS:
             resume(self._set)(name, int(name == "seed_i"))
+        for name, value in self.dram.items():
+            resume(self._set)(name, value)
+
+    def load(self, buffer: Buffer) -> None:
+        """Let the network's own ports see what was flushed."""
+        if not self.dram or buffer.device_address + buffer.nbytes > sum(self.plan["memory"]):
+            return
+        offset = buffer.device_address - MEMORY_BASE
+        data = np.zeros(-(-buffer.nbytes // 8) * 8, np.uint8)
+        data[: buffer.nbytes] = buffer.memory
+        text = data.reshape(-1, 8)[:, ::-1].tobytes().hex("\n", 8)
+        Path(self.plan["folder"], "dram.hex").write_text(text + "\n")
+        resume(self._load)(offset // 8, (offset + len(data)) // 8 - 1)
+
+    def owed(self) -> int:
+        """Return the bursts that the network's ports wait for."""
+        return int(resume(self._get)("dram_owed_o"))
 
     def cycles(self) -> int:
         """Return the clock cycles so far."""
@@ -143,9 +174,8 @@ class Board:
         buffer = np.full(shape, 77, dtype).view(Buffer)
         if buffer.nbytes + sum(one.nbytes for one in self.buffers) > self.limit:
             raise RuntimeError("Failed to allocate Memory!")
-        buffer.board, buffer.device_address = self, self._next_address
+        buffer.board, buffer.device_address = self, self._place(buffer.nbytes)
         buffer.memory = np.full(buffer.nbytes, 99, np.uint8)
-        self._next_address += -(-buffer.nbytes // 4096) * 4096
         self.buffers.append(buffer)
         return buffer
 
@@ -189,6 +219,15 @@ class Board:
             self._begin(channel, value)
         else:
             self._dma[address] = value
+
+    def _place(self, size: int) -> int:
+        """The lowest address at which so many bytes are free."""
+        address = MEMORY_BASE + ALIGNED
+        for one in sorted(self.buffers, key=lambda buffer: buffer.device_address):
+            if one.device_address - address >= size:
+                break
+            address = one.device_address + -(-one.nbytes // ALIGNED) * ALIGNED
+        return address
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
@@ -255,6 +294,11 @@ class Board:
         go.value = int(go.value.to_unsigned()) ^ 1
         await Timer(2 * PERIOD, unit="step")
 
+    async def _load(self, first: int, last: int) -> None:
+        self.dut.load_first_i.value, self.dut.load_last_i.value = first, last
+        self.dut.load_i.value = int(self.dut.load_i.value.to_unsigned()) ^ 1
+        await Timer(2 * PERIOD, unit="step")
+
     async def _access(self, address: int, value: int | None) -> int:
         dut = self.dut
         before = int(dut.done_o.value.to_unsigned())
@@ -313,6 +357,10 @@ async def play(dut: Any) -> None:
         getattr(dut, name).value = 0
     for name in FAULTS:
         getattr(dut, name).value = int(name == "seed_i")
+    for name, value in board.dram.items():
+        getattr(dut, name).value = value
+    if board.dram:
+        dut.load_i.value = dut.load_first_i.value = dut.load_last_i.value = 0
     dut.rst_ni.value = 0
     dut.dma_rst_ni.value = 1
     Clock(dut.clk_i, PERIOD, unit="step", impl="gpi").start()

@@ -27,6 +27,7 @@ def session(board: Any, driver: Any) -> dict[str, Any]:
 
         wanted = logits[:FEW]
         driver.SPARE = 0.0  # the time limit of a run is then four times its time
+        driver.RESET = 1e-3
         few = images[:FEW]
         faults = [{"fault": name} | tried(board, network, few, wanted, told) for name, told in of(network).items()]
     return {"logits": logits, "stalled": stalled, "measured": measured, "faults": faults}
@@ -35,7 +36,7 @@ def session(board: Any, driver: Any) -> dict[str, Any]:
 def of(network: Any) -> dict[str, dict[str, int]]:
     """Return faults by name: what the DMA's models are told, or where Ctrl-C comes."""
     beats = FEW * int(np.prod(network.image)) // network._beat()
-    return {
+    found = {
         "transfer too short": {"mm2s_cut": beats // 2},
         "transfer too long": {"mm2s_extra": 3},
         "a hole in a beat": {"mm2s_sparse_at": beats // 3},
@@ -45,6 +46,13 @@ def of(network: Any) -> dict[str, dict[str, int]]:
         "DMA never begins": {"mm2s_stop_at": -1},
         "DMA stuck, writing": {"s2mm_stop_at": 1},
         "Ctrl-C in the middle": {"interrupt_at": 3},
+    }
+    if not network.about.get("memory"):
+        return found
+    return found | {
+        "error of the network's memory, reading": {"dram_read_error": 40},
+        "error of the network's memory, writing": {"dram_write_error": 20},
+        "the network's memory is silent": {"dram_read_lost": 40},
     }
 
 

@@ -1,0 +1,94 @@
+"""Memory beside the chip: its errors, silence, other weights, resets with bursts under way; a self-test behind each."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from faults import told  # type: ignore[import-not-found]
+
+FAULTS = {
+    "error, reading": {"dram_read_error": 30},
+    "error, reading the first": {"dram_read_error": 1},
+    "error, writing": {"dram_write_error": 20},
+    "silent, reading": {"dram_read_lost": 30},
+    "silent, writing": {"dram_write_lost": 20},
+}
+RESETS = 12
+
+
+def session(board: Any, driver: Any) -> Any:
+    driver.SPARE = driver.RESET = 0.002  # the clock is not slow here
+    network = driver.Network(board.folder / "bireal.bit")
+    images = np.fromfile(board.folder / "vectors" / "images.bin", np.uint8).reshape(-1, *network.image)[:2]
+    address = board.plan["registers"]
+    found: dict[str, Any] = {}
+
+    def check(name: str) -> None:
+        loads = board.loads
+        words, seconds = told(board, network, images)
+        board.no_faults()
+        found[name] = words, seconds, board.loads - loads, network.selftest()
+
+    def run_ends() -> Any:
+        """A run by the registers alone: STATUS, ERRORS and interrupt at its end, and how much of each transfer came."""
+        images_buffer, logits = network._buffers["pixels"], network._buffers["logits"]
+        board.write(address["INTERRUPT"], 6)
+        network._start(2, images_buffer, logits)
+        board.wait(20_000)
+        states = [network._dma.read(network._dma_registers[name + "_DMASR"]) for name in ("MM2S", "S2MM")]
+        ended = board.read(address["STATUS"]), board.read(address["ERRORS"]), board.interrupt(), states
+        board.no_faults()
+        network.reset()
+        return *ended, board.read(address["ERRORS"]), network.selftest()
+
+    for name, faults in FAULTS.items():
+        board.fault(**faults)
+        check(name)
+    board.fault(dram_write_error=20)
+    found["ends, error"] = run_ends()
+
+    # Other weights in memory than in the file.
+    weights = network._buffers["weights"]
+    at = network._base("weights") - weights.device_address
+    weights[at + 8] ^= 1
+    weights.flush()
+    network.reset()
+    found["ends, other weights"] = run_ends()[:4]
+    weights[at + 8] ^= 1
+    weights.flush()
+    network.reset()
+    check("none")
+
+    # Resets in the middle, as long as memory owes the network answers.
+    owed = []
+    board.fault(dram_latency=150, dram_stall=20_000, seed=5)
+    network.logits(images)
+    for number in range(RESETS):
+        network._start(2, network._buffers["pixels"], network._buffers["logits"])
+        board.wait(300 + 211 * number)
+        owed.append(board.owed())
+        network.reset()
+        assert board.owed() <= 1 + 32, "the header and the first weights"
+        assert network.selftest() == len(network._vectors()[0])
+    found["owed"] = owed
+    board.no_faults()
+
+    # Without bases nothing starts, and nothing is read.
+    network._stop()
+    reads = board.read(address["STATUS"]), board.read(address["WEIGHTS_BASE"])
+    board.write(address["IMAGES"], 1)
+    board.write(address["CONTROL"], 1)
+    found["no bases"] = *reads, board.read(address["ERRORS"]), board.read(address["STATUS"])
+    board.write(address["WEIGHTS_BASE"], 0x12345678)
+    found["bases"] = board.read(address["WEIGHTS_BASE"])
+    network._set_bases()
+    network.reset()
+    check("bases again")
+    measured = network.measure(4)
+    network.close()
+    found["closed"] = len(board.buffers), network.selftest(), len(board.buffers)
+    network.close()
+    return {"found": found, "measured": measured}
