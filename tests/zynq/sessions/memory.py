@@ -13,7 +13,7 @@ FAULTS = {
     "error, reading": {"dram_read_error": 30},
     "error, reading the first": {"dram_read_error": 1},
     "error, writing": {"dram_write_error": 20},
-    "silent, reading": {"dram_read_lost": 30},
+    "silent, reading": {"dram_read_lost": 1},  # the weights of one frame and a half have been read ahead
     "silent, writing": {"dram_write_lost": 20},
 }
 RESETS = 12
