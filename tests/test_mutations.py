@@ -33,6 +33,7 @@ from tests.engine.tails import engine
 from tests.faults import marked, planted
 from tests.rtl_lib.test_axi import FAULTS as OF_MASTERS
 from tests.sim.test_checks import FAULTS as BROKEN_RULES
+from tests.zynq.test_memory import FAULTS as OF_GATES
 
 pytestmark = pytest.mark.rtl
 
@@ -214,7 +215,7 @@ def test_a_fault_in_the_source_is_caught(fault: str, tmp_path: Path) -> None:
 
 
 def test_every_mark_has_a_fault() -> None:
-    assert sorted(marked()) == sorted([*FAULTS, *BROKEN_RULES, *OF_MASTERS])
+    assert sorted(marked()) == sorted([*FAULTS, *BROKEN_RULES, *OF_MASTERS, *OF_GATES])
 
 
 @pytest.mark.parametrize(

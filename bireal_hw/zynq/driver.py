@@ -380,6 +380,8 @@ class Network:
         if self.kind != "rtl":
             missing = [name for name, state in states.items() if not state & 2]
             return f"not done: {' and '.join(missing) or 'the kernel'} ({_CHANNELS}); {progress}"
+        if self._weights and self._read("STATUS") & 32 and not self._moves():
+            return f"memory does not answer the network's ports; {progress}"
         if not self._read("BEATS_IN"):
             return f"the DMA sends no image; {progress}"
         names = ("STALLS_OUT", "WAITS_IN", "STALLS_IN")
@@ -394,8 +396,6 @@ class Network:
             return f"{who} {waited}; {progress}"
         if states["S2MM"] & 2:
             return f"the DMA does not send all of its images; {progress}"
-        if self._weights and self._read("STATUS") & 32 and not self._moves():
-            return f"memory does not answer the network's ports; {progress}"
         return f"the network gives no logits although it has its images; {progress}"
 
     def _moves(self) -> bool:

@@ -50,9 +50,9 @@ def of(network: Any) -> dict[str, dict[str, int]]:
     if not network.about.get("memory"):
         return found
     return found | {
-        "error of the network's memory, reading": {"dram_read_error": 40},
-        "error of the network's memory, writing": {"dram_write_error": 20},
-        "the network's memory is silent": {"dram_read_lost": 40},
+        "error of the network's memory, reading": {"dram_read_error": 1},
+        "error of the network's memory, writing": {"dram_write_error": 1},
+        "the network's memory is silent": {"dram_read_lost": 1},
     }
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from bireal_hw.golden import run
 from bireal_hw.ir.graph import Graph
 from bireal_hw.preprocess import read_picture
-from bireal_hw.zynq.registers import ERRORS, REGISTERS
+from bireal_hw.zynq.registers import errors, registers
 from bireal_hw.zynq.simulation import SimulatedBoard
 from tests.networks import dense, mixed, random_images, tiny
 from tests.zynq.boards import HERTZ, SESSIONS, simulated, simulated_hls
@@ -100,7 +100,7 @@ def test_faults_around_the_kernel_are_told_too(tmp_path: Path) -> None:
 def test_faults_of_the_hardware_are_diagnosed_in_time_and_leave_it_usable(board: SimulatedBoard) -> None:
     """In a slow clock, so that half a second is no long simulation."""
     found = board.run(SESSIONS / "faults.py", hertz=2e5)
-    texts = {one.name: one.text for one in ERRORS}
+    texts = {one.name: one.text for one in errors(memory=False)}
     short, long, sparse = (texts[name] for name in ("short_frame", "long_frame", "sparse_beat"))
 
     def taken(count: int, images: str = "4") -> str:
@@ -196,7 +196,7 @@ def test_misuses_are_one_sentence_each(board: SimulatedBoard) -> None:
 
 def test_registers_do_what_their_table_says(board: SimulatedBoard) -> None:
     found = session(board, "registers")
-    fresh = {one.name: 0 for one in REGISTERS} | {
+    fresh = {one.name: 0 for one in registers(memory=False)} | {
         "IDENTITY_LOW": int(board.shape.identity[8:], 16),
         "IDENTITY_HIGH": int(board.shape.identity[:8], 16),
         "VERSION": 4 << 24 | 4 << 16 | 1,

