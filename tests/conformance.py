@@ -81,21 +81,32 @@ def check_op(
     cost = op.cost(fold, *types)
     kernel = run_kernel(op.hls(fold, *types), *arrays, builds=BUILDS, flags=QUICK)
     np.testing.assert_array_equal(kernel.outputs.reshape(golden.shape), golden, err_msg=f"{op.kind}.hpp against golden")
-    assert set(np.diff(kernel.cycles)) <= {cost.cycles}, f"{op.kind}.hpp: cycles for 1, 2, .. frames {kernel.cycles}"
-
     binding = op.rtl(fold, *types)
+    bound = bool(binding.axi)
+    taken = set(np.diff(kernel.cycles))
+    fine = len(taken) < 2 and max(taken) <= cost.cycles if bound else taken <= {cost.cycles}
+    assert fine, f"{op.kind}.hpp: cycles for 1, 2, .. frames {kernel.cycles}, cost() says {cost.cycles}"
     results = simulate(
-        Dut(binding), *arrays, output_beats=out.beats(binding.output.lanes), stalls=stalls, builds=BUILDS
+        Dut(binding, dram=binding.image, maps=binding.maps),
+        *arrays,
+        output_beats=out.beats(binding.output.lanes),
+        stalls=stalls,
+        builds=BUILDS,
     )
     for stall, result in zip(stalls, results, strict=True):
         got = result.outputs.reshape(golden.shape)
         np.testing.assert_array_equal(got, golden, err_msg=f"{binding.module} against golden, {stall}")
-    check_cycles(results[0], cost)
+        assert result.status == 0, f"{binding.module}: status {result.status}, {stall}"
+    check_cycles(results[0], cost, bound)
     return results
 
 
-def check_cycles(result: SimResult, cost: Cost) -> None:
-    """Check an unstalled run: every distance of two frames and the latency are exactly the cycles foretold."""
+def check_cycles(result: SimResult, cost: Cost, bound: bool = False) -> None:
+    """Check an unstalled run: every distance of two frames and the latency are the cycles foretold, or within them."""
     intervals = np.diff(result.tlast)
+    if bound:
+        assert intervals.max() <= cost.cycles, f"{intervals.max()} cycles per frame, cost() says {cost.cycles} at most"
+        assert result.latency <= cost.latency, f"latency is {result.latency} cycles, cost() says {cost.latency} at most"
+        return
     np.testing.assert_array_equal(intervals, np.full_like(intervals, cost.cycles), err_msg="cycles per frame")
     assert result.latency == cost.latency, f"latency is {result.latency} cycles, cost() says {cost.latency}"

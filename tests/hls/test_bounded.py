@@ -35,10 +35,10 @@ def threaded(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subproce
     text = (project / "top.cpp").read_text()
     text = re.sub(r"BIREAL_PRAGMA\(HLS STREAM variable=(\w+) depth=(\d+)\)", r'\1.limit(depth("\1", \2));', text)
     text = re.sub(r"^  BIREAL_WATCH.*\n", "", text, flags=re.MULTILINE)
-    (project / "top.cpp").write_text('#include "threads.hpp"\n' + _side_by_side(text, r"bireal::\w+<.*\);"))
+    (project / "top.cpp").write_text('#include "threads.hpp"\n' + side_by_side(text, r"bireal::\w+<.*\);"))
     inner = project / "bireal" / "real_conv.hpp"  # a dataflow of its own
     text = re.sub(r"^(  hls::stream<.*> (\w+)\(.*\);)$", r"\1 \2.limit(2);", inner.read_text(), flags=re.MULTILINE)
-    inner.write_text(_side_by_side(text, r"(?:unfold|multiply|scale)<Config>\(.*\);"))
+    inner.write_text(side_by_side(text, r"(?:unfold|multiply|scale)<Config>\(.*\);"))
     bench = (project / "tb.cpp").read_text().replace("calls == 0 ? 1 : calls == 1 ? 2", f"calls < 9 ? {FRAMES}")
     (project / "tb.cpp").write_text(bench)
     command = ["g++", "-std=c++14", "-O0", "-pthread", "-DBIREAL_THREADS", "-I", str(BOUNDED)]
@@ -59,7 +59,7 @@ def threaded(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subproce
     return run_with
 
 
-def _side_by_side(text: str, call: str) -> str:
+def side_by_side(text: str, call: str) -> str:
     """Give each of the calls that stand in lines of their own a thread, in every group of such lines."""
     text = re.sub(r"^  //.*\n", "", text, flags=re.MULTILINE)  # comments stand between the calls
     threads = re.sub(rf"^  ({call})$", r"  threads.run([&] { \1 });", text, flags=re.MULTILINE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -65,14 +66,21 @@ def test_every_layer_has_a_header() -> None:
 
 @pytest.mark.parametrize("path", HEADERS, ids=lambda path: path.stem)
 def test_every_inner_loop_is_pipelined_or_unrolled(path: Path) -> None:
-    """A loop without a loop inside it begins with PIPELINE II=1, or is one of the unrolled loops inside such a loop."""
+    """A loop without a loop inside it begins with PIPELINE II=1, or is one of the unrolled loops inside such a loop.
+
+    One around others, or around processes, tells how often it is run.
+    """
     if path.stem == "watch":
         return  # no hardware
     lines = path.read_text().splitlines()
     for number, line in enumerate(lines):
         if re.match(r"\s*(for|while) \(.*\{$", line):
             following = lines[number + 1].strip()
-            assert re.match(r"BIREAL_PRAGMA\(HLS (PIPELINE II=1 style=flp|UNROLL)\)", following), (path.name, line)
+            end = f"{line[: len(line) - len(line.lstrip())]}}}"
+            inside = takewhile(lambda text, end=end: text != end, lines[number + 1 :])
+            around = any(re.match(r"\s*(for|while) \(", text) and "PIPELINE" in after for text, after in pairwise(inside))
+            wanted = "LOOP_TRIPCOUNT min=.*" if around else "(PIPELINE II=1 style=flp|UNROLL)"
+            assert re.match(rf"BIREAL_PRAGMA\(HLS {wanted}\)", following), (path.name, line)
 
 
 @pytest.mark.parametrize(

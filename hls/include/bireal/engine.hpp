@@ -187,6 +187,9 @@ struct EngineShape {
                 "engine: Real must be a multiple of 4, and a word of numbers one of 64 bits");
   static_assert(Config::AccWidth <= 32 && Config::InWidth <= 16 && Config::OutWidth <= 32,
                 "engine: AccWidth and OutWidth must be at most 32, InWidth 16");
+  static_assert(min(min(Config::Dealt, Config::Swept), min(Config::Finished, Config::Groups)) >= 0 &&
+                    min(min(Config::Burst, Config::Outputs), Config::Copied) >= 1,
+                "engine: iterations must not be negative, those of the longest loop of a kind at least 1");
   static constexpr int Beats = Config::Channels / Lanes;    // of a pixel in a group
   static constexpr int Limb = min(Config::Simd, 64);        // bits of the K axis in an entry of 64 bits or less
   static constexpr int Limbs = Config::Simd / Limb;         // of a lane
@@ -580,7 +583,7 @@ class EnginePlace {
     BIREAL_PRAGMA(HLS INLINE)
     const bool over = first_part_ + Each % Parts >= Parts;
     first_chunk_ += Each / Parts + over;
-    first_part_ = over ? 0 : first_part_ + Each % Parts;
+    first_part_ = over ? Field<8>(0) : Field<8>(first_part_ + Each % Parts);
     restart(band_);
   }
   // The first group of the next band.
@@ -720,7 +723,7 @@ void store(const EnginePass& pass, hls::stream<EngineValues>& in, Entry<64>* map
            hls::stream<ap_uint<Config::OutWidth>>& out) {
   const bool gives = pass.bands != 0 && pass.out;
   const Field<12> bands = pass.store || pass.store_pool ? pass.bands : Field<12>(0);
-  const int numbers = gives ? pass.groups * Config::Channels : 0;
+  const int numbers = gives ? static_cast<int>(pass.groups) * Config::Channels : 0;
   EngineValues values;
   for (int i = 0; i < numbers; ++i) {
     BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
