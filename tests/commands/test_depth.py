@@ -41,7 +41,7 @@ def test_both_networks_then_more_seeds(
     report = json.loads((FOLDER / "depth.json").read_text())
     assert (report["run"], report["model"], report["dataset"]) == ("quick", "bireal18", "rooms")
     assert (report["train_images"], report["test_images"], report["epochs"]) == (24, 12, 1)
-    assert report["networks"]["binary"]["weights"] == "binary"
+    assert report["networks"]["binary"]["weights"] == "binary_pytorch"
     assert report["networks"]["real"]["activation"] == "relu"
     for name in ("depth.json", "depth.png", "curves.png"):
         assert (FOLDER / name).is_file()

@@ -93,7 +93,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "hls"
 
 
-@pytest.mark.parametrize("flags", [(), ("-DBIREAL_AS_SYNTHESISED",), SANITIZED[1:]], ids=["plain", "as synthesised", "sanitized"])
+@pytest.mark.parametrize(
+    "flags", [(), ("-DBIREAL_AS_SYNTHESISED",), SANITIZED[1:]], ids=["plain", "as synthesised", "sanitized"]
+)
 def test_a_placed_network_gives_the_logits(flags: tuple[str, ...], project: Path) -> None:
     graph = placed_tiny()
     images = random_images(graph, 5)
@@ -111,7 +113,9 @@ def test_wrong_weights_are_refused_in_a_line(project: Path, tmp_path: Path) -> N
     wrong = {
         image[:-8]: f"{len(image) - 8} bytes, not {len(image)}: it is missing, cut off or of another network",
         b"": f"0 bytes, not {len(image)}: it is missing, cut off or of another network",
-        (tmp_path / "other" / "weights.bin").read_bytes(): "status 4: its weights are not those of this network and folding",
+        (
+            tmp_path / "other" / "weights.bin"
+        ).read_bytes(): "status 4: its weights are not those of this network and folding",
         bytes(8) + image[8:]: "status 4: its weights are not those of this network and folding",
     }
     for content, message in wrong.items():
@@ -129,7 +133,8 @@ def threaded(project: Path, change: Callable[[str], str]) -> subprocess.Complete
         text = change(path.read_text())
         text = re.sub(r"BIREAL_PRAGMA\(HLS STREAM variable=(\w+) depth=(\d+)\)", r"\1.limit(\2);", text)
         text = re.sub(r"^  BIREAL_WATCH.*\n", "", text, flags=re.MULTILINE)
-        calls = r"(?:bireal::\w+<\w+>|(?:deal|multiply|load|finish|store|arrive|fetch|run_program|unfold|scale)<Config>)\(.*\);"
+        kernels = "deal|multiply|load|finish|store|arrive|fetch|run_program|unfold|scale"
+        calls = rf"(?:bireal::\w+<\w+>|(?:{kernels})<Config>)\(.*\);"
         path.write_text('#include "threads.hpp"\n' + side_by_side(text, calls))
     bench = (project / "tb.cpp").read_text().replace("calls == 0 ? 1 : calls == 1 ? 2", "calls < 9 ? 3")
     (project / "tb.cpp").write_text(bench)

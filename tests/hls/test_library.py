@@ -77,8 +77,10 @@ def test_every_inner_loop_is_pipelined_or_unrolled(path: Path) -> None:
         if re.match(r"\s*(for|while) \(.*\{$", line):
             following = lines[number + 1].strip()
             end = f"{line[: len(line) - len(line.lstrip())]}}}"
-            inside = takewhile(lambda text, end=end: text != end, lines[number + 1 :])
-            around = any(re.match(r"\s*(for|while) \(", text) and "PIPELINE" in after for text, after in pairwise(inside))
+            inside = takewhile(end.__ne__, lines[number + 1 :])
+            around = any(
+                re.match(r"\s*(for|while) \(", text) and "PIPELINE" in after for text, after in pairwise(inside)
+            )
             wanted = "LOOP_TRIPCOUNT min=.*" if around else "(PIPELINE II=1 style=flp|UNROLL)"
             assert re.match(rf"BIREAL_PRAGMA\(HLS {wanted}\)", following), (path.name, line)
 

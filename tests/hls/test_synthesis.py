@@ -105,7 +105,9 @@ def test_every_function_is_a_process_or_inlined(library: str) -> None:
             continue  # a loop
         if re.match(r"(else )?if\b|while\b", signature.strip()) or "constexpr" in signature:
             continue
-        if "int frames" in signature or re.search(r"void (deal|multiply|load|finish|store|arrive|run_pass)\(", signature):
+        if "int frames" in signature or re.search(
+            r"void (deal|multiply|load|finish|store|arrive|run_pass)\(", signature
+        ):
             continue  # processes, of all frames and of a pass of the engine
         helpers.append(signature)
         assert "PRAGMA(HLS INLINE)" in pragmas, signature
