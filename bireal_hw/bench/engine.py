@@ -74,16 +74,17 @@ def engine() -> Found:
 def measure(graph: Graph, board: Board, folder: Path) -> dict[str, Cell]:
     """Fold a network for a board, generate it into a folder, and return the cells behind its name."""
     started = time.process_time()
-    folding = plan(graph, board, board.clock_mhz, "max", None).folding
+    found = plan(graph, board, board.clock_mhz, "max", None)
+    folding = found.folding
     built = placed(graph, folding)
     flow = elaborate(built, folding)
     rtl.generate(built, folding, folder)
     seconds = time.process_time() - started
     used = total((one.binding.module, one.binding.parameters) for one in flow.instances).rounded()
-    fps = board.clock_mhz * 1e6 / flow.cycles
+    fps = board.clock_mhz * 1e6 / found.cycles
     return {
         "begin": begin_of(built) if ENGINE in folding else "nowhere",
-        "cycles": flow.cycles,
+        "cycles": found.cycles,
         "fps": round(fps, 1),
         "megabytes": round(flow.traffic / 1e6, 2),
         "share": round(flow.traffic * fps / board.dram_gbytes_per_s / 1e9, 2),

@@ -183,6 +183,12 @@ class _Elaboration:
             self.branches[tensor, node.name, i] = output
 
 
+def cycles_beside(graph: Graph, flow: Dataflow, bytes_per_cycle: float) -> int:
+    """Return the cycles per frame of a network beside a memory that gives and takes so much: of an engine, a bound."""
+    waits = (node.op.memory_cycles(flow.folding[node.name], bytes_per_cycle, *graph.inputs_of(node)) for node in graph)
+    return max(flow.cycles, *waits)
+
+
 Part = tuple[str, Binding]
 """Name and binding of an instance between two layers."""
 

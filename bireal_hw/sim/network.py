@@ -15,7 +15,7 @@ from bireal_hw.engine.image import check_image
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Array, Binding, Port
-from bireal_hw.passes.dataflow import Dataflow, elaborate
+from bireal_hw.passes.dataflow import Dataflow, cycles_beside, elaborate
 from bireal_hw.passes.folding import Folding
 from bireal_hw.passes.streams import FIFO
 from bireal_hw.rtl import CHECKS, FILE_LIST, MEMORIES, WEIGHTS
@@ -74,8 +74,8 @@ def simulate_network(
     if any(wrong):
         first = _first_mismatch(graph, flow, dut, frames, stalls[int(np.argmax(np.array(wrong) > 0))], builds, dump)
     interval = _interval(flow, free) if free and len(frames) > 1 else None
-    waits = max(node.op.memory_cycles(folding[node.name], dram_rate, *graph.inputs_of(node)) for node in graph)
-    bound = waits >= flow.cycles
+    predicted = cycles_beside(graph, flow, dram_rate)
+    bound = flow.engine_bound or predicted > flow.cycles
     # Ends of frames come in a pattern, or it is not the steady state yet.
     if interval not in (None, flow.cycles) and not bound:
         many = np.resize(images, (max(len(frames), MANY_FRAMES), *images.shape[1:]))
@@ -91,7 +91,7 @@ def simulate_network(
         first_mismatch=first,
         cycles_per_frame=math.ceil(interval) if interval else None,
         latency_cycles=free.tlast[0] - free.first_in if free else None,
-        cycles_predicted=max(flow.cycles, waits),
+        cycles_predicted=predicted,
         bottleneck=flow.bottleneck,
         bound=bound,
         bytes_per_frame=_moved(free) // len(frames) if free and flow.memory else None,

@@ -8,13 +8,14 @@ from typing import Any
 from bireal_hw.analysis.cost import total as predicted_total
 from bireal_hw.analysis.memories import in_use, memories
 from bireal_hw.analysis.plan import amounts, plan
+from bireal_hw.boards import Board
 from bireal_hw.errors import BirealError
 from bireal_hw.files import content_hash
 from bireal_hw.ir.graph import Graph, load
-from bireal_hw.passes.dataflow import elaborate
+from bireal_hw.passes.dataflow import Dataflow, cycles_beside, elaborate
 from bireal_hw.passes.folding import Folding
 from bireal_hw.passes.folding_file import folding_text, read_folding
-from bireal_hw.passes.placement import placed
+from bireal_hw.passes.placement import begin_of, placed
 from bireal_hw.run.build import FOLDING, Build
 from bireal_hw.run.engine import Step
 from bireal_hw.run.network import show
@@ -51,12 +52,27 @@ def _fold(build: Build, folder: Path) -> dict[str, str]:
     target.parent.mkdir()
     target.write_text(folding_text(graph, folding))
     flow = elaborate(graph, folding)
+    moved = board.dram_bytes_per_cycle(build.clock_mhz)
+    cycles = cycles_beside(graph, flow, moved) if flow.memory else flow.cycles
     used = predicted_total((one.binding.module, one.binding.parameters) for one in flow.instances).rounded()
     return {
-        "cycles per frame": f"{flow.cycles:,}",
-        "frames per second": f"{build.clock_mhz * 1e6 / flow.cycles:,.0f} at {build.clock_mhz:g} MHz",
+        "cycles per frame": f"{cycles:,}",
+        "frames per second": f"{build.clock_mhz * 1e6 / cycles:,.0f} at {build.clock_mhz:g} MHz",
         "predicted": amounts(used, board),
         "block RAM in use": in_use(memories(flow, board.family)) or "none",
+    } | _placement(graph, flow, board, build.clock_mhz / cycles)
+
+
+def _placement(graph: Graph, flow: Dataflow, board: Board, megaframes: float) -> dict[str, str]:
+    """Which weights lie in DRAM, and what a frame moves, beside what the board has; nothing without an engine."""
+    if not flow.memory:
+        return {}
+    inside = graph.nodes[-1].op.weight_count
+    front = sum(node.op.weight_count for node in graph.nodes[:-1])
+    share = flow.traffic * megaframes / (board.dram_gbytes_per_s * 1e3)
+    return {
+        "engine": f"begins at {begin_of(graph)}: {inside:,} weights in DRAM, {front:,} on the chip",
+        "DRAM": f"{flow.traffic:,} bytes a frame, {flow.traffic * megaframes:,.0f} MB/s, {share:.0%} of the board's peak",
     }
 
 
