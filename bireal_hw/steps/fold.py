@@ -69,10 +69,11 @@ def _placement(graph: Graph, flow: Dataflow, board: Board, megaframes: float) ->
         return {}
     inside = graph.nodes[-1].op.weight_count
     front = sum(node.op.weight_count for node in graph.nodes[:-1])
-    share = flow.traffic * megaframes / (board.dram_gbytes_per_s * 1e3)
+    rate = flow.traffic * megaframes  # 10^6 bytes a second
+    share = rate / (board.dram_gbytes_per_s * 1e3)
     return {
         "engine": f"begins at {begin_of(graph)}: {inside:,} weights in DRAM, {front:,} on the chip",
-        "DRAM": f"{flow.traffic:,} bytes a frame, {flow.traffic * megaframes:,.0f} MB/s, {share:.0%} of the board's peak",
+        "DRAM": f"{flow.traffic:,} bytes a frame, {rate:,.0f} MB/s, {share:.0%} of the board's peak",
     }
 
 
