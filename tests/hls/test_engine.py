@@ -47,7 +47,7 @@ TAILS = {
     "bireal18, bands": ("bireal18", (24, 48), 1, Fold(pe=8, simd=16, lanes=16)),
     "react18, thresholds and PReLU": ("react18", (16, 24), 5, Fold(pe=4, simd=64, lanes=8)),
     "bireal50, leaky clip": ("bireal50", (16, 16), 0, Fold(pe=8, simd=64, lanes=8)),
-    "plain18, no shortcut": ("plain18", (16, 16), 4, Fold(pe=16, simd=16, lanes=4)),
+    "plain18, no shortcut": ("plain18", (16, 16), 4, Fold(pe=8, simd=16, lanes=4)),
     "bireal18, pool and classifier": ("bireal18", (16, 16), -1, Fold(pe=64, simd=128, lanes=16)),
 }
 
@@ -119,6 +119,7 @@ def test_wrong_weights_are_refused_in_a_line(project: Path, tmp_path: Path) -> N
         bytes(8) + image[8:]: "status 4: its weights are not those of this network and folding",
     }
     for content, message in wrong.items():
+        (project / "weights.bin").unlink()  # it may be a link
         (project / "weights.bin").write_bytes(content)
         with pytest.raises(BirealError) as error:
             simulate_network(graph, folded(graph), project, random_images(graph, 1), BUILDS, flags=QUICK)
