@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bireal_hw.errors import BirealError
-from bireal_hw.hls.project import IP, PROJECT, SCRIPT, TOP, VITIS
+from bireal_hw.hls.project import IMAGE, IP, PROJECT, SCRIPT, TOP, VITIS
 from bireal_hw.hls.reports import read_cosimulation, read_synthesis, read_timing, read_utilisation
 from bireal_hw.hls.results import VendorStages
 from bireal_hw.tools import environment as tool_environment
@@ -28,6 +28,7 @@ _VITIS = {"vitis-run": ("--mode", "hls", "--tcl", SCRIPT), "vitis_hls": ("-f", S
 _VIVADO = ("vivado", "-mode", "batch", "-source", BLOCK_DESIGN)
 _QUIET = ("-nojournal", "-nolog", "-notrace")
 _NO_DESIGN = {"skipped": f"a block design is written for {', '.join(boards())} only"}
+_NO_ENGINE = {"skipped": "no block design is written for C++ with an engine; the SystemVerilog has one (make board)"}
 
 Report = dict[str, Any]
 
@@ -95,13 +96,14 @@ def synthesise(
     program = next((name for name in _VITIS if shutil.which(name)), None)
     steps = ["csynth", *(["cosim"] if cosim else []), "export"]
     design = (project / BLOCK_DESIGN).exists()
+    no_design = _NO_ENGINE if (project / IMAGE).exists() else _NO_DESIGN
     if program is None:
         left_out = {
             "skipped": "neither vitis-run nor vitis_hls is on the PATH",
             "command": f"cd {final} && {_command(steps)}" + (f" && {' '.join(_VIVADO)}" if design else ""),
         }
         stages = ("synthesis", *(["cosimulation"] if cosim else []), *(["bitstream"] if design else []))
-        results = dict.fromkeys(stages, left_out) | ({} if design else {"bitstream": _NO_DESIGN})
+        results = dict.fromkeys(stages, left_out) | ({} if design else {"bitstream": no_design})
         return VendorStages.model_validate(results)
 
     def synthesis() -> Report:
@@ -128,7 +130,7 @@ def synthesise(
     if failed := next((stage for stage, result in results.items() if "failed" in result), None):
         results["bitstream"] = {"skipped": f"{failed} failed"}
     elif not design:
-        results["bitstream"] = _NO_DESIGN
+        results["bitstream"] = no_design
     elif not shutil.which(_VIVADO[0]):
         results["bitstream"] = {
             "skipped": "vivado is not on the PATH",
