@@ -133,6 +133,10 @@ class Board:
         Path(self.plan["folder"], "dram.hex").write_text(text + "\n")
         resume(self._load)(offset // 8, (offset + len(data)) // 8 - 1)
 
+    def waits(self) -> bool:
+        """Return whether an address of the network's ports is offered and not taken."""
+        return bool(resume(self._get)("dram_waits_o"))
+
     def owed(self) -> int:
         """Return the bursts that the network's ports wait for."""
         return int(resume(self._get)("dram_owed_o"))

@@ -75,6 +75,17 @@ def session(board: Any, driver: Any) -> Any:
         board.no_faults()
         assert network.logits(images).tolist() == wanted, number
     found["owed"] = owed
+    for number in range(6):
+        network._start(2, network._buffers["pixels"], network._buffers["logits"])
+        board.wait(500)
+        board.fault(dram_stall=65_000, seed=2 * number + 2)
+        while not board.waits():
+            board.wait(1)
+        board.write(address["CONTROL"], 2)
+        board.wait(20)
+        board.no_faults()
+        network.reset()
+        assert network.logits(images).tolist() == wanted, number
     board.no_faults()
 
     # Without bases nothing starts, and nothing is read.
