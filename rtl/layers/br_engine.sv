@@ -17,28 +17,28 @@
 `default_nettype none
 
 module br_engine #(
-  parameter  int unsigned Channels      = 8,    // output channels of a group
-  parameter  int unsigned Simd          = 16,   // bits of the K axis at a time
-  parameter  int unsigned Real          = 4,    // 8-bit numbers of the K axis at a time; 0: none
-  parameter  int unsigned Pixels        = 64,   // of a band, at most
-  parameter  int unsigned Queue         = 0,    // pixels whose sums wait, so that products go on; 0: none
-  parameter  int unsigned AccWidth      = 24,   // bits of a sum, signed
-  parameter  int unsigned BitsDepth     = 64,   // words of bits on the chip
-  parameter  int unsigned RealDepth     = 64,   // words of 8-bit numbers on the chip
-  parameter  int unsigned Pooled        = 64,   // sums of windows under way, four channels each
-  parameter  int unsigned InPixels      = 16,   // of a frame of the input
-  parameter  int unsigned InChannels    = 16,   // of a pixel of the input
-  parameter  int unsigned InWidth       = 16,   // bits of a number of the input, signed
-  parameter  int unsigned InSize        = 4096, // bytes between the two maps of the input
-  parameter  int unsigned OutWidth      = 24,   // bits of a number of the output, signed
-  parameter  int unsigned Passes        = 1,    // words of ProgramFile
-  parameter  int unsigned Segments      = 2,    // words of SegmentFile
-  parameter               ProgramFile   = "",   // passes: bireal_hw/engine/program.py
-  parameter               SegmentFile   = "",   // the image's identity, then {beats, address} of the weights in order
-  localparam int unsigned Beat          = 64,
-  localparam int unsigned AddrWidth     = 32,
-  localparam int unsigned LenWidth      = 24,
-  localparam int unsigned Lanes         = 4
+  parameter  int unsigned Channels    = 8,     // output channels of a group
+  parameter  int unsigned Simd        = 16,    // bits of the K axis at a time
+  parameter  int unsigned Real        = 4,     // 8-bit numbers of the K axis at a time; 0: none
+  parameter  int unsigned Pixels      = 64,    // of a band, at most
+  parameter  int unsigned Queue       = 0,     // pixels whose sums wait, so that products go on; 0: none
+  parameter  int unsigned AccWidth    = 24,    // bits of a sum, signed
+  parameter  int unsigned BitsDepth   = 64,    // words of bits on the chip
+  parameter  int unsigned RealDepth   = 64,    // words of 8-bit numbers on the chip
+  parameter  int unsigned Pooled      = 64,    // sums of windows under way, four channels each
+  parameter  int unsigned InPixels    = 16,    // of a frame of the input
+  parameter  int unsigned InChannels  = 16,    // of a pixel of the input
+  parameter  int unsigned InWidth     = 16,    // bits of a number of the input, signed
+  parameter  int unsigned InSize      = 4096,  // bytes between the two maps of the input
+  parameter  int unsigned OutWidth    = 24,    // bits of a number of the output, signed
+  parameter  int unsigned Passes      = 1,     // words of ProgramFile
+  parameter  int unsigned Segments    = 2,     // words of SegmentFile
+  parameter               ProgramFile = "",    // passes: bireal_hw/engine/program.py
+  parameter               SegmentFile = "",    // the image's identity, then {beats, address} of the weights in order
+  localparam int unsigned Beat        = 64,
+  localparam int unsigned AddrWidth   = 32,
+  localparam int unsigned LenWidth    = 24,
+  localparam int unsigned Lanes       = 4
 ) (
   input  wire                      clk_i,
   input  wire                      rst_ni,
@@ -144,7 +144,7 @@ module br_engine #(
 
   // Word 0 is the identity, which is read first, while the header is on its way.
   logic identity_next_q;
-  assign weights_cmd_valid = header_sent_q ? have_segment_q && !identity_next_q && checked_q && !wrong_q : have_segment_q;
+  assign weights_cmd_valid = have_segment_q && (!header_sent_q || (!identity_next_q && checked_q && !wrong_q));
   assign weights_cmd = header_sent_q ? {segment[AddrWidth+:LenWidth], segment[AddrWidth-1:0] + weights_base_i}
                                      : {LenWidth'(HeaderBeats), weights_base_i};
 
@@ -211,13 +211,13 @@ module br_engine #(
 
   // ---- Passes: fetch, start, wait until all is written ------------------------------------------------------------------
   typedef enum logic [2:0] {
-    Frame,    // wait for a frame of the input
-    Fetch,    // the pass is read
+    Frame,   // wait for a frame of the input
+    Fetch,   // the pass is read
     Load,
     Start,
     Run,
-    Settle,   // the writer notes the last command
-    Drain     // the map is being written
+    Settle,  // the writer notes the last command
+    Drain    // the map is being written
   } state_e;
 
   localparam int unsigned IndexWidth = br_pkg::idx_width(Passes);

@@ -15,13 +15,13 @@
 `default_nettype none
 
 module br_engine_finish #(
-  parameter  int unsigned Channels      = 8,                                          // of a group
-  parameter  int unsigned Simd          = 16,                                         // bits of an operand word
-  parameter  int unsigned Real          = 4,                                          // numbers of an operand word; 0: none
-  parameter  int unsigned AccWidth      = 24,                                         // bits of a sum
-  parameter  int unsigned Pooled        = 64,                                         // sums of windows under way
-  parameter  int unsigned BitsDepth     = 64,                                         // words of the memory of bits
-  parameter  int unsigned RealDepth     = 64,                                         // words of the memory of numbers
+  parameter  int unsigned Channels      = 8,                              // of a group
+  parameter  int unsigned Simd          = 16,                             // bits of an operand word
+  parameter  int unsigned Real          = 4,                              // numbers of one; 0: none
+  parameter  int unsigned AccWidth      = 24,                             // bits of a sum
+  parameter  int unsigned Pooled        = 64,                             // sums of windows under way
+  parameter  int unsigned BitsDepth     = 64,                             // words of the memory of bits
+  parameter  int unsigned RealDepth     = 64,                             // words of the memory of numbers
   localparam int unsigned Beat          = 64,
   localparam int unsigned Lanes         = 4,
   localparam int unsigned Wide          = 32,
@@ -125,9 +125,9 @@ module br_engine_finish #(
 
   always_ff @(posedge clk_i) begin
     if (const_line) begin
-      consts[(write_side_q ? Beats : 0)+32'(const_beat_q)] <= {const_lane, fill_q};
+      consts[(write_side_q?Beats : 0)+32'(const_beat_q)] <= {const_lane, fill_q};
     end
-    if (advance) const1_q <= consts[(read_side_q ? Beats : 0)+32'(beat_q)];
+    if (advance) const1_q <= consts[(read_side_q?Beats : 0)+32'(beat_q)];
   end
 
   // ---- Sums, four channels at a time ------------------------------------------------------------------------------------

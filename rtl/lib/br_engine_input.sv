@@ -13,12 +13,12 @@
 `default_nettype none
 
 module br_engine_input #(
-  parameter  int unsigned Pixels    = 16,  // of a frame
-  parameter  int unsigned Total     = 16,  // channels of a pixel
-  parameter  int unsigned Channels  = 8,   // channels of a group
-  parameter  int unsigned InWidth   = 16,  // bits of a number, signed; at most 16
-  parameter  int unsigned Size      = 512, // bytes between the two maps
-  parameter  int unsigned LenWidth  = 24,  // bits of a command's length
+  parameter  int unsigned Pixels    = 16,   // of a frame
+  parameter  int unsigned Total     = 16,   // channels of a pixel
+  parameter  int unsigned Channels  = 8,    // channels of a group
+  parameter  int unsigned InWidth   = 16,   // bits of a number, signed; at most 16
+  parameter  int unsigned Size      = 512,  // bytes between the two maps
+  parameter  int unsigned LenWidth  = 24,   // bits of a command's length
   localparam int unsigned Beat      = 64,
   localparam int unsigned AddrWidth = 32,
   localparam int unsigned Lanes     = 4

@@ -16,13 +16,13 @@
 `default_nettype none
 
 module br_engine_mac #(
-  parameter  int unsigned Channels      = 8,                                // output channels of a group
-  parameter  int unsigned Simd          = 16,                               // bits of the K axis at a time
-  parameter  int unsigned Real          = 4,                                // 8-bit numbers of the K axis at a time; 0: none
-  parameter  int unsigned Pixels        = 64,                               // of a band, at most
-  parameter  int unsigned AccWidth      = 24,                               // bits of a sum, signed
-  parameter  int unsigned BitsDepth     = 64,                               // words of the operand memory of bits
-  parameter  int unsigned RealDepth     = 64,                               // words of the operand memory of numbers
+  parameter  int unsigned Channels      = 8,                              // output channels of a group
+  parameter  int unsigned Simd          = 16,                             // bits of the K axis at a time
+  parameter  int unsigned Real          = 4,                              // 8-bit numbers at a time; 0: none
+  parameter  int unsigned Pixels        = 64,                             // of a band, at most
+  parameter  int unsigned AccWidth      = 24,                             // bits of a sum, signed
+  parameter  int unsigned BitsDepth     = 64,                             // words of the operand memory of bits
+  parameter  int unsigned RealDepth     = 64,                             // words of the operand memory of numbers
   localparam int unsigned Beat          = 64,
   localparam int unsigned Lanes         = 4,
   localparam int unsigned BitsAddrWidth = br_pkg::idx_width(BitsDepth),
@@ -32,24 +32,24 @@ module br_engine_mac #(
   localparam int unsigned Parts         = br_pkg::max2(Real / Lanes, 1),
   localparam int unsigned PartWidth     = br_pkg::idx_width(Parts)
 ) (
-  input  wire                                        clk_i,
-  input  wire                                        rst_ni,
-  input  wire                                        start_i,
+  input  wire                                 clk_i,
+  input  wire                                 rst_ni,
+  input  wire                                 start_i,
   input  wire  [br_engine_pkg::PassWidth-1:0] pass_i,
-  input  wire  [                Beat-1:0] s_axis_tdata,
-  input  wire                             s_axis_tvalid,
-  output logic                            s_axis_tready,
-  input  wire                             bits_write_i,
-  input  wire  [       BitsAddrWidth-1:0] bits_addr_i,
-  input  wire  [          SliceWidth-1:0] bits_slice_i,
-  input  wire  [            Channels-1:0] bits_data_i,
-  input  wire                             real_write_i,
-  input  wire  [       RealAddrWidth-1:0] real_addr_i,
-  input  wire  [           PartWidth-1:0] real_part_i,
-  input  wire  [             Lanes*8-1:0] real_data_i,
-  output logic [   Channels*AccWidth-1:0] m_axis_tdata,
-  output logic                            m_axis_tvalid,
-  input  wire                             m_axis_tready
+  input  wire  [                    Beat-1:0] s_axis_tdata,
+  input  wire                                 s_axis_tvalid,
+  output logic                                s_axis_tready,
+  input  wire                                 bits_write_i,
+  input  wire  [           BitsAddrWidth-1:0] bits_addr_i,
+  input  wire  [              SliceWidth-1:0] bits_slice_i,
+  input  wire  [                Channels-1:0] bits_data_i,
+  input  wire                                 real_write_i,
+  input  wire  [           RealAddrWidth-1:0] real_addr_i,
+  input  wire  [               PartWidth-1:0] real_part_i,
+  input  wire  [                 Lanes*8-1:0] real_data_i,
+  output logic [       Channels*AccWidth-1:0] m_axis_tdata,
+  output logic                                m_axis_tvalid,
+  input  wire                                 m_axis_tready
 );
 
   if (Simd % Channels != 0) begin : gen_check_simd
@@ -59,7 +59,7 @@ module br_engine_mac #(
     $error("br_engine_mac: Real=%0d must be a multiple of %0d, or 0", Real, Lanes);
   end
   if (Channels * Simd % Beat != 0 || Channels * Real * 8 % Beat != 0) begin : gen_check_word
-    $error("br_engine_mac: Channels=%0d times Simd=%0d or Real=%0d bytes is no multiple of a beat", Channels, Simd, Real);
+    $error("br_engine_mac: Channels=%0d times Simd=%0d or Real=%0d is no whole beat", Channels, Simd, Real);
   end
 
   br_engine_pkg::pass_t pass;
@@ -290,9 +290,7 @@ module br_engine_mac #(
         ) u_pair (
           .clk_i,
           .en_i     (advance),
-          .weights_i({
-            word_q[WordWidth-RealWord+((p+1)*Real+j)*8+:8], word_q[WordWidth-RealWord+(p*Real+j)*8+:8]
-          }),
+          .weights_i({word_q[WordWidth-RealWord+((p+1)*Real+j)*8+:8], word_q[WordWidth-RealWord+(p*Real+j)*8+:8]}),
           .x_i      (x2_q[j]),
           .y0_o     (product[p][j]),
           .y1_o     (product[p+1][j]),
@@ -353,7 +351,8 @@ module br_engine_mac #(
 
     always_ff @(posedge clk_i) begin
       if (advance) begin
-        part4[p] <= pad_q[3] ? '0 : (AccWidth'({1'b0, count}) <<< 1) + (AccWidth'({1'b0, carry}) <<< 1) + AccWidth'(offset);
+        part4[p] <= pad_q[3] ? '0 :
+            (AccWidth'({1'b0, count}) <<< 1) + (AccWidth'({1'b0, carry}) <<< 1) + AccWidth'(offset);
         // fault: engine-sum-not-cleared
         sum5_q[p*AccWidth+:AccWidth] <=
             (first_q[4] ? '0 : read4_q[p*AccWidth+:AccWidth]) + (pass.binary ? part4[p] : real4[p]);
