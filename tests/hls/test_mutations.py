@@ -12,11 +12,15 @@ from bireal_hw.assets import asset
 from bireal_hw.errors import BirealError
 from bireal_hw.hls.csim import run_kernel
 from bireal_hw.hls.gpp import QUICK
+from bireal_hw.ir.op import Fold
 from tests.conformance import BUILDS, draw
+from tests.ops.test_engine import tail
 from tests.test_mutations import BITS, CENTER, CLIP, CONV, MAX, MERGE, POOL, PRELU, REAL, RESCALE, RSIGN, SIGN, Layer
 
 pytestmark = pytest.mark.hls
 
+TAIL = tail(4, 6, 8, seed=3)
+ENGINE = Layer(TAIL, (TAIL.graph.input,), Fold(pe=8, simd=32, lanes=8))
 FAULTS: dict[str, tuple[Layer, str, str, str]] = {
     "padded tap counts": (CONV, "binary_conv", "if (inside)", "if (inside || at == 0)"),
     "xor in place of xnor": (CONV, "binary_conv", "Config::Simd - 2 * different", "2 * different - Config::Simd"),
@@ -47,6 +51,21 @@ FAULTS: dict[str, tuple[Layer, str, str, str]] = {
     "threshold itself is -1": (RSIGN, "sign", ">= threshold", "> threshold"),
     "threshold of another channel": (RSIGN, "sign", "thresholds[group][l]", "thresholds[Groups - 1 - group][l]"),
     "clip on one side only": (CLIP, "leaky_clip", "if (x < -Config::Limit) core", "if (false) core"),
+    "engine: the other map of the input": (ENGINE, "engine", "load<Config>(pass, !side", "load<Config>(pass, side"),
+    "engine: a frame arrives in the wrong map": (ENGINE, "engine", "(side ? Config::InSize / 8 : 0)", "(side ? 0 : 0)"),
+    "engine: sums not cleared": (ENGINE, "engine", "(first ? Sum(0) :", "(first && sweep.pixel() != 0 ? Sum(0) :"),
+    "engine: short words": (ENGINE, "engine", "short_word ? pass.offset_last", "false ? pass.offset_last"),
+    "engine: nothing is lent": (ENGINE, "engine", "lent = p % 2 == 1 &&", "lent = p % 2 == 2 &&"),
+    "engine: knee on one side": (ENGINE, "engine", "if (pass.knee && value < -pass.limit)", "if (false)"),
+    "engine: PReLU drops the half": (ENGINE, "engine", "half = (Number<Wide>(1) << k) >> 1", "half = 0"),
+    "engine: pool drops the half": (ENGINE, "engine", "(Number<33>(sum) + pass.pool_half)", "(Number<33>(sum))"),
+    "engine: constants of the group before": (
+        ENGINE,
+        "engine",
+        "const bool ready = complete != 0;",
+        "const bool ready = true;",
+    ),
+    "engine: bits are not kept": (ENGINE, "engine", "bits[pass.bits_first + i][s] =", "bits[i][s] ="),
     "offset of another channel": (CENTER, "center", "offsets[group][l]", "offsets[group][Config::Lanes - 1 - l]"),
 }
 
@@ -78,7 +97,7 @@ def test_a_fault_in_a_header_is_caught(fault: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [CONV, REAL, MERGE, PRELU, RESCALE, POOL, MAX, BITS, SIGN, RSIGN, CLIP, CENTER],
+    [CONV, REAL, MERGE, PRELU, RESCALE, POOL, MAX, BITS, SIGN, RSIGN, CLIP, CENTER, ENGINE],
     ids=lambda layer: layer.op.kind,
 )
 def test_sound_headers_pass_the_same_check(layer: Layer) -> None:
