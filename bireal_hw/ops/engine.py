@@ -190,10 +190,11 @@ class Engine(Op):
         words = [word << width - word_width() for word in program.words]
         schedule = [sum(value << ENTRY * at for at, value in enumerate(row)) for row in kernel.schedule(program)]
         segments = binding.memories["SegmentFile"]
+        parameters = {name: value for name, value in binding.parameters.items() if name != "Queue"}
         return replace(
             binding,
             module=self.kind,
-            parameters=binding.parameters | kernel.sizes(program),
+            parameters=parameters | kernel.sizes(program),
             memories={
                 "ProgramFile": Memory(width, words, entry=64),
                 "SegmentFile": replace(segments, entry=segments.width),
