@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +70,15 @@ def _moved(file: File, x: str, gain: Floats, level: Floats) -> str:
     return file.node("Mul", file.node("Sub", x, file.channels(level)), file.channels(gain))
 
 
-@pytest.mark.parametrize("under", UNDER)
-@pytest.mark.parametrize("bend", BENDS)
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("gain", GAINS)
+ALL = list(product(GAINS, LEVELS, BENDS, UNDER))
+FEW = 7
+"""Every so many of all combinations belong to `make test`; it divides none of the four numbers of values."""
+
+
+@pytest.mark.parametrize(
+    ("gain", "level", "bend", "under"),
+    [one if index % FEW == 0 else pytest.param(*one, marks=pytest.mark.slow) for index, one in enumerate(ALL)],
+)
 def test_a_sign_behind_a_bend_is_the_files(gain: str, level: str, bend: str, under: str, tmp_path: Path) -> None:
     """Nothing is rounded on the way to the bits, so that the logits are the file's to the last digit."""
     file = File()
