@@ -190,7 +190,8 @@ def called_twice(layer: Layer, folder: Path, slowness: int, waiting: bool, inclu
 
 
 def test_every_kernel_is_here() -> None:
-    assert {layer.op.kind for layer in LAYERS.values()} == set(Op.registry)
+    with_memory = {"engine"}  # its calls: test_engine.py
+    assert {layer.op.kind for layer in LAYERS.values()} == set(Op.registry) - with_memory
 
 
 @pytest.mark.parametrize("name", LAYERS)
