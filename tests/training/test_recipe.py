@@ -204,7 +204,7 @@ MISTAKES = {
     "epochs = 3": "stage=nothing is out of range: at least one [[stage]] is needed",
     "stage = 3": "stage is no list of tables: write [[stage]] above the fields of each",
     "epoch = 3\n[[stage]]\nname='a'": "unknown field 'epoch': did you mean 'epochs'? choose from about, epochs, batch, "
-    "precision, snap",
+    "precision, compile, snap",
     "epochs = 'ten'\n[[stage]]\nname='a'": "epochs=ten is out of range: a whole number is needed",
     "precision = 'fp8'\n[[stage]]\nname='a'": "unknown precision 'fp8': choose from 32-true, bf16-mixed, 16-mixed",
     "batch = 1\n[[stage]]\nname='a'": "batch=1 is out of range: at least 2",
