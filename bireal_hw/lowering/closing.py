@@ -95,9 +95,7 @@ def expression(site: Site, tensor: str, value: Value) -> Expression:
         case Pair() | Bent() | Total() | Clipped():
             return settle(reader, tensor, value)
         case Moved():
-            known = reader.values[value.tensor]
-            bent = known if isinstance(known, Expression) else settle(reader, value.tensor, value.bent)
-            return bent.times(value.gain).plus(value.add)
+            return unbent(reader, value)
         case _:
             raise site.unsupported(value.describe(), "an image or what layers make of it")
 
@@ -173,6 +171,13 @@ def center(reader: Reader, value: Expression) -> Expression:
         reader.offsets = op.offset.astype(np.float64)
     name = reader.built[value.source]
     return replace(value, source=Source("value", name), add=value.add + value.gain * reader.offsets)
+
+
+def unbent(reader: Reader, value: Moved) -> Expression:
+    """A function of a bend whose own value is rounded first, where anything but a sign reads it."""
+    known = reader.values[value.tensor]
+    bent = known if isinstance(known, Expression) else settle(reader, value.tensor, value.bent)
+    return bent.times(value.gain).plus(value.add)
 
 
 def know_pixels(reader: Reader, value: Expression, limits: tuple[float, float] | None) -> None:
@@ -389,6 +394,8 @@ def close(
             return close_bent_total(reader, name, tensor, value, dtype, mode)
         case Pair():
             return add(reader, name, tensor, value, dtype, mode, low, high)
+        case Moved():
+            return close(reader, name, tensor, unbent(reader, value), dtype, mode, low, high)
         case _:
             raise BirealError(f"node '{name}': {value.describe()} cannot be rounded")
 
