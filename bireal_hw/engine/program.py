@@ -353,6 +353,7 @@ class Program:
         self._finish(node.name, one, sign, pool)
         self._weights(one, products, affine, sign)
         self._load(node.name)
+        self._load_pooled(pool)
 
     def _rescale(self, node: Node, affine: Affine) -> None:
         """Add the pass of an affine of a map."""
@@ -366,6 +367,7 @@ class Program:
         self._finish(node.name, one, sign, pool)
         self._weights(one, None, affine, sign)
         self._load(node.name)
+        self._load_pooled(pool)
 
     def _load(self, name: str) -> None:
         """Add the passes that read a map for the signs and pools that its own pass could not make."""
@@ -379,8 +381,12 @@ class Program:
             zeros = np.zeros(x.channels, np.int64)
             self._finish(name, one, sign, pool, loading=True)
             self._weights(one, None, Affine(zeros, zeros, 0, 0, 0), sign)
-            if pool and self._stored(pool.name):
-                self._load(pool.name)
+            self._load_pooled(pool)
+
+    def _load_pooled(self, pool: Node | None) -> None:
+        """Add the passes that read a pool's map for the signs and pools of its own."""
+        if pool and self._stored(pool.name):
+            self._load(pool.name)
 
     def _take(self, sinks: _Sinks, loading: bool = False) -> tuple[Node | None, Node | None]:
         """Return a sign and a pool that a pass can make besides."""

@@ -65,6 +65,33 @@ def tail(height: int, width: int, channels: int, seed: int = 1, classes: int = 5
     return Graph("tail", TensorType.full(height, width, channels, STREAM), tuple(nodes))
 
 
+def pooled(height: int, width: int, channels: int, seed: int = 2, classes: int = 5) -> Graph:
+    """A block whose values are pooled on the stream's grid; a sign and a shortcut read what comes of it."""
+    rng = np.random.default_rng(seed)
+
+    def block(name: str, source: str) -> list[Node]:
+        weights = rng.choice(np.array([-1, 1], np.int8), (channels, 3, 3, channels))
+        gain, bias = rng.integers(-90, 90, channels), rng.integers(-4000, 4000, channels)
+        return [
+            Node(f"sign{name}", Sign(rng.integers(-200, 200, channels).astype(np.int32)), (source,)),
+            Node(f"conv{name}", BinaryConv(weights), (f"sign{name}",)),
+            Node(
+                f"merge{name}", Merge(gain.astype(np.int32), bias.astype(np.int32), 3, STREAM), (source, f"conv{name}")
+            ),
+        ]
+
+    weights, bias = rng.integers(-127, 128, (classes, 1, 1, channels)), rng.integers(-4000, 4000, classes)
+    last = RealConv(weights.astype(np.int32), bias.astype(np.int32), np.zeros(classes, np.int32), DataType(20, frac=4))
+    nodes = [
+        *block("0", INPUT),
+        Node("half", AvgPool((2, 2), 2, STREAM), ("merge0",)),
+        *block("1", "half"),
+        Node("pool", AvgPool((height // 2, width // 2), 6, EIGHT), ("merge1",)),
+        Node("classifier", last, ("pool",)),
+    ]
+    return Graph("pooled", TensorType.full(height, width, channels, STREAM), tuple(nodes))
+
+
 def engine(*sizes: int, **more: int) -> Engine:
     """The engine of a tail."""
     return Engine(tail(*sizes, **more))  # type: ignore[arg-type]

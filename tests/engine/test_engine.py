@@ -15,7 +15,7 @@ from bireal_hw.ops.engine import Engine
 from bireal_hw.sim.dram import Dram, dram_of
 from bireal_hw.sim.runner import FREE, Dut, SimResult, StallMode, attempt, simulate
 from tests.conformance import BUILDS, draw
-from tests.engine.tails import engine
+from tests.engine.tails import engine, pooled
 
 pytestmark = pytest.mark.rtl
 
@@ -61,6 +61,13 @@ def test_every_number_is_the_golden_models(
     moved = sum(sum(each.values()) for each in (found[0].bytes_read, found[0].bytes_written))
     ahead = moved - FRAMES * op.traffic(fold, op.graph.input)
     assert 0 <= ahead <= 8 * (512 + 2 + 16)  # the header, and what is read for a frame that does not come
+
+
+def test_a_sign_behind_a_pool_reads_what_the_pool_gave() -> None:
+    op = Engine(pooled(4, 6, 8))
+    found, expected = run(op, Fold(4, 16, lanes=4), (FREE, MODES[2]))
+    for one in found:
+        np.testing.assert_array_equal(one.outputs, expected)
 
 
 @pytest.fixture(scope="module")
