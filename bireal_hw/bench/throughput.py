@@ -17,7 +17,8 @@ PLAIN = "plain PyTorch"
 def throughput() -> Found:
     """Measure the golden model beside the Brevitas model in eval mode, and that and training beside plain PyTorch.
 
-    Same images, batch and threads; the contenders take turns. Plain PyTorch: the authors' block, see `ReferenceBiReal`.
+    Same images and threads; the contenders take turns. The golden model takes the frames of a call as it always does.
+    Plain PyTorch: the authors' block, see `ReferenceBiReal`.
     """
     from bireal_hw.models.randomise import random_images
     from bireal_hw.models.reference import ReferenceBiReal
@@ -30,7 +31,7 @@ def throughput() -> Found:
     pixels = to_pixels(images)
     median = alternate(
         {
-            "golden": lambda: run(graph, pixels, batch=BATCH),
+            "golden": lambda: run(graph, pixels),
             "torch": lambda: predict(model, images, batch=BATCH),
             "reference": lambda: predict(reference, images, batch=BATCH),
         }

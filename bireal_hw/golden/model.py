@@ -10,8 +10,10 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import INPUT, Graph
 from bireal_hw.ir.op import Array
 
-BATCH = 32
-"""Frames computed at once: bounds the memory, large enough to keep both cores busy."""
+LARGEST = 1 << 20
+"""Bytes of the largest tensor of the frames computed at once: a layer's values then stay in a processor's cache."""
+FRAMES = 64
+"""Frames computed at once, at most."""
 
 
 def check_images(graph: Graph, images: Array) -> None:
@@ -43,19 +45,22 @@ def tensors(graph: Graph, images: Array) -> Iterator[tuple[str, Array]]:
         yield node.name, value
 
 
-def run(graph: Graph, images: Array, batch: int = BATCH) -> Array:
+def run(graph: Graph, images: Array, batch: int | None = None) -> Array:
     """Compute the output for images: the logits of a classifier, or a map.
 
     Args:
         graph: the network.
         images: (N, H, W, C) uint8 stored pixels.
-        batch: frames at once.
+        batch: frames at once; None for as many as a cache holds.
 
     Returns:
         (N, H*W*C) integers, a map pixel by pixel with the channels of a pixel together, (N, classes) for a classifier;
         the real values are these times 2^-frac of the output type.
     """
     check_images(graph, images)
+    if batch is None:
+        largest = 4 * max(graph.types[node.name].size for node in graph)
+        batch = min(max(LARGEST // largest, 1), FRAMES)
     parts = []
     for start in range(0, len(images), batch):
         *_, (_, logits) = tensors(graph, images[start : start + batch])

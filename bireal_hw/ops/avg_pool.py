@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
+from numba import njit, prange
 from numpy.typing import NDArray
 
 from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Ram, index_bits
@@ -57,9 +58,10 @@ class AvgPool(Op):
         (x,) = inputs
         n, height, width, channels = x.shape
         kh, kw = self.kernel
-        tiles = x.reshape(n, height // kh, kh, width // kw, kw, channels)
-        total = tiles.sum(axis=(2, 4), dtype=np.int64)
-        return saturate(shift_right(total + half(self.shift), self.shift), self.dtype.width).astype(np.int32)
+        out = np.empty((n, height // kh, width // kw, channels), np.int32)
+        right, left = max(self.shift, 0), max(-self.shift, 0)
+        _pool(x, kh, kw, half(self.shift), left, right, self.dtype.low, self.dtype.high, out)
+        return out
 
     def summary(self) -> str:
         shift = f">> {self.shift}" if self.shift >= 0 else f"<< {-self.shift}"
@@ -149,3 +151,20 @@ class AvgPool(Op):
             x = TensorType.full(side, side, channels, stream)
             yield cls((2, 2), 4, out), (x,), Fold(lanes=lanes)
             yield cls((side, side), 9, out), (x,), Fold(lanes=lanes)
+
+
+@njit(parallel=True, cache=True)
+def _pool(x, kh, kw, half, left, right, low, high, out):  # type: ignore[no-untyped-def]
+    """The definition, a row of windows at a time; x (N, H, W, C), out (N, H / kh, W / kw, C)."""
+    frames, height, width, channels = out.shape
+    for row in prange(frames * height):
+        n, oy = row // height, row % height
+        total = np.empty(channels, np.int64)
+        for ox in range(width):
+            total[:] = half
+            for iy in range(oy * kh, oy * kh + kh):
+                for ix in range(ox * kw, ox * kw + kw):
+                    for c in range(channels):
+                        total[c] += x[n, iy, ix, c]
+            for c in range(channels):
+                out[n, oy, ox, c] = min(max((total[c] << left) >> right, low), high)

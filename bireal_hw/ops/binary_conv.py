@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import ceil
 from typing import ClassVar
 
 import numpy as np
 from numba import njit, prange
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Rom, index_bits
@@ -74,13 +75,18 @@ class BinaryConv(Convolution):
 
     @cached_property
     def _packed_weights(self) -> NDArray[np.uint64]:
-        return np.ascontiguousarray(np.moveaxis(_pack_channels(self.weights), 0, -1))  # (k, k, words, Cout)
+        kernel = self.weights.shape[1]
+        rows = _row_windows(self.weights, kernel, 1, 0, 1)  # (Cout, k, 1, words)
+        return np.ascontiguousarray(np.moveaxis(rows[:, :, 0], 0, -1))  # (k, words, Cout)
 
     def golden(self, *inputs: Array) -> Array:
         (x,) = inputs
-        cout, _, _, cin = self.weights.shape
-        dot = np.empty((len(x), *self.output_size(x.shape[1], x.shape[2]), cout), np.int32)
-        _xnor_conv(_pack_channels(x), self._packed_weights, cin, self.stride, self.pads[0], self.pads[1], dot)
+        cout, kernel, _, cin = self.weights.shape
+        height, width = self.output_size(x.shape[1], x.shape[2])
+        (top, left), dot = self.pads[:2], np.empty((len(x), height, width, cout), np.int32)
+        windows = _row_windows(x, kernel, self.stride, left, width)
+        masks, taps = _taps_inside(x.shape[2], cin, kernel, self.stride, left, width)
+        _xnor_conv(windows, masks, taps, self._packed_weights, self.stride, top, dot)
         return dot
 
     def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
@@ -215,59 +221,70 @@ def _tree_size(positions: int) -> tuple[int, int]:
     return luts, positions.bit_length()
 
 
-def _pack_channels(x: Array) -> NDArray[np.uint64]:
-    """Pack -1/+1 along the last axis into uint64 words; missing channels of the last word are 0."""
-    channels = x.shape[-1]
-    words = np.zeros((*x.shape[:-1], -(-channels // 64)), np.uint64)
-    _pack(np.ascontiguousarray(x, np.int8).reshape(-1, channels), words.reshape(-1, words.shape[-1]))
-    return words
+def _row_windows(x: Array, kernel: int, stride: int, left: int, columns: int) -> NDArray[np.uint64]:
+    """Pack the bits of every row of every window, +1 as 1, into words of 64.
+
+    A row of a window is `kernel` pixels, whose channels, filled up to whole bytes, lie one behind the other in a row of
+    the image: so it is a view of the packed image. Behind the row come bits of the pixels to its right.
+
+    Args:
+        x: (N, H, W, C) of -1 and +1.
+        kernel: pixels of the row.
+        stride: pixels between windows.
+        left: columns of padding; its bits are 0.
+        columns: windows beside each other.
+
+    Returns:
+        (N, H, columns, ceil(kernel * ceil(C / 8) / 8)), words not aligned.
+    """
+    frames, height, width, channels = x.shape
+    size = -(-channels // 8)  # bytes of a pixel
+    words = -(-kernel * size // 8)
+    pixels = max(left + width, (columns - 1) * stride + -(-8 * words // size))
+    bits = np.zeros((frames, height, pixels, 8 * size), np.bool_)
+    np.greater(x, 0, out=bits[:, :, left : left + width, :channels])
+    packed = np.packbits(bits.reshape(frames, height, -1), axis=-1, bitorder="little")
+    shape, strides = (frames, height, columns, words), (*packed.strides[:2], stride * size, 8)
+    return np.ndarray(shape, "<u8", packed.data, 0, strides)
+
+
+@lru_cache(maxsize=256)
+def _taps_inside(
+    width: int, channels: int, kernel: int, stride: int, left: int, columns: int
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return which bits of the row windows of an image are taps inside it, (columns, words), and their numbers."""
+    inside = np.ones((1, 1, max(width, kernel), channels), np.int8)
+    window = _row_windows(inside[:, :, :kernel], kernel, 1, 0, 1)
+    masks = _row_windows(inside[:, :, :width], kernel, stride, left, columns) & window
+    return masks[0, 0], np.bitwise_count(masks[0, 0]).sum(axis=1, dtype=np.int64)
+
+
+@intrinsic
+def _popcount(typing, x):  # type: ignore[no-untyped-def]
+    """Count the ones of a word with the processor's own instruction; numba sees none in numpy's bitwise_count."""
+    return x(x), lambda context, builder, signature, values: builder.ctpop(values[0])
 
 
 @njit(parallel=True, cache=True)
-def _pack(x, words):  # type: ignore[no-untyped-def]
-    """Set bit c % 64 of word c // 64 where x is +1; x (pixels, C), words (pixels, ceil(C / 64))."""
-    pixels, channels = x.shape
-    for pixel in prange(pixels):
-        for word in range(words.shape[1]):
-            bits = np.uint64(0)
-            for c in range(64 * word, min(channels, 64 * word + 64)):
-                bits |= np.uint64(x[pixel, c] > 0) << np.uint64(c - 64 * word)
-            words[pixel, word] = bits
+def _xnor_conv(x, masks, taps, weights, stride, top, dot):  # type: ignore[no-untyped-def]
+    """Dot = taps inside the image - 2*mismatches among them.
 
-
-@njit(inline="always")
-def _popcount(x):  # type: ignore[no-untyped-def]
-    """Count the ones of a uint64 (LLVM recognises the pattern and emits its popcount instruction)."""
-    x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
-
-
-@njit(parallel=True, cache=True)
-def _xnor_conv(x, weights, channels, stride, top, left, dot):  # type: ignore[no-untyped-def]
-    """Dot = valid*Cin - 2*mismatches; x (N, H, W, words), weights (k, k, words, Cout), dot (N, Ho, Wo, Cout)."""
-    kernel, _, words, cout = weights.shape
-    _, height, width, _ = x.shape
-    frames, out_height, out_width, _ = dot.shape
+    Rows of windows x (N, H, Wo, words), bits that count masks (Wo, words), their number taps (Wo,), weights
+    (k, words, Cout), dot (N, Ho, Wo, Cout).
+    """
+    kernel, words, cout = weights.shape
+    height, (frames, out_height, out_width, _) = x.shape[1], dot.shape
     for row in prange(frames * out_height):
         n, oy = row // out_height, row % out_height
+        first = max(0, top - oy * stride)
+        last = max(first, min(kernel, height + top - oy * stride))
         mismatch = np.empty(cout, np.uint64)
         for ox in range(out_width):
             mismatch[:] = 0
-            valid = 0
-            for ky in range(kernel):
-                iy = oy * stride - top + ky
-                if iy < 0 or iy >= height:
-                    continue
-                for kx in range(kernel):
-                    ix = ox * stride - left + kx
-                    if ix < 0 or ix >= width:
-                        continue
-                    valid += channels
-                    for word in range(words):
-                        bits = x[n, iy, ix, word]
-                        for o in range(cout):
-                            mismatch[o] += _popcount(bits ^ weights[ky, kx, word, o])
+            for ky in range(first, last):
+                for word in range(words):
+                    bits, mask = x[n, oy * stride - top + ky, ox, word], masks[ox, word]
+                    for o in range(cout):
+                        mismatch[o] += _popcount((bits ^ weights[ky, word, o]) & mask)  # type: ignore[call-arg]
             for o in range(cout):
-                dot[n, oy, ox, o] = valid - 2 * np.int64(mismatch[o])
+                dot[n, oy, ox, o] = (last - first) * taps[ox] - 2 * np.int64(mismatch[o])

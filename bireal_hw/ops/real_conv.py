@@ -129,7 +129,8 @@ class RealConv(Convolution):
     def golden(self, *inputs: Array) -> Array:
         (x,) = inputs
         cout = len(self.weights)
-        weights, largest = np.abs(self.weights.astype(np.int64)), int(np.abs(x.astype(np.int64)).max(initial=0))
+        weights = np.abs(self.weights.astype(np.int64))
+        largest = max(-int(x.min(initial=0)), int(x.max(initial=0)))
         bound = int(weights.reshape(cout, -1).sum(1).max()) * largest
         # Exact: no partial sum exceeds the bound, so they stay below 2^24 (float32) or 2^53 (float64).
         number = np.float32 if bound < FLOAT32_EXACT else np.float64
