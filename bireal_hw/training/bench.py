@@ -41,6 +41,8 @@ def alternate(contenders: Mapping[str, Callable[[], object]], rounds: int = 9) -
 
 BENCH_SPEC = ModelSpec("bireal18", width=0.25, image=(32, 32))
 """Narrow enough that what is measured is not the convolutions alone, which both networks take from PyTorch."""
+WIDE_SPEC = ModelSpec("bireal18", width=0.5, image=(32, 32))
+"""Twice as wide: convolutions take three quarters of a step."""
 
 
 def training_throughput(
@@ -55,21 +57,29 @@ def training_throughput(
         steps: training steps per turn.
 
     Returns:
-        train_images_per_second, train_reference_images_per_second, train_speedup (their quotient);
+        train_images_per_second, train_bf16_images_per_second (convolutions in bfloat16, as `precision = "bf16-mixed"`),
+        train_reference_images_per_second (float32), train_speedup and train_bf16_speedup (quotients by the last);
         train_bytes_per_image, train_reference_bytes_per_image (see `kept_bytes_per_image`); and the conditions.
     """
     images = random_images(spec, batch, seed=0).float()
     labels = torch.randint(spec.classes, (batch,), generator=torch.Generator().manual_seed(0))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        ours, reference = build_model(spec), ReferenceBiReal(spec)
+        ours, half, reference = build_model(spec), build_model(spec), ReferenceBiReal(spec)
     median = alternate(
-        {"ours": _steps(ours, images, labels, steps), "reference": _steps(reference, images, labels, steps)}, rounds
+        {
+            "ours": _steps(ours, images, labels, steps),
+            "bf16": _steps(half, images, labels, steps, bf16=True),
+            "reference": _steps(reference, images, labels, steps),
+        },
+        rounds,
     )
     return {
         "train_images_per_second": round(batch * steps / median["ours"], 1),
+        "train_bf16_images_per_second": round(batch * steps / median["bf16"], 1),
         "train_reference_images_per_second": round(batch * steps / median["reference"], 1),
         "train_speedup": round(median["reference"] / median["ours"], 3),
+        "train_bf16_speedup": round(median["reference"] / median["bf16"], 3),
         "train_bytes_per_image": kept_bytes_per_image(ours, images, labels),
         "train_reference_bytes_per_image": kept_bytes_per_image(reference, images, labels),
         "train_conditions": _conditions(spec, batch),
@@ -138,7 +148,7 @@ def _kept_bytes(model: nn.Module, images: Tensor, labels: Tensor) -> int:
     return sum(storage.nbytes() for storage in kept.values())
 
 
-def _steps(model: nn.Module, images: Tensor, labels: Tensor, steps: int) -> Callable[[], None]:
+def _steps(model: nn.Module, images: Tensor, labels: Tensor, steps: int, bf16: bool = False) -> Callable[[], None]:
     """Return a function that trains for some steps."""
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
@@ -146,7 +156,9 @@ def _steps(model: nn.Module, images: Tensor, labels: Tensor, steps: int) -> Call
     def run() -> None:
         for _ in range(steps):
             optimizer.zero_grad()
-            F.cross_entropy(model(images), labels).backward()
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                loss = F.cross_entropy(model(images), labels)
+            loss.backward()
             optimizer.step()
 
     return run

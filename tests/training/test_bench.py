@@ -42,19 +42,20 @@ def test_contenders_take_turns_and_the_first_round_is_not_counted(monkeypatch: p
 
 
 def test_training_throughput_names_both_figures_and_leaves_the_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "alternate", lambda contenders, rounds: {"ours": 0.5, "reference": 1.0})
+    monkeypatch.setattr(bench, "alternate", lambda contenders, rounds: {"ours": 0.5, "bf16": 0.4, "reference": 1.0})
     before = torch.get_rng_state()
     found = training_throughput(SPEC, batch=4, steps=2)
     assert torch.equal(torch.get_rng_state(), before)
     assert found["train_images_per_second"] == 16.0
     assert found["train_reference_images_per_second"] == 8.0
     assert found["train_speedup"] == 2.0
+    assert (found["train_bf16_images_per_second"], found["train_bf16_speedup"]) == (20.0, 2.5)
     assert found["train_conditions"]["image"] == "8x8"
     assert found["train_conditions"]["batch"] == 4
 
 
 def test_each_contender_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both really change their weights, and by the same number of steps."""
+    """All really change their weights, and by the same number of steps."""
     steps: list[int] = []
     original = torch.optim.Adam.step
 
@@ -67,9 +68,9 @@ def test_each_contender_trains(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch.optim.Adam, "step", step)
     training_throughput(SPEC, batch=4, rounds=1, steps=3)
-    assert len(steps) == 12
-    assert steps[:6] == [steps[0]] * 3 + [steps[3]] * 3
-    assert len(set(steps)) == 2
+    assert len(steps) == 18
+    assert steps[:9] == [steps[0]] * 3 + [steps[3]] * 3 + [steps[6]] * 3
+    assert len(set(steps)) == 3
 
 
 @pytest.mark.slow
@@ -114,7 +115,7 @@ def test_every_image_takes_the_same_bytes_of_an_evaluation(make: Callable[[Model
 
 def test_the_figures_of_the_throughput_section(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each quotient is that of its two figures, and the contenders are the three that they are said to be."""
-    seconds = {"golden": 0.5, "torch": 1.0, "reference": 2.0, "ours": 1.0}
+    seconds = {"golden": 0.5, "torch": 1.0, "reference": 2.0, "ours": 1.0, "bf16": 0.5}
     calls: list[str] = []
 
     def alternate(contenders: dict[str, Callable[[], object]], rounds: int = 1) -> dict[str, float]:
@@ -129,10 +130,12 @@ def test_the_figures_of_the_throughput_section(monkeypatch: pytest.MonkeyPatch) 
     original = evaluate.predict
     monkeypatch.setattr(bench, "alternate", alternate)
     monkeypatch.setattr(bench, "BENCH_SPEC", SPEC)
+    monkeypatch.setattr(bench, "WIDE_SPEC", SPEC)
     monkeypatch.setattr(evaluate, "predict", predict)
     figures = throughput().figures
     assert calls == ["BiReal", "ReferenceBiReal"]
     assert [figures[f"{name}_images_per_second"] for name in ("golden", "torch", "torch_reference")] == [128, 64, 32]
     assert (figures["golden_speedup"], figures["torch_speedup"]) == (2.0, 2.0)
+    assert (figures["train_wide_speedup"], figures["train_wide_bf16_speedup"]) == (2.0, 4.0)
     assert figures["torch_bytes_per_image"] > 0
     assert figures["torch_reference_bytes_per_image"] > 0
