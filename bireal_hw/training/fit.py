@@ -351,7 +351,7 @@ class Run:
         title = f"{spec.model}, width {spec.width:g}, {spec.image_text}, {config.dataset}, seed {config.seed}"
         setting = Setting(
             self.data, config.dataset, config.batch, config.seed, epochs, before, config.epochs, title, self.out,
-            self.progress and not bar, self.processes, config.recipe.compile and self.processes.count == 1,
+            self.progress and not bar, self.processes, compiles(config.recipe) and self.processes.count == 1,
         )  # fmt: skip
         prepare(self.model, stage)
         fitting = self.fitting(stage, setting, teacher)
@@ -409,6 +409,11 @@ def check_size(stage: Stage, spec: ModelSpec) -> None:
         )
 
 
+def compiles(recipe: Recipe) -> bool:
+    """Tell whether the operators of a step are merged on what is trained on."""
+    return recipe.compile == "always" or (recipe.compile == "gpu" and torch.cuda.is_available())
+
+
 def check_device(recipe: Recipe) -> None:
     """Raise BirealError if what is trained on has no such precision, or no compiler that the recipe wants."""
     cuda = torch.cuda.is_available()
@@ -416,15 +421,15 @@ def check_device(recipe: Recipe) -> None:
         raise BirealError("precision=16-mixed: processors have no float16: choose bf16-mixed or 32-true, or a GPU")
     if recipe.precision == "bf16-mixed" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise BirealError(f"precision=bf16-mixed: {device()} has no bfloat16: choose 16-mixed or 32-true")
-    if recipe.compile:
+    if compiles(recipe):
         names = [os.environ.get("CXX", "g++"), *([os.environ.get("CC", "gcc")] if cuda else [])]
         lacking = [name for name in names if not shutil.which(name)]
         if cuda and importlib.util.find_spec("triton") is None:
             lacking.append("the package triton")
         if lacking:
             raise BirealError(
-                f"compile=true in recipe '{recipe.name}': torch.compile needs {' and '.join(lacking)}, "
-                "which is not here: install it, or write compile = false"
+                f"compile={recipe.compile} in recipe '{recipe.name}': torch.compile needs {' and '.join(lacking)}, "
+                'which is not here: install it, or write compile = "never"'
             )
 
 

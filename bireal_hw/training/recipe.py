@@ -30,6 +30,7 @@ CHOICES = {
     "schedule": ("linear", "linear_epochs", "cosine", "steps", "constant"),
     "augment": ("dataset", "crop", "none"),
     "precision": ("32-true", "bf16-mixed", "16-mixed"),
+    "compile": ("never", "gpu", "always"),
 }
 """Fields that hold one of a few names."""
 
@@ -132,7 +133,7 @@ class Recipe:
     epochs      of all stages together, where neither the user nor the data set says
     batch       images per step (of all processes together), where the data set does not say
     precision   32-true, bf16-mixed or 16-mixed: what convolutions compute in; the shortcut streams stay float32
-    compile     merge the operators of a step by torch.compile
+    compile     where torch.compile merges the operators of a step: never, on a GPU alone, always
     snap        end by moving BatchNorm and biases onto the hardware's grid, so that the deploy model is the network
     left_out    techniques that were switched off
     """
@@ -143,7 +144,7 @@ class Recipe:
     epochs: int = 90
     batch: int = 128
     precision: str = "32-true"
-    compile: bool = False
+    compile: str = "never"
     snap: bool = True
     left_out: tuple[str, ...] = ()
 

@@ -167,11 +167,13 @@ def test_half_precision_that_the_device_does_not_have(monkeypatch: pytest.Monkey
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     check_device(fast())
+    if not torch.cuda.is_available():
+        check_device(fast(compile="gpu"))
     with pytest.raises(BirealError) as caught:
-        check_device(fast(compile=True))
+        check_device(fast(compile="always"))
     assert str(caught.value) == (
-        "compile=true in recipe 'r': torch.compile needs no-such-compiler, which is not here: "
-        "install it, or write compile = false"
+        "compile=always in recipe 'r': torch.compile needs no-such-compiler, which is not here: "
+        'install it, or write compile = "never"'
     )
 
 
@@ -225,7 +227,11 @@ def test_a_compiled_training_resumes_to_the_bit(digits: Data, tmp_path: Path, mo
     monkeypatch.setattr(torch, "compile", compile_as_it_is)
     stages = Stage("a", weights="real"), Stage("b", settle=0.0), Stage("c", train="batchnorm", unit_weights=True)
     config = TrainConfig(
-        ModelSpec("bireal18", 0.125, (16, 16), 1, 10), "digits", 4, batch=16, recipe=Recipe("r", stages, compile=True)
+        ModelSpec("bireal18", 0.125, (16, 16), 1, 10),
+        "digits",
+        4,
+        batch=16,
+        recipe=Recipe("r", stages, compile="always"),
     )
     networks = []
     for name, stop in (("whole", None), ("resumed", 2)):
