@@ -31,6 +31,13 @@ def hard_sign(x: Tensor) -> Tensor:
     return torch.ge(x, 0, out=torch.empty_like(x)).mul_(2).sub_(1)
 
 
+def _same(x: Tensor, y: Tensor) -> Tensor:
+    """Return 1 where two tensors agree, as int8: without a compiler, comparisons and products of bools are slow."""
+    if torch.compiler.is_compiling():
+        return (x == y).to(torch.int8)
+    return torch.eq(x, y, out=torch.empty_like(x)).to(torch.int8)
+
+
 class ApproxSign(Function):
     """Take the sign of a, 0 and -0 giving +1; the gradient is that of a piecewise quadratic: max(0, 2 - 2|a|).
 
@@ -84,12 +91,13 @@ class FixedPoint(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor, low: int, high: int, fits: bool) -> Tensor:
-        units = torch.addcmul(step.new_full((), 0.5), x, 1 / step).floor_()
+        units = torch.mul(x, 1 / step).add_(0.5).floor_()
         ctx.fits = fits
-        if not fits:
-            ctx.save_for_backward((units >= low).logical_and_(units <= high))
-            units.clamp_(low, high)
-        return units.mul_(step)
+        if not fits and ctx.needs_input_grad[0]:
+            kept = units.clamp(low, high)
+            ctx.save_for_backward(_same(kept, units))
+            return kept.mul_(step)
+        return units.mul_(step) if fits else units.clamp_(low, high).mul_(step)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
