@@ -32,6 +32,8 @@ _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
 _tidying: list[Callable[[], None]] = []
 _process = 0
 """The process that the handler ends in that way."""
+_leaving = False
+"""Whether the handler is at work: what other threads have not put away it puts away."""
 
 
 def install() -> None:
@@ -68,7 +70,7 @@ def tidied(tidy: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         tidy()
-        _tidying.remove(tidy)
+        _done(tidy)
 
 
 @contextlib.contextmanager
@@ -79,18 +81,30 @@ def workplace(parent: Path) -> Iterator[Path]:
     """
     import shutil
     import uuid
-    from functools import partial
+
+    def remove() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(10):  # a thread may have been about to make a file in it
+            if not folder.exists():
+                break
+            time.sleep(0.01)
+            shutil.rmtree(folder, ignore_errors=True)
 
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / f"run-{uuid.uuid4().hex[:12]}"
-    remove = partial(shutil.rmtree, folder, ignore_errors=True)
     _tidying.append(remove)  # before there is anything to remove: the command may end at any moment
     try:
         folder.mkdir()
         yield folder
         remove()
     finally:
-        _tidying.remove(remove)
+        _done(remove)
+
+
+def _done(tidy: Callable[[], None]) -> None:
+    """Forget what was to be put away, unless the command ends: then its tool may have failed for that reason alone."""
+    if not _leaving:
+        _tidying.remove(tidy)
 
 
 @contextlib.contextmanager
@@ -112,8 +126,10 @@ def uninterrupted() -> Iterator[None]:
 
 def _leave(number: int, frame: object) -> None:
     """End the process: the handler of `SIGNALS`."""
+    global _leaving
     if os.getpid() != _process:  # forked, with a library's own handler around this one
         os._exit(128 + number)
+    _leaving = True
     try:
         for other in (*SIGNALS, signal.SIGCHLD):  # a library may have a word to say when its workers end
             signal.signal(other, signal.SIG_IGN if other in SIGNALS else signal.SIG_DFL)
@@ -124,7 +140,7 @@ def _leave(number: int, frame: object) -> None:
         sys.addaudithook(_nothing_new)
         with contextlib.suppress(Exception):
             _end_children()
-        for tidy in reversed(_tidying):
+        for tidy in reversed(list(_tidying)):
             with contextlib.suppress(Exception):
                 tidy()
         kind = getattr(sys.modules.get("tempfile"), "TemporaryDirectory", None)
@@ -140,8 +156,14 @@ def _leave(number: int, frame: object) -> None:
 
 
 def _nothing_new(event: str, arguments: tuple[object, ...]) -> None:
-    if event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.mkdir"):
-        threading.Event().wait()  # a thread that goes on while the main one leaves
+    """Hold up a thread that goes on while the main one leaves: it starts no process and makes no file."""
+    if event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.mkdir") or (
+        event == "open"
+        and isinstance(arguments[2], int)
+        and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        and threading.current_thread() is not threading.main_thread()
+    ):
+        threading.Event().wait()
 
 
 def _end_children() -> None:

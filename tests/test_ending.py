@@ -43,6 +43,16 @@ AWKWARD = {
         "from pathlib import Path\n"
         f"with ending.workplace(Path('.')) as place:\n    (place / 'x').touch()\n    {SAY}\n    {WAIT}"
     ),
+    "in workplaces of threads whose tools end too": (
+        "from pathlib import Path\ndef work():\n    with ending.workplace(Path('.')) as place:\n"
+        "        subprocess.run(['sleep', '60'], check=True)\n"
+        f"for _ in range(4):\n    threading.Thread(target=work).start()\ntime.sleep(0.5){READY}{WAIT}"
+    ),
+    "with a thread that makes files in a workplace": (
+        "from pathlib import Path\ndef work():\n    with ending.workplace(Path('.')) as place:\n"
+        "        for number in range(10**9):\n            (place / str(number)).touch()\n"
+        f"threading.Thread(target=work).start(){READY}{WAIT}"
+    ),
     "in a tidied block": (
         f"open('half', 'w').close()\nwith ending.tidied(lambda: os.unlink('half')):\n    {SAY}\n    {WAIT}"
     ),
