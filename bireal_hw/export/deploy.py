@@ -56,12 +56,12 @@ class Center(nn.Module):
         return self.quant((p - self.mean) * 2.0**-INPUT_FRAC)
 
 
-class Source(NamedTuple):
+class StreamFormat(NamedTuple):
     """What is known of a stream that a layer reads.
 
     peak    bound of its integers' magnitude
     frac    its grid is 2^-frac
-    shift   (C,) float64 that its readers add, or None (see `bireal_hw.models.bireal.Stream`)
+    shift   (C,) float64 that its readers add, or None (see `bireal_hw.models.bireal.ShiftedMap`)
     """
 
     peak: int
@@ -77,7 +77,7 @@ class RealConv(nn.Module):
     """
 
     def __init__(
-        self, name: str, conv: QuantConv2d, bn: nn.BatchNorm2d | None, source: Source, frac: int, bits: int | None
+        self, name: str, conv: QuantConv2d, bn: nn.BatchNorm2d | None, source: StreamFormat, frac: int, bits: int | None
     ) -> None:
         super().__init__()
         self.frac = frac
@@ -163,7 +163,7 @@ class Pool(nn.Module):
     The window is the whole image with side None (a sum), else side x side pixels (a mean), 1 for no pool at all.
     """
 
-    def __init__(self, name: str, source: Source, frac: int, bits: int, side: int | None, pixels: int) -> None:
+    def __init__(self, name: str, source: StreamFormat, frac: int, bits: int, side: int | None, pixels: int) -> None:
         super().__init__()
         self.side = side
         self.frac, self.bits = frac, bits
@@ -184,7 +184,7 @@ class Pool(nn.Module):
 class LeakyClip(nn.Module):
     """Compute c + ((G * (u - c) + half) >> s) with c = clip(u, -limit, limit), limit being 1 on the grid."""
 
-    def __init__(self, name: str, source: Source) -> None:
+    def __init__(self, name: str, source: StreamFormat) -> None:
         super().__init__()
         self.frac = source.frac
         self.limit = round(2.0**source.frac)
@@ -212,7 +212,7 @@ class DeployBlock(nn.Module):
     channel, rounding half up. The shifts around them are part of theta and H, or left to whoever reads r'.
     """
 
-    def __init__(self, name: str, block: Block, x: Source, r: Source | None, bits: int, frac: int) -> None:
+    def __init__(self, name: str, block: Block, x: StreamFormat, r: StreamFormat | None, bits: int, frac: int) -> None:
         super().__init__()
         conv, bn = block.binary_conv, block.bn1
         self.in_frac, self.missing, self.crossing = x.frac, x.shift, None if r is None else r.shift
@@ -226,7 +226,7 @@ class DeployBlock(nn.Module):
         self.pool: Pool | None = None
         self.downsample: RealConv | None = None
         self.copies = block.unit.shortcut.copies if block.unit.shortcut else 1
-        shortcut = Source(0, frac) if r is None else self._shortcut(name, block, r, bits, frac)
+        shortcut = StreamFormat(0, frac) if r is None else self._shortcut(name, block, r, bits, frac)
         self.carried = shortcut.shift
         gain = _fold64(bn) * channel_mean(weight.double()).flatten()
         bias = _bias64(bn) if shortcut.shift is None else _bias64(bn) + shortcut.shift
@@ -254,7 +254,7 @@ class DeployBlock(nn.Module):
     slope: Tensor
     rounding: Tensor
 
-    def _shortcut(self, name: str, block: Block, source: Source, bits: int, frac: int) -> Source:
+    def _shortcut(self, name: str, block: Block, source: StreamFormat, bits: int, frac: int) -> StreamFormat:
         """Set up what brings a stream to size and grid of the sums: a pool, or a pool to 8 bits and a convolution."""
         wanted, down = block.unit.shortcut, block.downsample
         assert wanted
@@ -262,9 +262,9 @@ class DeployBlock(nn.Module):
         if down is not None:
             eight = int(range_quant(down.pool_quant).frac)
             self.pool = Pool(f"{name}.pool", source, eight, 8, wanted.pool, pixels)
-            rounded = Source(128, eight, source.shift)
+            rounded = StreamFormat(128, eight, source.shift)
             self.downsample = RealConv(f"{name}.downsample", down.conv, down.bn, rounded, frac, None)
-            return Source(max(abs(bound) for bound in self.downsample.range), frac)
+            return StreamFormat(max(abs(bound) for bound in self.downsample.range), frac)
         if wanted.pool > 1:
             self.pool = Pool(f"{name}.pool", source, frac, bits, wanted.pool, pixels)
         return source if source.shift is None else source._replace(shift=source.shift.repeat(wanted.copies))
@@ -285,12 +285,12 @@ class DeployClipBlock(nn.Module):
 
     out_shift = None
 
-    def __init__(self, name: str, block: ClipBlock, x: Source, bits: int, frac: int) -> None:
+    def __init__(self, name: str, block: ClipBlock, x: StreamFormat, bits: int, frac: int) -> None:
         super().__init__()
         eight = int(range_quant(block.quant).frac)
         self.clip = LeakyClip(f"{name}.clip", x)
-        self.pool = Pool(f"{name}.pool", Source(self.clip.out_peak, x.frac), eight, 8, 1, 1)
-        self.conv = RealConv(f"{name}.conv", block.real_conv, block.bn1, Source(128, eight), frac, bits)
+        self.pool = Pool(f"{name}.pool", StreamFormat(self.clip.out_peak, x.frac), eight, 8, 1, 1)
+        self.conv = RealConv(f"{name}.conv", block.real_conv, block.bn1, StreamFormat(128, eight), frac, bits)
 
     def forward(self, x: Tensor, r: Tensor | None) -> Tensor:
         return self.conv(self.pool(self.clip(x)))
@@ -343,11 +343,11 @@ class DeployNet(nn.Module):
         self.stages = spec.stages()
         fracs = [int(range_quant(stage.stream).frac) for stage in stages]
         self.center = Center(_offsets(model.mean))
-        pixel = Source(128 if self.center.bits == 8 else PIXEL_MAX, INPUT_FRAC)
+        pixel = StreamFormat(128 if self.center.bits == 8 else PIXEL_MAX, INPUT_FRAC)
         self.conv1 = RealConv("conv1", model.conv1, model.bn1, pixel, fracs[0], bits)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if spec.stem[2] else None
         peak = 2 ** (bits - 1)
-        sources = {unit.reads: Source(peak, fracs[0]) for units in self.stages for unit in units}
+        sources = {unit.reads: StreamFormat(peak, fracs[0]) for units in self.stages for unit in units}
         for index, (stage, frac) in enumerate(zip(stages, fracs, strict=True)):
             blocks: list[DeployBlock | DeployClipBlock] = []
             for number, (unit, block) in enumerate(zip(stage.units, stage.blocks(), strict=True)):
@@ -357,7 +357,7 @@ class DeployNet(nn.Module):
                 else:
                     r = sources[unit.shortcut.reads] if unit.shortcut else None
                     blocks.append(DeployBlock(name, block, x, r, bits, frac))
-                sources[unit.gives] = Source(peak, frac, blocks[-1].out_shift)
+                sources[unit.gives] = StreamFormat(peak, frac, blocks[-1].out_shift)
             self.add_module(f"layer{index + 1}", nn.ModuleList(blocks))
         last = sources[MAIN]
         self.pool = Pool("pool", last, int(range_quant(model.pool_quant).frac), 8, None, spec.pixels)

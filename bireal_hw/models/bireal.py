@@ -23,7 +23,7 @@ INPUT_FRAC = 7
 """Pixels enter as (p - m_c) * 2^-7."""
 
 
-class Stream(NamedTuple):
+class ShiftedMap(NamedTuple):
     """A real-valued stream between blocks.
 
     value  (N, C, H, W) on the grid of its stage
@@ -61,7 +61,7 @@ class Downsample(nn.Sequential):
     def bn(self) -> nn.BatchNorm2d | None:
         return self[2] if isinstance(self[2], nn.BatchNorm2d) else None
 
-    def forward(self, r: Stream) -> Tensor:
+    def forward(self, r: ShiftedMap) -> Tensor:
         return conv_bn(self.conv, self.bn, self[0](r.value), r.shift)
 
 
@@ -81,12 +81,12 @@ class Block(nn.Module):
         shortcut = unit.shortcut
         self.downsample = Downsample(shortcut, unit.cout) if shortcut and shortcut.cin else None
 
-    def forward(self, x: Stream, r: Stream | None, stream: TrainedAct) -> Stream:
+    def forward(self, x: ShiftedMap, r: ShiftedMap | None, stream: TrainedAct) -> ShiftedMap:
         """Map the stream x, (N, Cin, H, W), with that of the shortcut to the next, (N, Cout, H/stride, W/stride)."""
         t = self.bn1(self.binary_conv(self.sign(self.before(x))))
         return self.behind(t if r is None else self.shortcut(r, stream) + t, stream)
 
-    def shortcut(self, r: Stream, stream: TrainedAct) -> Tensor:
+    def shortcut(self, r: ShiftedMap, stream: TrainedAct) -> Tensor:
         """Bring the shortcut to the size of the sums."""
         assert self.unit.shortcut is not None
         if self.downsample is not None:
@@ -95,13 +95,13 @@ class Block(nn.Module):
             r = r._replace(value=stream(F.avg_pool2d(r.value, self.unit.shortcut.pool)))
         return r.whole if self.unit.shortcut.copies == 1 else torch.cat([r.whole] * self.unit.shortcut.copies, dim=1)
 
-    def before(self, x: Stream) -> Tensor:
+    def before(self, x: ShiftedMap) -> Tensor:
         """Return what the sign is taken of."""
         return x.whole
 
-    def behind(self, u: Tensor, stream: TrainedAct) -> Stream:
+    def behind(self, u: Tensor, stream: TrainedAct) -> ShiftedMap:
         """Turn the sum into the next stream."""
-        return Stream(stream(u))
+        return ShiftedMap(stream(u))
 
 
 class ReactBlock(Block):
@@ -117,11 +117,11 @@ class ReactBlock(Block):
         self.prelu = PowerPReLU(unit.cout)
         self.move2 = Shift(unit.cout)
 
-    def before(self, x: Stream) -> Tensor:
+    def before(self, x: ShiftedMap) -> Tensor:
         return self.move0(x.whole)
 
-    def behind(self, u: Tensor, stream: TrainedAct) -> Stream:
-        return Stream(
+    def behind(self, u: Tensor, stream: TrainedAct) -> ShiftedMap:
+        return ShiftedMap(
             stream(self.prelu(ScaledRound.apply(self.move1(u), range_quant(stream).step))), self.move2.per_channel
         )
 
@@ -137,9 +137,9 @@ class ClipBlock(nn.Module):
         self.real_conv = real_conv(unit.cin, unit.cout, unit.kernel)
         self.bn1 = nn.BatchNorm2d(unit.cout)
 
-    def forward(self, x: Stream, r: Stream | None, stream: TrainedAct) -> Stream:
+    def forward(self, x: ShiftedMap, r: ShiftedMap | None, stream: TrainedAct) -> ShiftedMap:
         """Map the stream x that is read (N, Cin, H, W) to the next one, (N, Cout, H, W)."""
-        return Stream(stream(conv_bn(self.real_conv, self.bn1, self.quant(self.clip(x.whole, stream)))))
+        return ShiftedMap(stream(conv_bn(self.real_conv, self.bn1, self.quant(self.clip(x.whole, stream)))))
 
 
 def make_block(unit: Unit) -> Block | ClipBlock:
@@ -163,7 +163,7 @@ class Stage(nn.Module):
         """Return the blocks in order."""
         return [self.get_submodule(str(index)) for index in range(len(self.units))]  # type: ignore[misc]
 
-    def forward(self, streams: dict[str, Stream]) -> dict[str, Stream]:
+    def forward(self, streams: dict[str, ShiftedMap]) -> dict[str, ShiftedMap]:
         """Map the streams of the stage before to this stage's."""
         streams = dict(streams)
         for unit, block in zip(self.units, self.blocks(), strict=True):
@@ -208,12 +208,12 @@ class Encoder(nn.Module):
         # NHWC in memory: convolutions of few channels run up to three times faster on a CPU.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def features(self, p: Tensor) -> list[Stream]:
+    def features(self, p: Tensor) -> list[ShiftedMap]:
         """Map pixels (N, C, H, W) in 0..255 to the main stream behind every stage."""
         x = (p - self.mean.view(1, -1, 1, 1)) * 2.0**-INPUT_FRAC
         stages = self.stages()
         x = conv_bn(self.conv1, self.bn1, x).contiguous(memory_format=torch.channels_last)
-        stem = Stream(self.maxpool(stages[0].stream(x)))
+        stem = ShiftedMap(self.maxpool(stages[0].stream(x)))
         streams = {unit.reads: stem for stage in stages for unit in stage.units}
         found = []
         for stage in stages:

@@ -17,7 +17,7 @@ from bireal_hw.errors import BirealError, out_of_range
 from bireal_hw.training.defaults import dataset_defaults
 from bireal_hw.training.digits import SEED, digits
 from bireal_hw.training.folders import find_images, shown
-from bireal_hw.training.images import REMEDY, LazyImages, Source
+from bireal_hw.training.images import REMEDY, LazyImages, PictureSet
 from bireal_hw.training.splits import limited, split_indices, subset
 from bireal_hw.training.tables import find_tables, load_hub, load_parquet, parquet_files
 
@@ -125,7 +125,7 @@ def _find(
     local: bool,
     label: str | None,
     image_column: str | None,
-) -> Source:
+) -> PictureSet:
     """Find a folder of pictures, parquet files, or a data set on the hub."""
     if data is None:
         if dataset == "folder":
@@ -148,7 +148,7 @@ def _find(
 def _loaded(
     dataset: str,
     where: str,
-    source: Source,
+    source: PictureSet,
     shape: tuple[tuple[int, int], int, float],
     limit: int | None,
     skip_broken: bool,
@@ -199,7 +199,7 @@ def _loaded(
     )  # fmt: skip
 
 
-def _all_classes(trained: Tensor, labels: Tensor, source: Source, where: str) -> None:
+def _all_classes(trained: Tensor, labels: Tensor, source: PictureSet, where: str) -> None:
     """Raise BirealError if some class has no training images."""
     lacking = sorted(set(range(len(source.class_names))) - set(trained.tolist()))
     if lacking:
@@ -209,7 +209,7 @@ def _all_classes(trained: Tensor, labels: Tensor, source: Source, where: str) ->
         raise BirealError(f"{_classes(source, lacking)} of '{where}' has no training images{count}")
 
 
-def _classes(source: Source, numbers: list[int]) -> str:
+def _classes(source: PictureSet, numbers: list[int]) -> str:
     """Write a few classes by name."""
     names = ", ".join(f"'{shown(source.class_names[number])}'" for number in numbers[:5])
     more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bireal_hw.errors import BirealError, nearest
-from bireal_hw.training.images import Labelled, Picture, Source
+from bireal_hw.training.images import Labelled, Picture, PictureSet
 
 TRAIN_NAMES = ("train", "training")
 TEST_NAMES = ("test", "testing", "validation", "valid", "val", "eval", "evaluation", "dev")
@@ -67,7 +67,7 @@ class Level:
         return [name for name, branch in self.folders.items() if branch.pictures]
 
 
-def find_images(folder: Path) -> Source:
+def find_images(folder: Path) -> PictureSet:
     """Find the classes of a folder, their pictures, and what is trained on.
 
     The folders are splits where one called `train` has two classes or more, and a folder for testing lies beside it, or
@@ -98,7 +98,7 @@ def find_images(folder: Path) -> Source:
         _refuse_splits(folder, levels)
     _check(folder, top)
     found = {name: branch.pictures for name, branch in top.folders.items()}
-    return Source(tuple(found), _labelled(found, list(found)), None, notes=_notes(top, hidden))
+    return PictureSet(tuple(found), _labelled(found, list(found)), None, notes=_notes(top, hidden))
 
 
 def _refuse_splits(folder: Path, levels: dict[str, Level]) -> None:
@@ -114,7 +114,7 @@ def _refuse_splits(folder: Path, levels: dict[str, Level]) -> None:
 
 def _split(
     folder: Path, train: str, top: Level, levels: dict[str, Level], others: list[str], hidden: Counter[str]
-) -> Source:
+) -> PictureSet:
     """Take the classes below `train` and those for testing out of the first folder that has some of them."""
     level = levels[train]
     _check(folder / train, level)
@@ -144,7 +144,7 @@ def _split(
     found = {name: branch.pictures for name, branch in level.folders.items()}
     tested = {name: levels[test].folders[name].pictures for name in levels[test].classes} if test else {}
     parts = f"folders {train} and {test}" if test else ""
-    return Source(
+    return PictureSet(
         tuple(classes),
         _labelled(found, classes),
         _labelled(tested, classes) if test else None,

@@ -51,7 +51,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Source:
+class PictureSet:
     """A data set as it was found.
 
     class_names  in the order of their numbers

@@ -21,7 +21,7 @@ from rich.console import Console
 from bireal_hw.errors import BirealError, nearest
 from bireal_hw.preprocess import reason
 from bireal_hw.training.folders import TEST_NAMES, TRAIN_NAMES, is_hidden, shown
-from bireal_hw.training.images import Labelled, Picture, Source
+from bireal_hw.training.images import Labelled, Picture, PictureSet
 
 HUB_SECONDS = 10
 """How long the hub may take to give a sign of life."""
@@ -55,7 +55,7 @@ class Column:
         return Column(self.rows.select(positions), self.name)
 
 
-def find_tables(splits: dict[str, Any], where: str, label: str | None, image_column: str | None) -> Source:
+def find_tables(splits: dict[str, Any], where: str, label: str | None, image_column: str | None) -> PictureSet:
     """Find images, labels and classes in the splits of a data set.
 
     Classes are those of a ClassLabel column, else the different values of a column of integers or text. For testing is
@@ -94,7 +94,7 @@ def find_tables(splits: dict[str, Any], where: str, label: str | None, image_col
         for name in names
     }
     about = f"splits train and {test}" if test else ""
-    return Source(classes, parts["train"], parts[test] if test else None, about, tuple(notes))
+    return PictureSet(classes, parts["train"], parts[test] if test else None, about, tuple(notes))
 
 
 def _has_labels(split: Any, column: str) -> bool:

@@ -29,7 +29,7 @@ from bireal_hw.export.deploy import (
     to_deploy,
 )
 from bireal_hw.models.activations import LEAK_GAIN, LEAK_SHIFT
-from bireal_hw.models.bireal import Block, Stream, build_model, conv_bn, range_quant
+from bireal_hw.models.bireal import Block, ShiftedMap, build_model, conv_bn, range_quant
 from bireal_hw.models.randomise import random_images
 from bireal_hw.models.spec import EXACT, ModelSpec
 from tests.export.samples import SPECS, network
@@ -197,7 +197,7 @@ def test_each_layer_stays_within_two_units_of_the_trained_one(name: str) -> None
         close(model.stages()[0].stream(conv_bn(model.conv1, model.bn1, x)), r, deploy.conv1.frac)
         if deploy.maxpool is not None:
             r = deploy.maxpool(r)
-        streams = dict.fromkeys(("main", "mid", "inner"), Stream(r))
+        streams = dict.fromkeys(("main", "mid", "inner"), ShiftedMap(r))
         trained = [(stage, layer) for stage in model.stages() for layer in stage.blocks()]
         for (stage, layer), deployed in zip(trained, all_blocks(deploy), strict=True):
             unit = layer.unit
@@ -205,7 +205,7 @@ def test_each_layer_stays_within_two_units_of_the_trained_one(name: str) -> None
             wanted = layer(read, added, stage.stream)
             after = deployed(read.value, None if added is None else added.value)
             close(wanted.value, after, int(range_quant(stage.stream).frac))
-            streams[unit.gives] = Stream(after, wanted.shift)
+            streams[unit.gives] = ShiftedMap(after, wanted.shift)
         r, shift = streams["main"]
         q = deploy.pool(r)
         torch.testing.assert_close(model.pool_quant(r.sum(dim=(2, 3))), q, rtol=0, atol=0)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bireal_hw.errors import BirealError
-from bireal_hw.models.bireal import Block, ClipBlock, ReactBlock, Stream, build_model, range_quant, set_observing
+from bireal_hw.models.bireal import Block, ClipBlock, ReactBlock, ShiftedMap, build_model, range_quant, set_observing
 from bireal_hw.models.layers import TrainedAct, TrainedConv, stream_act
 from bireal_hw.models.networks import Shortcut, Unit
 from bireal_hw.models.randomise import random_images, randomise
@@ -54,7 +54,7 @@ def test_sizes_follow_the_stem(spec: ModelSpec, stem: tuple[int, int], sizes: li
     model.maxpool.register_forward_hook(lambda module, inputs, output: found.update(stem=tuple(output.shape[2:])))
     for index, stage in enumerate(model.stages()):
 
-        def keep(module: nn.Module, inputs: object, streams: dict[str, Stream], name: str = str(index)) -> None:
+        def keep(module: nn.Module, inputs: object, streams: dict[str, ShiftedMap], name: str = str(index)) -> None:
             found[name] = tuple(streams["main"].value.shape[1:])
 
         stage.register_forward_hook(keep)
@@ -97,7 +97,7 @@ def settled(
 ) -> torch.Tensor:
     """The value a block gives in eval mode, on a stream whose grid is so fine that its rounding does not show."""
     stream = stream_act(24)
-    inputs = Stream(x, shift), None if r is None else Stream(r, shift)
+    inputs = ShiftedMap(x, shift), None if r is None else ShiftedMap(r, shift)
     block(*inputs, stream)  # find the grids
     block.eval()
     stream.eval()
@@ -130,7 +130,7 @@ def test_react_block_is_the_formula_of_the_paper() -> None:
     u = u + block.move1.bias.view(1, -1, 1, 1)
     slopes = torch.tensor([0.5, 0.25, 0.25, 1.0, 1.0, 2.0**-7, 2.0**-7, 2.0**-7]).view(1, -1, 1, 1)
     torch.testing.assert_close(got, torch.where(u > 0, u, slopes * u), rtol=1e-4, atol=1e-5)
-    given = block(Stream(r, pending), Stream(r, pending), stream_act(16)).shift
+    given = block(ShiftedMap(r, pending), ShiftedMap(r, pending), stream_act(16)).shift
     assert given is not None
     assert torch.equal(given.flatten(), block.move2.bias)
 
@@ -168,7 +168,7 @@ def test_a_pending_shift_passes_a_pool_and_stands_behind_itself(pool: int, copie
     r = stream(r)
     stream.eval()
     with torch.no_grad():
-        got = block.shortcut(Stream(r, pending), stream)
+        got = block.shortcut(ShiftedMap(r, pending), stream)
         value = stream(F.avg_pool2d(r, 2)) if pool == 2 else r
     for copy in range(copies):
         assert torch.equal(got[:, 4 * copy : 4 * copy + 4], value + pending)
@@ -202,7 +202,12 @@ def test_streams_are_read_and_added_as_described(model: str) -> None:
         a = b = stem[0]  # bottleneck: a the narrow stream, b the wide one
         for stage in net.stages():
             blocks, stream = stage.blocks(), stage.stream
-            run = lambda block, x, r, stream=stream: block(Stream(x), r if r is None else Stream(r), stream).value  # noqa: E731
+
+            def run(
+                block: Block | ClipBlock, x: torch.Tensor, r: torch.Tensor | None, stream: nn.Module = stream
+            ) -> torch.Tensor:
+                return block(ShiftedMap(x), r if r is None else ShiftedMap(r), stream).value
+
             while blocks:
                 if model == "bireal50":
                     first, second, third, *blocks = blocks

@@ -10,7 +10,7 @@ import pytest
 
 from bireal_hw.errors import BirealError
 from bireal_hw.training.folders import TEST_NAMES, TRAIN_NAMES, Files, find_images
-from bireal_hw.training.images import Labelled, Source
+from bireal_hw.training.images import Labelled, PictureSet
 
 pytestmark = pytest.mark.torch
 
@@ -45,7 +45,7 @@ def paths(part: Labelled | None) -> list[Path]:
     return part.pictures.paths
 
 
-def counts(source: Source, part: Labelled | None) -> dict[str, int]:
+def counts(source: PictureSet, part: Labelled | None) -> dict[str, int]:
     """Pictures of each class, found by their labels; each must lie in the folder of its class."""
     assert part is not None
     for path, label in zip(paths(part), part.labels, strict=True):

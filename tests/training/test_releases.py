@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bireal_hw.models.bireal import Block, Stream
+from bireal_hw.models.bireal import Block, ShiftedMap
 from bireal_hw.models.modes import binary_convs
 from bireal_hw.models.networks import Shortcut, Unit
 from bireal_hw.training.data import Data, load_data
@@ -38,7 +38,7 @@ class Ours(nn.Module):
         self.double()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.block(Stream(x), Stream(x), nn.Identity()).value
+        return self.block(ShiftedMap(x), ShiftedMap(x), nn.Identity()).value
 
 
 def activation(x: Tensor) -> Tensor:
