@@ -37,6 +37,8 @@ SLOW = 4.0
 """Times the computed time that a run may take before it counts as stuck."""
 SPARE = 0.5
 """Seconds that it gets besides: Linux may be busy."""
+ASKED = 128
+"""Times that a run is asked in its computed time whether it is over: what it waits behind its end is lost."""
 RESET = 0.5
 """Seconds that a reset may take, which are some microseconds."""
 PAGE = 4096
@@ -333,7 +335,7 @@ class Network:
         """Wait until all logits are in memory; raises NetworkError with what the counters tell."""
         expected = count * self.about["cycles_per_frame"] / self._clock
         limit = SLOW * expected + SPARE
-        start, pause = time.monotonic(), min(expected / 16, 0.01)
+        start, pause = time.monotonic(), min(expected / ASKED, 0.01)
         while True:
             states = {name: self._dma.read(self._dma_registers[name + "_DMASR"]) for name in ("MM2S", "S2MM")}
             for name, what in (("MM2S", "reading images"), ("S2MM", "writing logits")):
