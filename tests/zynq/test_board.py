@@ -162,8 +162,18 @@ MISUSES = {
     "no vectors": "copy the folder to the board",
     "another design": "the design has no cell that could be its network (dma): is this bireal_hw's bitstream?",
     "no registers": "the .hwh names no registers of network: make it anew with Vivado 2020.2 or later",
-    "not root": "only root may load a bitstream: sudo -E python3, or a notebook of the board's Jupyter",
-    "no pynq": "pynq is not here: this runs on the board, with its Python (sudo -E python3)",
+    "a closed image": "the image, of mode RGB, cannot be read: Operation on closed image",
+    "pixels without a range": "the image, of mode F, cannot be read: cannot write mode F as PNG",
+    "nothing to measure": "count=0: give at least one image to measure with",
+    "loaded since": "was loaded since: make this Network anew",
+    "another json": "network.json is damaged ('frac' is missing): copy it again",
+    "a number for json": "network.json is damaged (",
+    "fewer logits": "cannot be read (16 images, and logits (15, 5)): copy the folder to the board",
+    "no logits": "copy the folder to the board",
+    "not root": "only root may load a bitstream: sudo bash -lc 'python3 driver.py', or a notebook of the board's",
+    "no device": "PYNQ finds no logic to load, as where XILINX_XRT is not set: sudo bash -lc 'python3 driver.py'",
+    "half of pynq": "pynq cannot be imported (No module named 'cffi_of_the_image'): this runs on the board",
+    "no pynq": "pynq is not here: this runs on the board, with the Python of its image: sudo bash -lc",
 }
 
 
