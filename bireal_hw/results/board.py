@@ -19,9 +19,18 @@ class FaultFound(Schema):
 
 
 class BatchSpeed(Schema):
-    """Images of a batch, and frames per second from the driver's call to its end."""
+    """Speed of a batch.
+
+    Attributes:
+        images: of the batch.
+        cycles: from the driver's call to its end.
+        run_cycles: of them, those from the network's start to its last logit.
+        frames_per_second: by `cycles`.
+    """
 
     images: int
+    cycles: int
+    run_cycles: int
     frames_per_second: Number
 
 

@@ -113,8 +113,8 @@ def _board(build: Build, folder: Path) -> Figures:
         images_from=origin,
         clock_mhz=design.clock_mhz,
         speeds=[
-            BatchSpeed(images=count, frames_per_second=round(count * hertz / cycles, 1))
-            for count, cycles in zip(common["batches"], found["cycles"], strict=True)
+            BatchSpeed(images=count, cycles=all_, run_cycles=run, frames_per_second=round(count * hertz / all_, 1))
+            for count, (all_, run) in zip(common["batches"], found["cycles"], strict=True)
         ],
         frames_per_second=round(measured["frames_per_second"], 1),
         network_frames_per_second=round(measured["network_frames_per_second"], 1),

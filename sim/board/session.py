@@ -15,7 +15,8 @@ STALLED = 20_000
 def session(board: Any, driver: Any) -> dict[str, Any]:
     """Return logits of all recorded images, of some of them under stalls, what faults told, and what was measured.
 
-    Cycles of a batch are those from the call to its end; of the kernel of Vitis HLS no speed is measured.
+    Cycles of a batch are those from the call to its end, and those of the run alone; of the kernel of Vitis HLS no speed
+    is measured.
     """
     with driver.Network(board.folder / "bireal.bit") as network:
         images = np.fromfile(board.folder / "vectors" / "images.bin", np.uint8).reshape(-1, *network.image)
@@ -24,7 +25,7 @@ def session(board: Any, driver: Any) -> dict[str, Any]:
         for count in board.plan["batches"]:
             start = board.cycles()
             logits += network.logits(images[len(logits) : len(logits) + count]).reshape(count, -1).tolist()
-            cycles.append(board.cycles() - start)
+            cycles.append((board.cycles() - start, network._read("CYCLES") if network.kind == "rtl" else 0))
         measured = network.measure(board.plan["batches"][-1]) if network.kind == "rtl" else {}
 
         board.fault(mm2s_idle=STALLED, s2mm_stall=STALLED, seed=3)
