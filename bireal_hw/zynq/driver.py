@@ -202,6 +202,7 @@ class Network:
 
     def reset(self) -> None:
         """End whatever is going on in network and DMA; both are usable afterwards."""
+        self._settled = False  # if this is interrupted, the next run does it
         if self.kind == "rtl":
             self._write("CONTROL", 2)
             if not self._is_soon(lambda: not self._read("STATUS") & 8):
@@ -215,6 +216,7 @@ class Network:
             self._dma.write(self._dma_registers[channel + "_DMACR"], 4)
             if not self._is_soon(lambda name=channel + "_DMACR": not self._dma.read(self._dma_registers[name]) & 4):
                 raise NetworkError("the DMA's reset does not end: load the bitstream again")
+        self._settled = True
 
     # ---- what is in the design --------------------------------------------------------------------------------------
 
@@ -294,6 +296,9 @@ class Network:
         count = len(images)
         if self._loaded() != self.about["identity"]:  # nothing is written to what is not this network
             raise NetworkError(f"network {self._loaded()} was loaded since: make this Network anew")
+        if not self._settled:
+            self.reset()
+        self._settled = False
         try:
             pixels, logits = self._room(count)
             if self._weights and "maps" not in self._buffers:  # it was closed
@@ -305,6 +310,7 @@ class Network:
             pixels.flush()
             self._start(count, pixels, logits)
             self._wait(count)
+            self._settled = True
             logits.invalidate()
             return np.array(logits[: count * self._size]).reshape(count, self._size)
         except BaseException:  # Ctrl-C too: nothing may go on behind the caller's back

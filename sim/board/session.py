@@ -15,8 +15,8 @@ STALLED = 20_000
 def session(board: Any, driver: Any) -> dict[str, Any]:
     """Return logits of all recorded images, of some of them under stalls, what faults told, and what was measured.
 
-    Cycles of a batch are those from the call to its end, and those of the run alone; of the kernel of Vitis HLS no speed
-    is measured.
+    Cycles of a batch are those from the call to its end, and those of the run alone. The speed of Vitis HLS's kernel is
+    not measured.
     """
     with driver.Network(board.folder / "bireal.bit") as network:
         images = np.fromfile(board.folder / "vectors" / "images.bin", np.uint8).reshape(-1, *network.image)

@@ -29,12 +29,12 @@ def test_a_network_on_the_simulated_board(workdir: Path, capsys: pytest.CaptureF
     shares = [found.share(one.frames_per_second) for one in found.speeds]
     assert shares == sorted(shares)
     assert 0.8 < shares[-1] < 1
-    for one in found.speeds:  # nothing is lost but what the first image takes through the network, and registers
+    for speed in found.speeds:  # nothing is lost but what the first image takes through the network, and registers
         cycles = (
-            found.cycles_to_first_logit + (one.images - 1) * 1e6 * found.clock_mhz / found.network_frames_per_second
+            found.cycles_to_first_logit + (speed.images - 1) * 1e6 * found.clock_mhz / found.network_frames_per_second
         )
-        assert one.run_cycles == pytest.approx(cycles, rel=0.02)
-        assert one.run_cycles < one.cycles < 1.02 * one.run_cycles + 500
+        assert speed.run_cycles == pytest.approx(cycles, rel=0.02)
+        assert speed.run_cycles < speed.cycles < 1.02 * speed.run_cycles + 500
     assert found.cycles_per_frame < 1.2 * 1e6 * found.clock_mhz / found.network_frames_per_second
     assert len(found.faults) == 9
     for one in found.faults:
