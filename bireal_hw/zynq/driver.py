@@ -376,7 +376,7 @@ class Network:
                     raise NetworkError(f"{'; '.join(errors)}: {self._progress(count)}")
                 return
             if time.monotonic() - start > limit:
-                raise NetworkError(f"no end after {limit:.2f} s: {self._diagnosis(count, states, errors)}")
+                raise NetworkError(f"no end after {limit:.3g} s: {self._diagnosis(count, states, errors)}")
             time.sleep(pause)
 
     def _is_idle(self) -> bool:

@@ -86,7 +86,7 @@ def test_faults_around_the_kernel_are_told_too(tmp_path: Path) -> None:
     found = board.run(SESSIONS / "hls_faults.py", hertz=2e5)
     progress = "4 images were asked for"
     assert found["stuck, reading"][0] == (
-        "NetworkError: no end after 0.50 s: not done: MM2S and S2MM (MM2S: the DMA sends images; S2MM: it takes "
+        "NetworkError: no end after 0.5 s: not done: MM2S and S2MM (MM2S: the DMA sends images; S2MM: it takes "
         f"logits); {progress}"
     )
     assert found["memory, reading"][0] == (
@@ -106,7 +106,7 @@ def test_faults_of_the_hardware_are_diagnosed_in_time_and_leave_it_usable(board:
     def taken(count: int, images: str = "4") -> str:
         return rf"it had taken {count} of 768 bytes and computed {images} of 4 images"
 
-    stopped, late = "the DMA stopped", r"no end after 0\.50 s: the DMA"
+    stopped, late = "the DMA stopped", r"no end after 0\.5 s: the DMA"
     told = {
         "short": f"{short}: {taken(120)}",
         "long": f"{long}: {taken(768)}",
