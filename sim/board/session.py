@@ -56,8 +56,9 @@ def of(board: Any, network: Any) -> dict[str, dict[str, int]]:
         "DMA stuck, writing": {"s2mm_stop_at": 1},
         "Ctrl-C in the middle": {"interrupt_at": 20},
     }
-    if network.kind == "hls":  # what it makes of too many bytes is up to converters that are not modelled
-        del found["transfer too long"], found["a hole in a beat"]
+    if network.kind == "hls":
+        found["Ctrl-C in the middle"] = {"interrupt_at": 1}  # its model takes no time
+        del found["transfer too long"], found["a hole in a beat"]  # up to converters that are not modelled
     if not network.about.get("memory"):
         return found
     return found | {
