@@ -1,6 +1,7 @@
 """From a picture to the pixels that a network reads: one way for training, evaluation, and the host of a board.
 
-The file stands alone (numpy and Pillow, nothing of bireal_hw), so that it can lie beside a host script.
+The file stands alone (numpy and Pillow, nothing of bireal_hw), so that it can lie beside a host script. A board's image
+may be years old: NumPy from 1.17 and Pillow from 7.0 on will do, those of Ubuntu 20.04.
 """
 
 from __future__ import annotations
@@ -8,15 +9,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-Box = tuple[float, float, float, float]
-"""left, top, right, bottom in pixels"""
+if TYPE_CHECKING:
+    from numpy.typing import NDArray  # which NumPy has from 1.20 on
 
+    Box = tuple[float, float, float, float]
+    """left, top, right, bottom in pixels"""
+
+BILINEAR = 2
+"""Pillow's number of it, whose name has moved with version 9.1."""
 BACKGROUND = 255
 """What shows through where a picture is transparent: white, as where pictures are shown."""
 
@@ -71,7 +76,7 @@ def read_picture(
             picture = to_channels(ImageOps.exif_transpose(opened), channels, wide)
         place = box(*picture.size) if box else middle(*picture.size, image, view)
         if picture.size != (width, height) or place != (0, 0, width, height):
-            picture = picture.resize((width, height), Image.Resampling.BILINEAR, place)
+            picture = picture.resize((width, height), BILINEAR, place)
     except UnidentifiedImageError as error:
         raise PictureError("it is no picture of a kind that Pillow knows") from error
     except Exception as error:  # Pillow raises many types; each means that the file cannot be read
@@ -90,13 +95,19 @@ def to_channels(picture: Image.Image, channels: int, wide: bool = False) -> Imag
     if picture.mode in ("I", "F"):
         kind = "32 bits" if picture.mode == "I" else "floating point"
         raise PictureError(f"its pixels are of {kind}, which have no range: save it with 8 or 16 bits")
-    if picture.has_transparency_data:
+    if is_transparent(picture):
         colours = picture.convert("RGBA")
         behind = Image.new("RGBA", colours.size, (BACKGROUND, BACKGROUND, BACKGROUND, 255))
         picture = Image.alpha_composite(behind, colours).convert("RGB")
     if picture.mode not in ("L", "RGB", "1"):
         picture = picture.convert("RGB")
     return picture.convert(wanted)
+
+
+def is_transparent(picture: Image.Image) -> bool:
+    """Return whether parts of a picture may be transparent, as Pillow from 10.1 on knows itself."""
+    palette = picture.palette.mode if picture.mode == "P" and picture.palette else ""
+    return picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info or palette == "RGBA"
 
 
 def reason(error: BaseException) -> str:

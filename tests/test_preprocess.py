@@ -97,6 +97,23 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return host
 
 
+@pytest.mark.parametrize("name", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "I", "F"])
+@pytest.mark.parametrize("entry", [False, True])
+def test_what_may_be_transparent_is_what_pillow_says(name: str, entry: bool) -> None:
+    picture = Image.new(name, (2, 2))
+    if entry:
+        picture.info["transparency"] = 0
+    assert preprocess.is_transparent(picture) == picture.has_transparency_data
+
+
+def test_a_palette_may_be_transparent(tmp_path: Path) -> None:
+    Image.new("RGBA", (2, 2), (1, 2, 3, 4)).quantize(2).save(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.mode == "P"
+        assert picture.has_transparency_data
+        assert preprocess.is_transparent(picture)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_training_evaluation_and_host_see_the_same(
     files: dict[str, Path], tmp_path: Path, channels: int, beside: ModuleType

@@ -9,7 +9,7 @@ from rich.table import Table
 from bireal_hw.analysis.memories import Held, total
 from bireal_hw.commands.verb import CONSOLE, OF_FOLDING, OF_NETWORK, Verb, of_run, summary
 from bireal_hw.results.bitstream import BitstreamFile
-from bireal_hw.results.board import BoardFile
+from bireal_hw.results.board import BoardFile, BoardHlsFile, DriverFile
 from bireal_hw.results.hls import HlsFile
 from bireal_hw.results.lower import LowerFile
 from bireal_hw.results.sim import SimFile
@@ -28,9 +28,10 @@ def _step(
     takes_file: bool = True,
     may_start: Start = Start.NAMED,
     judge: Callable[[Build], None] = lambda build: None,
+    step: Callable[[Build], str] | None = None,
 ) -> Verb:
     def task(build: Build) -> int:
-        ensure(build, name)
+        ensure(build, step(build) if step else name)
         summary(build)
         judge(build)
         return 0
@@ -60,8 +61,13 @@ def _bitstream(build: Build) -> None:
     read(build.path / build.board.name / BitstreamFile.file, BitstreamFile).refuse_slow()
 
 
+def _board_step(build: Build) -> str:
+    return "board_hls" if build.config.kernel == "hls" else "board"
+
+
 def _board(build: Build) -> None:
-    found = read(build.path / build.board.name / BoardFile.file, BoardFile)
+    form: type[DriverFile] = BoardHlsFile if build.config.kernel == "hls" else BoardFile
+    found = read(build.path / build.board.name / form.file, form)
     table = Table(title="faults of the simulated board", title_justify="left", show_edge=False)
     for heading in ("fault", "what the driver says"):
         table.add_column(heading, overflow="fold")
@@ -125,6 +131,7 @@ BITSTREAM = _step(
 BOARD = _step(
     "board",
     "make the network an IP for a Zynq, and run driver and IP on a simulated board",
-    (*OF_FOLDING, "images"),
+    (*OF_FOLDING, "images", "kernel"),
     judge=_board,
+    step=_board_step,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bireal_hw.analysis.cost import predict
@@ -13,21 +14,45 @@ from bireal_hw.passes.streams import FIFO
 from bireal_hw.report.layers import layers
 from bireal_hw.report.page import Bar, BoardSection, Command, Facts, Fifo, Missing
 from bireal_hw.results.base import OfRun
+from bireal_hw.results.board import BoardFile, BoardHlsFile, DriverFile
 from bireal_hw.results.hls import HlsFile
 from bireal_hw.results.sim import SimFile
 from bireal_hw.results.synth import SynthFile
-from bireal_hw.run.artifacts import Artifact, artifact, command, outdated
+from bireal_hw.run.artifacts import Artifact, artifact, command, outdated, refusal
 from bireal_hw.run.build import FOLDING, Build
 from bireal_hw.synth.network import layer_of
 from bireal_hw.synth.resources import KINDS, NAMES, Resources, capacity, number
 
-BoardArtifacts = tuple[Artifact[SimFile], Artifact[HlsFile] | None, Artifact[SynthFile]]
+
+@dataclass(frozen=True)
+class BoardArtifacts:
+    """What was made for a board.
+
+    Attributes:
+        sim: the simulation.
+        hls: the simulation of the C++; None if Vitis HLS does not build for the board.
+        synth: the synthesis.
+        driver, driver_hls: the driver on the simulated board, with SystemVerilog and with C++ behind it; None if the
+            board has no processor for it.
+    """
+
+    sim: Artifact[SimFile]
+    hls: Artifact[HlsFile] | None
+    synth: Artifact[SynthFile]
+    driver: Artifact[BoardFile] | None
+    driver_hls: Artifact[BoardHlsFile] | None
 
 
 def board_artifacts(build: Build) -> BoardArtifacts:
-    """Return what was made for the board; None where Vitis HLS does not build for it."""
-    hls = artifact(build, HlsFile) if build.board.flow == "vivado" else None
-    return artifact(build, SimFile), hls, artifact(build, SynthFile)
+    """Return what was made for the board."""
+    there = not refusal(build, "board")
+    return BoardArtifacts(
+        artifact(build, SimFile),
+        artifact(build, HlsFile) if build.board.flow == "vivado" else None,
+        artifact(build, SynthFile),
+        artifact(build, BoardFile) if there else None,
+        artifact(build, BoardHlsFile) if there else None,
+    )
 
 
 def missing_of(made: Mapping[str, Artifact[OfRun] | None]) -> dict[str, Missing]:
@@ -48,13 +73,13 @@ def board_section(build: Build) -> BoardSection:
         return section
     graph, folding = build.folded()
     flow = elaborate(graph, folding)
-    simulated, cpp, counted = board_artifacts(build)
-    section.missing = missing_of({"resources": counted, "simulation": simulated, "cpp": cpp})
-    sim, synth = simulated.content, counted.content
-    if not cpp:
+    made = board_artifacts(build)
+    section.missing = missing_of({"resources": made.synth, "simulation": made.sim, "cpp": made.hls})
+    sim, synth = made.sim.content, made.synth.content
+    if not made.hls:
         section.missing["cpp"] = Missing(f"Vitis HLS does not build for {board.part}")
     if not sim or sim.fifos is None:
-        section.missing["fifos"] = Missing("the highest fill is recorded by the simulation", simulated.command)
+        section.missing["fifos"] = Missing("the highest fill is recorded by the simulation", made.sim.command)
     section.facts = _speed(build, flow, sim)
     _resources(section, build, flow, synth)
     used = (
@@ -63,7 +88,8 @@ def board_section(build: Build) -> BoardSection:
     section.layers = layers(graph, folding, flow, used)
     section.fifos = _fifos(flow, sim)
     section.simulation = _simulation(sim) if sim else {}
-    section.cpp = _cpp(cpp.content) if cpp and cpp.content else {}
+    section.cpp = _cpp(made.hls.content) if made.hls and made.hls.content else {}
+    _driver(section, made)
     return section
 
 
@@ -152,6 +178,34 @@ def _cpp(hls: HlsFile) -> Facts:
         for key, value in found.values.items():
             facts[f"{what}: {key.replace('_', ' ')}"] = _vendor_text(value)
     return facts
+
+
+def _driver(section: BoardSection, made: BoardArtifacts) -> None:
+    """Fill in what the driver did on the simulated board; the C++ is shown only where it was tried."""
+    section.missing |= missing_of({"driver": made.driver})
+    if made.driver and (found := made.driver.content):
+        own = found.network_frames_per_second
+        section.driver = _behind(found) | {
+            "frames per second of the network": f"{own:,.1f} at {found.clock_mhz:g} MHz",
+            "latency of one image": f"{found.latency_ms:.3g} ms",
+            "first logit after": f"{found.cycles_to_first_logit:,} cycles",
+        }
+        section.speeds = [
+            (one.images, one.frames_per_second, found.share(one.frames_per_second)) for one in found.speeds
+        ]
+        section.faults = found.faults
+    if made.driver_hls and (behind := made.driver_hls.content):
+        section.driver_hls = _behind(behind)
+
+
+def _behind(found: DriverFile) -> Facts:
+    usable = sum(one.usable for one in found.faults)
+    return {
+        "images": f"{found.images:,} ({found.images_from}), in batches of {', '.join(map(str, found.batches))}",
+        "logits compared": f"{found.outputs_compared:,}",
+        "mismatches": f"{found.mismatches:,}, with stalls {found.mismatches_stalled:,}",
+        "faults of the hardware": f"{len(found.faults)} told, {usable} times usable afterwards",
+    }
 
 
 def _vendor_text(value: Any) -> str:

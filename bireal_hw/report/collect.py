@@ -79,7 +79,7 @@ def judge(build: Build, names: list[str]) -> list[Verdict]:
     lowered = artifact(build, LowerFile)
     found = verdicts.of_network(train, export, lowered, demo_artifact(build), build.origin == "untrained")
     for name in names:
-        found += verdicts.of_board(name, *board_artifacts(on_board(build, name)))
+        found += verdicts.of_board(name, board_artifacts(on_board(build, name)))
     return found
 
 

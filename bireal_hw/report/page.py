@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from bireal_hw.picture.strips import Drawing
 from bireal_hw.report.layers import LayerRow
+from bireal_hw.results.board import FaultFound
 from bireal_hw.synth.resources import Resources
 
 
@@ -107,7 +108,10 @@ class BoardSection:
             `total` what all of them take.
         fifos: all there are.
         simulation, cpp: figures of sim.json and hls.json.
-        missing: what is not there, by the part of the section: folding, resources, fifos, simulation, cpp.
+        driver, driver_hls: figures of board.json and board_hls.json.
+        speeds: of every batch its images, frames per second, and their share of the network's own.
+        faults: what the driver said of them.
+        missing: what is not there, by the part of the section: folding, resources, fifos, simulation, cpp, driver.
     """
 
     name: str
@@ -122,6 +126,10 @@ class BoardSection:
     fifos: list[Fifo] = field(default_factory=list)
     simulation: Facts = field(default_factory=dict)
     cpp: Facts = field(default_factory=dict)
+    driver: Facts = field(default_factory=dict)
+    driver_hls: Facts = field(default_factory=dict)
+    speeds: list[tuple[int, float, float]] = field(default_factory=list)
+    faults: list[FaultFound] = field(default_factory=list)
     missing: dict[str, Missing] = field(default_factory=dict)
 
 

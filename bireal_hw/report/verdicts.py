@@ -8,8 +8,10 @@ from typing import TypeVar
 
 from bireal_hw.hls.results import STAGES
 from bireal_hw.ir.encoding import FLOAT32_EXACT
+from bireal_hw.report.board import BoardArtifacts
 from bireal_hw.report.page import State, Verdict
 from bireal_hw.results.base import OfRun
+from bireal_hw.results.board import DriverFile
 from bireal_hw.results.checks import check_accuracy
 from bireal_hw.results.hls import HlsFile
 from bireal_hw.results.lower import LowerFile
@@ -60,17 +62,12 @@ def of_network(
     return verdicts
 
 
-def of_board(
-    board: str, sim: Artifact[SimFile], hls: Artifact[HlsFile] | None, synth: Artifact[SynthFile]
-) -> list[Verdict]:
+def of_board(board: str, made: BoardArtifacts) -> list[Verdict]:
     """Judge the hardware for a board: the same integers as the golden model, the predicted cycles, its size.
 
-    Args:
-        board: its name.
-        sim: what the simulation left.
-        hls: what the simulation of the C++ left; None if Vitis HLS does not build for the board.
-        synth: what the synthesis left.
+    The driver is judged only where it was tried.
     """
+    sim, hls = made.sim, made.hls
     verdicts = [
         _judged("R = G", sim, board, _equal),
         _judged("cycles per frame of the SystemVerilog as predicted", sim, board, _cycles),
@@ -81,7 +78,12 @@ def of_board(
         stages = hls.content.stages if hls.content else {}
         done = [stage for stage, one in stages.items() if one.skipped is None]
         verdicts += [_judged(f"{STAGES[stage]} succeeds", hls, board, partial(_succeeds, stage)) for stage in done]
-    return [*verdicts, _judged("fits the board", synth, board, _fits)]
+    for driver, kernel in ((made.driver, "SystemVerilog"), (made.driver_hls, "C++")):
+        if driver and driver.content:
+            verdicts.append(
+                _judged(f"the driver with the {kernel} behind it, on the simulated board", driver, board, _driven)
+            )
+    return [*verdicts, _judged("fits the board", made.synth, board, _fits)]
 
 
 def _state(holds: bool | None) -> State:
@@ -139,6 +141,15 @@ def _succeeds(stage: str, hls: HlsFile) -> tuple[str, bool]:
         words.append(found.failed)
     holds = found.failed is None and found.passed is not False and min(found.slacks.values(), default=0) >= 0
     return ", ".join(words), holds
+
+
+def _driven(found: DriverFile) -> tuple[str, bool]:
+    wrong = found.mismatches + found.mismatches_stalled
+    good = sum(bool(one.told) and one.usable for one in found.faults)
+    words = (
+        f"{wrong:,} of {found.outputs_compared:,} logits differ, {good} of {len(found.faults)} faults told and survived"
+    )
+    return words, wrong == 0 < found.outputs_compared and good == len(found.faults)
 
 
 def _fits(synth: SynthFile) -> tuple[str, bool]:

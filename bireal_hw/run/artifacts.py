@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from bireal_hw.errors import BirealError
 from bireal_hw.files import content_hash
 from bireal_hw.results.base import OfBoard, OfRun
 from bireal_hw.results.network import COMPARED, DemoFile
@@ -69,7 +70,8 @@ def demo_artifact(build: Build) -> Artifact[DemoFile]:
 def command(build: Build, verb: str) -> str:
     """Write the command that does something for a run, and its board where that matters."""
     board = f" board={build.board.name}" if of_board(verb) else ""
-    return f"make {verb} run={build.path.name}{board}"
+    words = (verb in STEPS and STEPS[verb].words) or verb
+    return f"make {words} run={build.path.name}{board}"
 
 
 def of_board(step: str) -> bool:
@@ -95,6 +97,15 @@ def outdated(build: Build, name: str) -> str | None:
             if before.get(key, {}).get(part) != found:
                 return f"{name} was {text} {part}"
     return None
+
+
+def refusal(build: Build, name: str) -> str:
+    """Say why a step cannot be done for the board, whatever the steps before it make; empty if it can."""
+    try:
+        STEPS[name].refuse(build)
+    except BirealError as error:
+        return str(error)
+    return ""
 
 
 def on_board(build: Build, name: str) -> Build:

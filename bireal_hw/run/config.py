@@ -31,6 +31,9 @@ RESERVED = ("ablation", "bench", "crosscheck", "sim", "study", "synth-cache")
 BACKENDS = ("golden", "rtl")
 """What `predict` can ask for the logits of a picture: the golden model, or the simulated SystemVerilog."""
 
+KERNELS = ("rtl", "hls")
+"""What `board` puts behind the driver: the SystemVerilog, or the C++ for Vitis HLS."""
+
 
 def _text(text: str) -> str:
     return text
@@ -136,10 +139,13 @@ def _existing(name: str) -> Callable[[str], str]:
     return parse
 
 
-def _by(text: str) -> str:
-    if text not in BACKENDS:
-        raise unknown("by", text, BACKENDS)
-    return text
+def _one_of(name: str, choices: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise unknown(name, text, choices)
+        return text
+
+    return parse
 
 
 def _recipe(text: str) -> str:
@@ -234,8 +240,13 @@ class BuildConfig:
     whole: bool | None = _variable(_flag("whole"), "1: synth also takes the network as one design; 0: not")
     cosim: bool | None = _variable(_flag("cosim"), "1: hls also co-simulates where Vitis HLS is installed")
     picture: str | None = _variable(_existing("picture"), "image file, or folder of them, that predict looks at")
-    by: str | None = _variable(_by, "predict: golden (default), or rtl, the simulated SystemVerilog")
+    by: str | None = _variable(
+        _one_of("by", BACKENDS), "predict: golden (default), or rtl, the simulated SystemVerilog"
+    )
     logits: str | None = _variable(_file("logits"), "predict: file of a board's logits (.npy or text) in place of by=")
+    kernel: str | None = _variable(
+        _one_of("kernel", KERNELS), "board: rtl (default), or hls, the C++ for Vitis HLS as g++ compiles it"
+    )
     waves: bool | None = _variable(
         _flag("waves"), "1: sim also writes waves.fst (.vcd.gz where the headers of lz4 or zlib are missing)"
     )
@@ -267,6 +278,7 @@ def choices(name: str) -> list[str]:
         "recipe": shipped(),
         "board": boards.names(),
         "by": BACKENDS,
+        "kernel": KERNELS,
     }
     return [f"{name}={value}" for value in values.get(name, ("0", "1") if name in flags else ("",))]
 

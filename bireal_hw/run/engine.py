@@ -38,6 +38,7 @@ class Step:
         once: whether a result that is there stays, whatever it was made from.
         check: tries a result that stays, when the user asks for the step, and mends what it can.
         refuse: raises BirealError for what cannot be done whatever the steps before it make; called before these.
+        words: command that asks for it, where that is not its name.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Step:
     once: bool = False
     check: Callable[[Build], object] = lambda build: None
     refuse: Callable[[Build], object] = lambda build: None
+    words: str = ""
 
     @property
     def of_board(self) -> bool:

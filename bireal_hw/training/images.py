@@ -7,15 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bireal_hw.errors import BirealError
-from bireal_hw.preprocess import Box, PictureError, middle, read_picture
+from bireal_hw.preprocess import PictureError, middle, read_picture
 from bireal_hw.training.augment import crop_box
+
+if TYPE_CHECKING:
+    from bireal_hw.preprocess import Box
 
 BATCH = 256
 REMEDY = "skip_broken=1 leaves such images out"

@@ -1,8 +1,8 @@
 """Runs a network in the logic of a Zynq from Python, with PYNQ 2.7 to 3.x.
 
 Copy to one folder of the board: this file, `network.json`, `preprocess.py`, `vectors/`, and the bitstream with its
-description, `bireal.bit` and `bireal.hwh`; of a network whose weights lie in memory also `weights.bin`. As root
-(`sudo -E python3`):
+description, `bireal.bit` and `bireal.hwh`; of a network whose weights lie in memory also `weights.bin`. As root, with
+PYNQ's Python and its variables, which a login shell has (`sudo bash -lc python3`) and the board's Jupyter:
 
     from driver import Network
 
@@ -12,7 +12,7 @@ description, `bireal.bit` and `bireal.hwh`; of a network whose weights lie in me
             print(found.name, found.probability)
 
 `python3 driver.py` does the self-test and measures; `python3 driver.py PICTURE...` says what is in pictures. It needs
-NumPy beside PYNQ, and Pillow 10.1 for pictures. Works with the SystemVerilog's IP and with that of Vitis HLS.
+NumPy beside PYNQ, and Pillow for pictures. Works with the SystemVerilog's IP and with that of Vitis HLS.
 """
 
 # ruff: noqa: T201 - on the board there is nothing else to say it with
@@ -37,12 +37,18 @@ SLOW = 4.0
 """Times the computed time that a run may take before it counts as stuck."""
 SPARE = 0.5
 """Seconds that it gets besides: Linux may be busy."""
+ASKED = 128
+"""Times that a run is asked in its computed time whether it is over: what it waits behind its end is lost."""
 RESET = 0.5
 """Seconds that a reset may take, which are some microseconds."""
 PAGE = 4096
 """Multiple of bytes at which a network's memory begins."""
 BEAT = 8
 """Bytes that a port of the network to memory moves in a cycle."""
+START = "sudo bash -lc 'python3 driver.py'"
+"""What is typed on the board: `sudo -E` alone has neither PYNQ's Python nor XILINX_XRT on the images since 2.7."""
+KEYS = ("identity", "image", "output", "class_names", "frac", "view", "cycles_per_frame", "clock_mhz", "errors")
+"""What network.json has to hold."""
 _CHANNELS = "MM2S: the DMA sends images; S2MM: it takes logits"
 DMA_ERRORS = {4: "an internal error", 5: "an error of the memory", 6: "an address that nothing answers"}
 """Bits of the status registers MM2S_DMASR and S2MM_DMASR (PG021)."""
@@ -104,7 +110,7 @@ class Network:
 
     def close(self) -> None:
         """Free the memory of the network; it can be used again, and takes new memory then."""
-        if "maps" in self._buffers:
+        if "maps" in self._buffers and self._loaded() == self.about["identity"]:
             self._stop()
         self._free()
 
@@ -127,8 +133,7 @@ class Network:
         hardware does not answer in time or tells an error; it is usable again afterwards.
         """
         pixels = np.ascontiguousarray(self._pixels(images))
-        most = LONGEST // max(self._image_bytes, 4 * self._size)
-        parts = [self._run(pixels[first : first + most]) for first in range(0, len(pixels), most)]
+        parts = [self._run(pixels[first : first + self._most]) for first in range(0, len(pixels), self._most)]
         logits = np.concatenate(parts) if parts else np.empty((0, self._size), np.int32)
         height, width, channels = self.output
         return logits if height * width == 1 else logits.reshape(-1, height, width, channels)
@@ -166,12 +171,14 @@ class Network:
             (stalls_out); of a network with weights in memory also the bytes of a frame, and a second, that it moves
             there and back (memory_bytes_per_frame, memory_bytes_per_second).
         """
-        images = np.random.RandomState(0).randint(0, 256, (count, *self.image)).astype(np.uint8)
-        self._buffer("pixels", images.size, np.uint8)
-        self._buffer("logits", count * self._size, np.int32)
+        if count < 1:
+            raise ValueError(f"count={count}: give at least one image to measure with")
+        images = np.random.RandomState(0).randint(0, 256, (count, *self.image), np.uint8)
+        self._room(1)
         start = time.perf_counter()
         self.logits(images[:1])
         latency = time.perf_counter() - start
+        self._room(min(count, self._most))
         start = time.perf_counter()
         self.logits(images)
         seconds = time.perf_counter() - start
@@ -182,6 +189,7 @@ class Network:
         }
         if self.kind == "rtl":
             cycles = max(self._read("CYCLES"), 1)
+            count = self._read("IMAGES")  # of the last run
             found["cycles_per_frame"] = cycles / count
             found["cycles_to_first_logit"] = self._read("FIRST_LOGIT")
             for name in ("waits_in", "stalls_in", "stalls_out"):
@@ -194,6 +202,7 @@ class Network:
 
     def reset(self) -> None:
         """End whatever is going on in network and DMA; both are usable afterwards."""
+        self._settled = False  # if this is interrupted, the next run does it
         if self.kind == "rtl":
             self._write("CONTROL", 2)
             if not self._is_soon(lambda: not self._read("STATUS") & 8):
@@ -207,6 +216,7 @@ class Network:
             self._dma.write(self._dma_registers[channel + "_DMACR"], 4)
             if not self._is_soon(lambda name=channel + "_DMACR": not self._dma.read(self._dma_registers[name]) & 4):
                 raise NetworkError("the DMA's reset does not end: load the bitstream again")
+        self._settled = True
 
     # ---- what is in the design --------------------------------------------------------------------------------------
 
@@ -221,10 +231,11 @@ class Network:
         self.kind = "rtl" if "IDENTITY_LOW" in self._registers else "hls"
         self._image_bytes = int(np.prod(self.image))
         self._size = int(np.prod(self.output))
+        self._most = LONGEST // max(self._image_bytes, 4 * self._size)  # images of a run
         self._clock = 1e6 * self.about["clock_mhz"]
         identity = str(cells[network].get("type", "")).partition(":hls_")[2].partition(":")[0]
         if self.kind == "rtl":
-            identity = f"{self._read('IDENTITY_HIGH'):08x}{self._read('IDENTITY_LOW'):08x}"
+            identity = self._loaded()
         if identity != self.about["identity"]:
             wanted = self.about["identity"]
             raise NetworkError(
@@ -233,6 +244,12 @@ class Network:
         if self._weights:
             self._place_weights()
         self.reset()
+
+    def _loaded(self) -> str:
+        """Return the identity of the network that is in the logic now; of Vitis HLS's kernel, what was loaded."""
+        if self.kind != "rtl":
+            return str(self.about["identity"])
+        return f"{self._read('IDENTITY_HIGH'):08x}{self._read('IDENTITY_LOW'):08x}"
 
     def _place_weights(self) -> None:
         """Give the network its memory: weights that are as in their file, and room for maps."""
@@ -277,20 +294,33 @@ class Network:
     def _run(self, images: np.ndarray) -> np.ndarray:
         """Compute one batch; after anything but success network and DMA are reset."""
         count = len(images)
+        if self._loaded() != self.about["identity"]:  # nothing is written to what is not this network
+            raise NetworkError(f"network {self._loaded()} was loaded since: make this Network anew")
+        if not self._settled:
+            self.reset()
+        self._settled = False
         try:
-            pixels = self._buffer("pixels", count * self._image_bytes, np.uint8)
-            logits = self._buffer("logits", count * self._size, np.int32)
+            pixels, logits = self._room(count)
             if self._weights and "maps" not in self._buffers:  # it was closed
                 self._place_weights()
+            elif self._weights and self._read("WEIGHTS_BASE") != self._base("weights"):  # another Network was opened
+                self._set_bases()
+                self.reset()
             pixels[: images.size] = images.reshape(-1)
             pixels.flush()
             self._start(count, pixels, logits)
             self._wait(count)
+            self._settled = True
             logits.invalidate()
             return np.array(logits[: count * self._size]).reshape(count, self._size)
         except BaseException:  # Ctrl-C too: nothing may go on behind the caller's back
             self.reset()
             raise
+
+    def _room(self, count: int) -> tuple[Any, Any]:
+        """Return memory for images and logits of a batch."""
+        pixels = self._buffer("pixels", count * self._image_bytes, np.uint8)
+        return pixels, self._buffer("logits", count * self._size, np.int32)
 
     def _buffer(self, name: str, size: int, kind: Any) -> Any:
         """Return memory for the DMA of at least this size; kept for the next batch."""
@@ -333,7 +363,7 @@ class Network:
         """Wait until all logits are in memory; raises NetworkError with what the counters tell."""
         expected = count * self.about["cycles_per_frame"] / self._clock
         limit = SLOW * expected + SPARE
-        start, pause = time.monotonic(), min(expected / 16, 0.01)
+        start, pause = time.monotonic(), min(expected / ASKED, 0.01)
         while True:
             states = {name: self._dma.read(self._dma_registers[name + "_DMASR"]) for name in ("MM2S", "S2MM")}
             for name, what in (("MM2S", "reading images"), ("S2MM", "writing logits")):
@@ -346,7 +376,7 @@ class Network:
                     raise NetworkError(f"{'; '.join(errors)}: {self._progress(count)}")
                 return
             if time.monotonic() - start > limit:
-                raise NetworkError(f"no end after {limit:.2f} s: {self._diagnosis(count, states, errors)}")
+                raise NetworkError(f"no end after {limit:.3g} s: {self._diagnosis(count, states, errors)}")
             time.sleep(pause)
 
     def _is_idle(self) -> bool:
@@ -449,7 +479,10 @@ class Network:
             raise NetworkError(f"pictures need {package}, which is missing: {remedy}") from None
         if hasattr(source, "save") and hasattr(source, "mode"):  # an image of Pillow
             file = io.BytesIO()
-            source.save(file, "PNG" if source.mode not in ("CMYK", "YCbCr", "LAB", "HSV") else "TIFF")
+            try:
+                source.save(file, "PNG" if source.mode not in ("CMYK", "YCbCr", "LAB", "HSV") else "TIFF")
+            except Exception as error:  # Pillow raises many types
+                raise ValueError(f"the image, of mode {source.mode}, cannot be read: {_first_line(error)}") from None
             file.seek(0)
             name: Any = "the image"
             source = file
@@ -467,7 +500,10 @@ class Network:
         folder = self._folder / "vectors"
         try:
             images = np.fromfile(folder / "images.bin", np.uint8).reshape((-1, *self.image))
-            return images, np.loadtxt(folder / "logits.txt", dtype=np.int64, ndmin=2)
+            logits = np.loadtxt((folder / "logits.txt").read_text().splitlines(), dtype=np.int64, ndmin=2)
+            if logits.shape != (len(images), self._size) or not images.size:
+                raise ValueError(f"{len(images)} images, and logits {logits.shape}")
+            return images, logits
         except (OSError, ValueError) as error:
             raise NetworkError(
                 f"the vectors in {folder} cannot be read ({error}): copy the folder to the board"
@@ -535,11 +571,13 @@ def _about(bitstream: Path) -> dict[str, Any]:
     file = bitstream.with_name("network.json")
     try:
         about: dict[str, Any] = json.loads(file.read_text())
+        if lacking := [key for key in KEYS if key not in about]:
+            raise ValueError(f"{lacking[0]!r} is missing")
     except FileNotFoundError:
         raise NetworkError(
             f"there is no {file}, which says what the network is: copy it beside the bitstream"
         ) from None
-    except ValueError as error:
+    except (OSError, TypeError, ValueError) as error:
         raise NetworkError(f"{file} is damaged ({error}): copy it again") from None
     return about
 
@@ -575,17 +613,23 @@ def _pynq() -> Any:
         import pynq
 
         return pynq
-    except ModuleNotFoundError as error:
-        if error.name != "pynq":
-            raise
-        raise NetworkError("pynq is not here: this runs on the board, with its Python (sudo -E python3)") from None
+    except ImportError as error:
+        what = "is not here" if error.name == "pynq" else f"cannot be imported ({error})"
+        raise NetworkError(f"pynq {what}: this runs on the board, with the Python of its image: {START}") from None
 
 
 def _why_not_loaded(error: Exception, path: Path) -> str:
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    text = _first_line(error)
+    here = f"{START}, or a notebook of the board's Jupyter"
     if isinstance(error, PermissionError) or "root" in text.lower():
-        return "only root may load a bitstream: sudo -E python3, or a notebook of the board's Jupyter"
+        return f"only root may load a bitstream: {here}"
+    if "no devices found" in text.lower():
+        return f"PYNQ finds no logic to load, as where XILINX_XRT is not set: {here}"
     return f"{path} cannot be loaded: {text}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _cell(cells: dict[str, Any], types: Sequence[str], what: str) -> str:
@@ -631,6 +675,8 @@ def main(words: Sequence[str]) -> int:
     except (NetworkError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

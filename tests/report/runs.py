@@ -48,6 +48,7 @@ class Run:
         self.changes: dict[str, dict[str, Any]] = {}
         self.worked: list[str] = []
         works = {"train": self.train, "export": self.export, "sim": self.sim, "hls": self.hls, "synth": self.synth}
+        works |= {"board": self.board, "board_hls": self.board_hls}
         for name, work in works.items():
             step = dataclasses.replace(STEPS[name], work=self.noted(name, work), check=lambda build: None)
             monkeypatch.setitem(STEPS, name, step)
@@ -111,6 +112,18 @@ class Run:
         (folder / build.board.name / "hls").mkdir(parents=True)
         self.leave(build, folder / build.board.name / "hls.json", content)
 
+    def board(self, build: Build, folder: Path) -> None:
+        speeds = [
+            {"images": count, "cycles": 10**8 * count // fps, "run_cycles": 9, "frames_per_second": fps}
+            for count, fps in ((1, 600), (63, 2910))
+        ]
+        measured = {"clock_mhz": 100, "speeds": speeds, "frames_per_second": 2912, "network_frames_per_second": 3000}
+        more = {"latency_ms": 1.625, "cycles_per_frame": 34_343.0, "cycles_to_first_logit": 166_667}
+        self.leave(build, folder / build.board.name / "board.json", driven(build) | measured | more)
+
+    def board_hls(self, build: Build, folder: Path) -> None:
+        self.leave(build, folder / build.board.name / "board_hls.json", driven(build) | {"outputs_compared": 321})
+
     def synth(self, build: Build, folder: Path) -> None:
         graph, _ = build.folded()
         held = record(memories(flow_of(build), build.board.family))
@@ -144,6 +157,23 @@ def comparison(build: Build, flow: Dataflow, images: int, outputs: int) -> dict[
         "bottleneck": flow.bottleneck,
         "seconds_build": 12.25,
         "seconds_run": 3.5,
+    }
+
+
+def driven(build: Build) -> dict[str, Any]:
+    """Return what board.json and board_hls.json have in common."""
+    fault = {"fault": "DMA stuck", "told": "NetworkError: the DMA <sends> no image", "seconds": 0.00634, "usable": True}
+    return {
+        "board": build.board.name,
+        "identity": "0123456789abcdef",
+        "images": 64,
+        "images_from": "random",
+        "batches": [1, 63],
+        "outputs_compared": 320,
+        "mismatches": 0,
+        "mismatches_stalled": 0,
+        "faults": [fault, fault | {"fault": "Ctrl-C", "told": "KeyboardInterrupt"}],
+        "seconds_run": 21.5,
     }
 
 

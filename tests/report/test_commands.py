@@ -31,7 +31,7 @@ def states(*commands: str) -> dict[str, str]:
 def test_simulations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")  # no vendor tool
     monkeypatch.setattr("bireal_hw.steps.hls.simulate_network", partial(simulate_network, flags=QUICK))
-    assert list(states("sim", "hls").values()) == ["not checked", *["holds"] * 4, "not checked"]
+    assert list(states("sim", "hls").values()) == ["not checked", *["holds"] * 5, "not checked"]
 
 
 @pytest.mark.synth

@@ -17,13 +17,15 @@ from bireal_hw.synth.resources import KINDS
 from tests.networks import tiny
 from tests.report.runs import BOARD, Document, Run
 
+DRIVEN = ("board run=net", "board run=net kernel=hls")
+
 NASTY = "</table><script>alert(1)</script>&\"'"
 
 
 @pytest.fixture
 def whole(run: Run) -> Run:
     """A run with every result, and its page."""
-    for command in ("sim net.onnx", "hls run=net", "synth run=net", "report run=net"):
+    for command in ("sim net.onnx", "hls run=net", "synth run=net", *DRIVEN, "report run=net"):
         run(command)
     return run
 
@@ -74,6 +76,18 @@ def test_the_figures_of_the_simulations_are_there(whole: Run) -> None:
     assert "12,345 cycles, 0.123 ms" in said
     assert "no tool" in said
     assert "vitis-run later" in said
+
+
+def test_the_driver_on_the_simulated_board(whole: Run) -> None:
+    page = whole.page()
+    assert page.rows("speeds") == [["1", "600", "20 %"], ["63", "2,910", "97 %"]]
+    assert page.rows("faults") == [
+        ["DMA stuck", "NetworkError: the DMA <sends> no image", "6.34", "yes"],
+        ["Ctrl-C", "KeyboardInterrupt", "6.34", "yes"],
+    ]
+    said = page.said()
+    for words in ("64 (random), in batches of 1, 63", "166,667 cycles", "3,000.0 at 100 MHz", "321", "1.62 ms"):
+        assert words in said
 
 
 def test_resources_stand_against_the_board_with_their_source(whole: Run) -> None:
@@ -133,7 +147,7 @@ def test_a_command_breaks_between_words_only(run: Run) -> None:
     page = Document(Path(f"build/{'r' * 50}/report.html").read_text())
     words = re.findall(r"<span( class=.long.)?>([^<]*)</span>", " ".join(re.findall(r"<code.*?</code>", page.source)))
     assert {(bool(long), word) for long, word in words} == {
-        *((False, word) for word in ("make", "sim", "hls", "synth", f"board={BOARD}")),
+        *((False, word) for word in ("make", "sim", "hls", "synth", "board", f"board={BOARD}")),
         (True, f"run={'r' * 50}"),
     }
 

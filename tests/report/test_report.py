@@ -25,7 +25,8 @@ BOARD_CLAIMS = [
     "cycles per frame of the C++ as predicted",
     "fits the board",
 ]
-RESULTS = {"sim": "sim.json", "hls": "hls.json", "synth": "synth.json"}
+RESULTS = {"sim": "sim.json", "hls": "hls.json", "synth": "synth.json", "board": "board.json"}
+DRIVER_CLAIM = "the driver with the {} behind it, on the simulated board"
 
 
 def verdicts(run: Run) -> dict[str, str]:
@@ -34,7 +35,7 @@ def verdicts(run: Run) -> dict[str, str]:
 
 
 def everything(run: Run) -> None:
-    for command in ("sim net.onnx", "hls run=net", "synth run=net", "report run=net"):
+    for command in ("sim net.onnx", "hls run=net", "synth run=net", "board run=net", "report run=net"):
         run(command)
 
 
@@ -80,6 +81,41 @@ def test_each_claim_can_fail(run: Run, name: str, changes: dict[str, Any], claim
     failed = [claim for claim, state in verdicts(run).items() if state == "FAILS"]
     assert failed == [claim]
     assert "FAILS: 1" in run.page().said()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mismatches": 1},
+        {"mismatches_stalled": 1},
+        {"faults": [{"fault": "a", "told": "", "seconds": 1, "usable": True}]},
+        {"faults": [{"fault": "a", "told": "b", "seconds": 1, "usable": False}]},
+    ],
+)
+def test_the_driver_is_judged_where_it_was_tried(run: Run, changes: dict[str, Any]) -> None:
+    run("rtl net.onnx")
+    run("board run=net")
+    run.changes["board_hls.json"] = changes
+    run("board run=net kernel=hls", status=1)
+    run("report run=net")
+    assert verdicts(run)[DRIVER_CLAIM.format("SystemVerilog")] == "holds"
+    assert verdicts(run)[DRIVER_CLAIM.format("C++")] == "FAILS"
+
+
+def test_a_driver_of_another_network_is_out_of_date(run: Run) -> None:
+    everything(run)
+    assert "Driver on the simulated board" in run.page().said()
+    write(tiny(seed=1), Path("net.onnx"))
+    run("report net.onnx")
+    assert DRIVER_CLAIM.format("SystemVerilog") not in verdicts(run)
+    assert f"{BOARD}/board.json is out of date: rtl was made from another graph.json. To add it: make board" in (
+        run.page().said()
+    )
+
+
+def test_a_board_without_pynq_has_no_driver(run: Run) -> None:
+    run("report net.onnx board=alveo-u250")
+    assert "simulated board" not in run.page().said()
 
 
 def test_cycles_that_were_not_measured_are_no_verdict(run: Run) -> None:

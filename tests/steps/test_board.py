@@ -10,10 +10,12 @@ import pytest
 from bireal_hw import cli
 from bireal_hw.crosscheck.qonnx import write
 from bireal_hw.errors import VerdictError
-from bireal_hw.results.board import BoardFile
+from bireal_hw.passes.folding_file import folding_text
+from bireal_hw.results.board import BoardFile, BoardHlsFile
 from bireal_hw.schema import read
 from bireal_hw.steps.board import split
 from tests.networks import tiny
+from tests.zynq.boards import with_engine
 
 FOLDER = Path("build/net/pynq-z2")
 
@@ -25,7 +27,16 @@ def test_a_network_on_the_simulated_board(workdir: Path, capsys: pytest.CaptureF
     found = read(FOLDER / BoardFile.file, BoardFile)
     assert (found.images, found.batches, found.mismatches, found.mismatches_stalled) == (20, [1, 7, 12], 0, 0)
     assert found.outputs_compared == 100
-    assert 0.8 < found.share < 1
+    assert [one.images for one in found.speeds] == found.batches
+    shares = [found.share(one.frames_per_second) for one in found.speeds]
+    assert shares == sorted(shares)
+    assert 0.8 < shares[-1] < 1
+    for speed in found.speeds:  # nothing is lost but what the first image takes through the network, and registers
+        cycles = (
+            found.cycles_to_first_logit + (speed.images - 1) * 1e6 * found.clock_mhz / found.network_frames_per_second
+        )
+        assert speed.run_cycles == pytest.approx(cycles, rel=0.02)
+        assert speed.run_cycles < speed.cycles < 1.02 * speed.run_cycles + 500
     assert found.cycles_per_frame < 1.2 * 1e6 * found.clock_mhz / found.network_frames_per_second
     assert len(found.faults) == 9
     for one in found.faults:
@@ -43,6 +54,32 @@ def test_a_network_on_the_simulated_board(workdir: Path, capsys: pytest.CaptureF
         with pytest.raises(VerdictError):
             found.model_copy(update=change).refuse()
     found.refuse()
+
+
+@pytest.mark.rtl
+@pytest.mark.hls
+def test_the_kernel_of_vitis_hls_behind_the_same_driver(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tiny(channels=3), workdir / "net.onnx")
+    assert cli.run(["board", "net.onnx", "images=20", "kernel=hls"]) == 0
+    found = read(FOLDER / BoardHlsFile.file, BoardHlsFile)
+    assert (found.images, found.batches, found.mismatches, found.mismatches_stalled) == (20, [1, 7, 12], 0, 0)
+    assert found.outputs_compared == 100
+    assert len(found.faults) == 7
+    for one in found.faults:
+        assert one.told, one.fault
+        assert one.usable, one.fault
+    assert {path.name for path in FOLDER.iterdir()} == {"folding.toml", BoardHlsFile.file}
+    assert "DMA stuck, writing" in capsys.readouterr().out
+
+
+@pytest.mark.rtl
+def test_the_kernel_has_no_memory_beside_the_chip(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph, folding = with_engine()
+    write(tiny(channels=3), workdir / "net.onnx")
+    Path("engine.toml").write_text(folding_text(graph, folding))
+    assert cli.run(["board", "net.onnx", "kernel=hls", "folding=engine.toml"]) == 1
+    assert "kernel=hls knows no memory beside the chip: take kernel=rtl" in capsys.readouterr().err
+    assert not (FOLDER / BoardHlsFile.file).exists()
 
 
 @pytest.mark.parametrize(("count", "batches"), [(1, [1]), (2, [1, 1]), (8, [1, 7]), (9, [1, 7, 1]), (64, [1, 7, 56])])

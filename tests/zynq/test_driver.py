@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from bireal_hw.assets import PREPROCESS
 from bireal_hw.zynq.files import DRIVER
@@ -33,3 +37,35 @@ def test_it_uses_nothing_that_the_oldest_python_lacks() -> None:
     assert "from __future__ import annotations" in text
     for late in ("removeprefix", "removesuffix", "strict=True", "math.lcm", "match "):
         assert late not in text
+
+
+def evaluated(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that are run: no annotations, nothing below `if TYPE_CHECKING`."""
+    yield node
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns") or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, ast.AST):
+                yield from evaluated(one)
+
+
+@pytest.mark.parametrize("file", [DRIVER, PREPROCESS], ids=["driver", "preprocess"])
+def test_no_type_is_subscripted_where_it_is_run(file: Path) -> None:
+    """`tuple[int]` and `Callable[..]` are of Python 3.9."""
+    names = {"tuple", "list", "dict", "set", "type", "Callable", "Iterator", "Sequence", "Iterable"}
+    tree = ast.parse(file.read_text())
+    subscripts = [node for node in evaluated(tree) if isinstance(node, ast.Subscript)]
+    assert not [ast.unparse(one) for one in subscripts if isinstance(one.value, ast.Name) and one.value.id in names]
+    assert [one for one in ast.walk(tree) if isinstance(one, ast.Subscript)] != subscripts
+
+
+def test_pictures_need_nothing_that_the_oldest_image_lacks() -> None:
+    """Ubuntu 20.04 has NumPy 1.17, without numpy.typing, and Pillow 7.0, without these names."""
+    text = PREPROCESS.read_text()
+    assert "from __future__ import annotations" in text
+    for late in ("has_transparency_data", "Resampling", "Transpose", "removeprefix", "strict=True"):
+        assert late not in text
+    top = ast.parse(text, feature_version=OLDEST).body
+    modules = {one.module for one in top if isinstance(one, ast.ImportFrom)}
+    assert modules == {"__future__", "collections.abc", "pathlib", "typing", "PIL"}

@@ -102,6 +102,10 @@ def test_bases_are_registers(found: Any) -> None:
     assert found["found"]["closed"] == [0, sum(BATCHES), 4]
 
 
+def test_two_on_one_bitstream(found: Any) -> None:
+    assert found["found"]["two"] == [sum(BATCHES)] * 4 + [0]
+
+
 def test_what_memory_moves_is_measured(found: Any, board: SimulatedBoard) -> None:
     graph, folding = with_engine()
     engine = graph.nodes[-1]

@@ -43,6 +43,14 @@ def session(board: Any, driver: Any) -> Any:
         check(name)
     board.interrupt_at = 2
     check("Ctrl-C")
+    board.interrupt_at, reset = 2, network.reset
+
+    def interrupted() -> None:
+        network.reset = reset
+        raise KeyboardInterrupt
+
+    network.reset = interrupted
+    check("Ctrl-C twice")
     allocate, network._allocate = network._allocate, lambda shape, kind: elsewhere(allocate(shape, kind))
     network.close()
     words, seconds = told(board, network, images)

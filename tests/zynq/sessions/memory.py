@@ -103,4 +103,12 @@ def session(board: Any, driver: Any) -> Any:
     network.close()
     found["closed"] = len(board.buffers), network.selftest(), len(board.buffers)
     network.close()
+
+    # Another one on the same bitstream takes the network's memory, and gives it back.
+    second = driver.Network(board.folder / "bireal.bit")
+    found["two"] = [one.selftest() for one in (network, second, network)]
+    second.close()
+    found["two"].append(network.selftest())
+    network.close()
+    found["two"].append(len(board.buffers))
     return {"found": found, "measured": measured}

@@ -45,6 +45,11 @@ def session(board: Any, driver: Any) -> Any:
     }
     for name, value in inputs.items():
         said(name, lambda value=value: network.logits(value))
+    closed = Image.fromarray(good[0])
+    closed.close()
+    said("a closed image", lambda: network.logits(closed))
+    said("pixels without a range", lambda: network.logits(Image.new("F", (8, 8))))
+    said("nothing to measure", lambda: network.measure(0))
     (board.folder / "text.png").write_text("no picture")
     said("no picture", lambda: network.logits(board.folder / "text.png"))
     found["started"] = str(board.read(board.plan["registers"]["BEATS_IN"]) - starts)
@@ -52,6 +57,10 @@ def session(board: Any, driver: Any) -> Any:
     board.limit = 800
     said("no memory", lambda: network.logits(good))
     board.limit = 1 << 27
+
+    network.about["identity"], identity = "0" * 16, network.about["identity"]
+    said("loaded since", lambda: network.logits(good))
+    network.about["identity"] = identity
 
     other = board.folder.parent / "other"
     shutil.copytree(board.folder, other)
@@ -65,14 +74,22 @@ def session(board: Any, driver: Any) -> Any:
     opened("no .hwh")
     (other / "bireal.hwh").touch()
     text = (other / "network.json").read_text()
-    identity = network.about["identity"]
     (other / "network.json").write_text(text.replace(identity, identity[::-1]))
     opened("another network")
     (other / "network.json").write_text(text[:-9])
     opened("damaged json")
+    (other / "network.json").write_text(text.replace('"frac"', '"fraction"'))
+    opened("another json")
+    (other / "network.json").write_text("7")
+    opened("a number for json")
     (other / "network.json").unlink()
     opened("no json")
     (other / "network.json").write_text(text)
+    logits = other / "vectors" / "logits.txt"
+    lines = logits.read_text().splitlines()
+    for name, kept in {"fewer logits": lines[:-1], "no logits": []}.items():
+        logits.write_text("\n".join(kept))
+        said(name, lambda: driver.Network(other / "bireal.bit").selftest())
     shutil.rmtree(other / "vectors")
     said("no vectors", lambda: driver.Network(other / "bireal.bit").selftest())
 
@@ -88,9 +105,19 @@ def session(board: Any, driver: Any) -> Any:
     def not_root(path: str) -> None:
         raise OSError("Root permissions required.")
 
+    def no_device(path: str) -> None:
+        raise RuntimeError("No Devices Found")
+
     stand_in.Overlay = not_root
     real, sys.modules["pynq"] = sys.modules["pynq"], stand_in
     opened("not root")
+    stand_in.Overlay = no_device
+    opened("no device")
+    del sys.modules["pynq"]
+    (other / "pynq.py").write_text("import cffi_of_the_image")
+    sys.path.insert(0, str(other))
+    opened("half of pynq")
+    sys.path.remove(str(other))
     sys.modules["pynq"] = None  # type: ignore[assignment]
     opened("no pynq")
     sys.modules["pynq"] = real
@@ -100,7 +127,7 @@ def session(board: Any, driver: Any) -> Any:
     picture = Image.fromarray(np.stack([5 * x, 6 * y, x + y], -1).astype(np.uint8))
     picture.save(other / "a.png")
     kinds = {mode: picture.convert(mode) for mode in ("RGB", "L", "RGBA", "P", "1", "CMYK")}
-    logits = [
+    pictures = [
         network.logits(one).tolist() for one in (other / "a.png", str(other / "a.png"), [picture], *kinds.values())
     ]
     predicted = network.predict(picture)[0]
@@ -111,7 +138,7 @@ def session(board: Any, driver: Any) -> Any:
     again = network.logits(good).tolist()
     return {
         "said": found,
-        "pictures": logits,
+        "pictures": pictures,
         "predicted": (predicted.name, predicted.probability, predicted.probabilities.tolist()),
         "empty": empty,
         "views": [*views, again],
