@@ -579,6 +579,9 @@ def parts(graph: Graph) -> dict[str, Part]:
     for name, tensor in graph.given.items():
         if tensor.dtype.width > 16:
             raise BirealError(f"{name}: {tensor.dtype} is too wide for a map of the engine's input")
+    for name in [*graph.given, *(node.name for node in graph.nodes[:-1])]:
+        if _value(found.get(name)) and graph.types[name].channels % LANES:
+            raise BirealError(f"{name}: {graph.types[name].channels} channels are no multiple of the engine's {LANES}")
     last = graph.nodes[-1]
     if graph.output.pixels > 1 or not _value(found[last.name]) or isinstance(found[last.name], Pool):
         raise BirealError(f"{last.name}: the engine ends in the affine of a single pixel, not in {graph.output}")

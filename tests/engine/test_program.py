@@ -15,7 +15,7 @@ pytest.importorskip("torch", reason="needs torch: pip install 'bireal-hw[train]'
 from bireal_hw import golden
 from bireal_hw.assets import asset
 from bireal_hw.engine.image import check_image
-from bireal_hw.engine.program import HEADER, WIDTHS, Pass, Program, Sizes, _blob, _Memory, word_width
+from bireal_hw.engine.program import HEADER, WIDTHS, Pass, Program, Sizes, _blob, _Memory, parts, word_width
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import INPUT, Graph, Node
 from bireal_hw.ir.op import Fold
@@ -24,6 +24,7 @@ from bireal_hw.ops import LeakyClip
 from bireal_hw.passes.folding import complete, fold
 from bireal_hw.passes.folding_file import folding_text, read_folding
 from bireal_hw.passes.placement import ENGINE, candidates, cuts, place, placed
+from tests.engine.tails import tail
 from tests.networks import crossing, random_images
 from tests.random_networks import graph_of
 
@@ -74,6 +75,12 @@ def test_the_engine_begins_where_two_streams_cross() -> None:
     front = [*names[: names.index("layer2_0_pool_quant")], "layer1_8_merge"]
     assert [node.name for node in built] == [*front, "engine_concat1", ENGINE]
     assert built.nodes[-1].op.graph.nodes[0].name == "layer2_0_pool_quant"  # type: ignore[attr-defined]
+
+
+def test_it_does_not_begin_in_front_of_channels_that_no_size_divides() -> None:
+    with pytest.raises(BirealError, match=r"^image: 6 channels are no multiple of the engine's 4$"):
+        parts(tail(4, 4, 6))
+    assert parts(tail(4, 4, 12))
 
 
 def test_three_tensors_can_cross() -> None:
