@@ -36,8 +36,12 @@ module br_concat #(
 );
 
   if (OutLanes < 1 || Channels % OutLanes != 0 || OtherChannels % OutLanes != 0) begin : gen_check_lanes
-    $error("br_concat: Channels=%0d and OtherChannels=%0d must be multiples of OutLanes=%0d", Channels, OtherChannels,
-           OutLanes);
+    $error(
+        "br_concat: Channels=%0d and OtherChannels=%0d must be multiples of OutLanes=%0d",
+        Channels,
+        OtherChannels,
+        OutLanes
+    );
   end
   if (OutWidth < InWidth || OutWidth < OtherWidth) begin : gen_check_width
     $error("br_concat: OutWidth=%0d must be at least InWidth=%0d and OtherWidth=%0d", OutWidth, InWidth, OtherWidth);

@@ -139,7 +139,7 @@ def test_a_layer_that_takes_by_turns_has_two_pixels_of_each_stream() -> None:
     """The narrow stream waits for the wide one besides: for the pixel that a 1x1 convolution needs whole."""
     graph = crossing(end="concat")
     waiting = Buffers(graph).waiting
-    assert (waiting["concat", 0], waiting["concat", 1]) == (3, 2)
+    assert [waiting["concat", index] for index in (0, 1)] == [3, 2]
     for target in (600, 3_000, 30_000):
         folding = fold(graph, target)
         beats = depths(graph, folding)
