@@ -48,7 +48,7 @@ TAILS = {
     "react18, thresholds and PReLU": ("react18", (16, 24), 5, Fold(pe=4, simd=64, lanes=8)),
     "bireal50, leaky clip": ("bireal50", (16, 16), 0, Fold(pe=8, simd=64, lanes=8)),
     "plain18, no shortcut": ("plain18", (16, 16), 4, Fold(pe=8, simd=16, lanes=4)),
-    "bireal50, two tensors of a boundary": ("bireal50", (32, 32), 7, Fold(pe=8, simd=32, lanes=8)),
+    "bireal50, two tensors, bands": ("bireal50", (32, 32), 7, Fold(pe=8, simd=32, lanes=8)),
     "bireal18, pool and classifier": ("bireal18", (16, 16), -1, Fold(pe=64, simd=128, lanes=16)),
 }
 
