@@ -50,6 +50,7 @@ bind br_stream_sink br_stream_check #(
 `BR_CHECK_STREAM(br_binary_conv)
 `BR_CHECK_STREAM(br_binary_mvu)
 `BR_CHECK_STREAM(br_center)
+`BR_CHECK_STREAM(br_concat)
 `BR_CHECK_STREAM(br_duplicate)
 `BR_CHECK_STREAM(br_engine)
 `BR_CHECK_STREAM(br_engine_finish)

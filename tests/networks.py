@@ -14,6 +14,7 @@ from bireal_hw.ops import (
     AvgPool,
     BinaryConv,
     Center,
+    Concat,
     Duplicate,
     Flatten,
     LeakyClip,
@@ -146,6 +147,66 @@ def two_streams(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
     return verify(
         Graph("two_streams", TensorType.full(height, width, 3, PIXEL), tuple(nodes), {"classes": list("abcde")})
     )
+
+
+def crossing(height: int = 8, width: int = 8, end: str = "narrow", seed: int = 0) -> Graph:
+    """Two streams, `merge1` of 8 channels and 12 bits and `merge2` of 16 and 10, and what reads both; 3 channels.
+
+    Args:
+        height, width: even.
+        end: what follows: blocks that read the stream of this name first, `narrow` or `wide`, then half the size, pool
+            and classifier with 5 classes; or `concat`, both streams as one in front of pool and classifier.
+        seed: of all constants.
+    """
+    rng = np.random.default_rng(seed)
+    narrow, wide, eight = DataType(12, frac=6), DataType(10, frac=6), DataType(8, frac=2)
+    nodes: list[Node] = []
+
+    def numbers(limit: int, *shape: int) -> Array:
+        return rng.integers(-limit, limit + 1, shape).astype(np.int32)
+
+    def add(name: str, op: Op, *inputs: str) -> str:
+        nodes.append(Node(name, op, inputs))
+        return name
+
+    def real(name: str, x: str, cin: int, cout: int, kernel: tuple[int, int]) -> str:
+        pool = add(f"round{name}", AvgPool(kernel, 4 + kernel[0] // 2, eight), x)
+        shift = rng.integers(1, 5, cout).astype(np.int32)
+        conv = RealConv(numbers(60, cout, 1, 1, cin), numbers(500, cout), shift, DataType(20, frac=6))
+        return add(f"carry{name}", conv, pool)
+
+    def dot(name: str, x: str, cin: int, cout: int, kernel: int, stride: int = 1) -> str:
+        bits = rng.choice(np.array([-1, 1], np.int8), (cout, kernel, kernel, cin))
+        return add(f"conv{name}", BinaryConv(bits, stride, (kernel // 2,) * 4), add(f"sign{name}", Sign(), x))
+
+    def merge(name: str, r: str, x: str, dtype: DataType, channels: int) -> str:
+        return add(f"merge{name}", Merge(numbers(400, channels), numbers(2000, channels), 4, dtype), r, x)
+
+    add("center", Center(np.full(3, 128, np.int32)), INPUT)
+    stem = RealConv(numbers(127, 8, 3, 3, 3), numbers(3000, 8), np.full(8, 5, np.int32), narrow, pads=(1,) * 4)
+    add("stem", stem, "center")
+    merge("1", "stem", dot("1", "stem", 8, 8, 3), narrow, 8)
+    real("2", "stem", 8, 16, (1, 1))
+    dot("2", "merge1", 8, 16, 1)
+    if end == "narrow":  # the first layer of what follows stands in front of the merge
+        add("sign3", Sign(), "merge1")
+    merge("2", "carry2", "conv2", wide, 16)
+    if end == "concat":
+        main, channels, window = add("concat", Concat(), "merge1", "merge2"), 24, (height, width)
+    else:
+        if end == "narrow":
+            bits = rng.choice(np.array([-1, 1], np.int8), (8, 3, 3, 8))
+            inner = merge("3", "merge1", add("conv3", BinaryConv(bits), "sign3"), narrow, 8)
+            inner = merge("4", inner, dot("4", "merge2", 16, 8, 1), narrow, 8)
+        else:
+            inner = merge("4", "merge1", dot("4", "merge2", 16, 8, 1), narrow, 8)
+        main = merge("5", real("5", "merge2", 16, 16, (2, 2)), dot("5", inner, 8, 16, 3, 2), wide, 16)
+        channels, window = 16, (height // 2, width // 2)
+    pool = add("global_pool", AvgPool(window, 6, DataType(8, frac=0)), main)
+    logits = RealConv(numbers(127, 5, 1, 1, channels), numbers(900, 5), np.zeros(5, np.int32), DataType(20, frac=8))
+    add("classifier", logits, pool)
+    image = TensorType.full(height, width, 3, PIXEL)
+    return verify(Graph("crossing", image, tuple(nodes), {"classes": list("abcde")}))
 
 
 def dense(height: int = 8, width: int = 8, seed: int = 0) -> Graph:

@@ -16,6 +16,7 @@ from bireal_hw.ops import (
     AvgPool,
     BinaryConv,
     Center,
+    Concat,
     Duplicate,
     Flatten,
     LeakyClip,
@@ -99,6 +100,9 @@ RESCALE = Layer(
 BITS = Layer(MaxPool((2, 2), (2, 2), 0), (TensorType.full(5, 5, 4, BIPOLAR),), Fold(lanes=2))
 FLATTEN = Layer(Flatten(), (TensorType.full(2, 3, 4, STREAM),), Fold(lanes=2))
 UPSAMPLE = Layer(Upsample(2), (TensorType.full(3, 4, 2, STREAM),), Fold(lanes=1))
+CONCAT = Layer(
+    Concat(), (TensorType.full(2, 3, 2, STREAM), TensorType.full(2, 3, 4, DataType(7, frac=4))), Fold(lanes=1)
+)
 DUPLICATE = Layer(Duplicate(2), (TensorType.full(2, 3, 4, STREAM),), Fold(lanes=1))
 CENTER = Layer(Center(np.array([124, 116])), (TensorType.full(2, 3, 2, PIXEL),), Fold(lanes=2))
 
@@ -167,6 +171,7 @@ FAULTS: dict[str, tuple[Layer, str]] = {
     "left-over-column": (BITS, "assign whole_x = phase_x_q == PhaseXWidth'(StrideW - 1) || col_end;"),
     "left-over-row": (BITS, "assign whole_y = phase_y_q == PhaseYWidth'(StrideH - 1) || row_end;"),
     "lanes-turned": (FLATTEN, "assign m_axis_tdata = {<<InWidth{s_axis_tdata}};"),
+    "other-lane": (CONCAT, "assign b = OtherWidth'(unsigned'(s_axis_tdata[l*InWidth+:InWidth]));"),
     "copies-short": (DUPLICATE, ".FactorW (Copies - 1),"),
     "engine-padding-counts": (ENGINE, "assign pad = 1'b0;"),
     "engine-channels-beyond": (ENGINE, "if (advance) bits2_q[s*Channels+:Channels] <= read_q;"),
@@ -235,8 +240,20 @@ def test_one_flipped_bit_in_a_memory_is_caught(layer: Layer) -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [POOL, MAX, BITS, SIGN, CLIP, SUM, UPSAMPLE, DUPLICATE, FLATTEN, ENGINE],
-    ids=["avg_pool", "max_pool", "bits", "sign", "leaky_clip", "sum", "upsample", "duplicate", "flatten", "engine"],
+    [POOL, MAX, BITS, SIGN, CLIP, SUM, UPSAMPLE, CONCAT, DUPLICATE, FLATTEN, ENGINE],
+    ids=[
+        "avg_pool",
+        "max_pool",
+        "bits",
+        "sign",
+        "leaky_clip",
+        "sum",
+        "upsample",
+        "concat",
+        "duplicate",
+        "flatten",
+        "engine",
+    ],
 )
 def test_sound_layers_pass_the_same_check(layer: Layer) -> None:
     assert not mismatches(layer)

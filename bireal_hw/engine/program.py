@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.encoding import bit, half, signed_width
-from bireal_hw.ir.graph import INPUT, Graph, Node
+from bireal_hw.ir.graph import Graph, Node
 from bireal_hw.ir.op import divisors
 from bireal_hw.ir.parts import Affine, Array, Compare, Part, Pool, Products
 from bireal_hw.ir.types import TensorType
@@ -184,12 +184,12 @@ class Program:
     """The passes of a tail, where its maps lie, and its weights.
 
     Attributes:
-        graph: the tail; its input is the stream that the front gives.
+        graph: the tail; its input is the stream that the front gives, its `given` tensors are channels of it.
         sizes: of the engine.
         passes: in order.
         segments: (first byte in the image, beats) of the weights, in the order in which they are read.
         beats: of constants and weights of each pass, for one band.
-        maps: values in DRAM by tensor; that of the input stands for two, of which frames take turns.
+        maps: values in DRAM by tensor; those given stand for two, of which frames take turns.
     """
 
     def __init__(self, graph: Graph, sizes: Sizes) -> None:
@@ -270,6 +270,11 @@ class Program:
         return sum(map(self._bytes, range(len(self.passes)))) + self.graph.input.size * 2
 
     @property
+    def input_bytes(self) -> int:
+        """Bytes from one of the two maps of the input to the other."""
+        return -(-self.graph.input.size * 2 // PAGE) * PAGE
+
+    @property
     def map_bytes(self) -> int:
         """Bytes of all maps."""
         return self._end
@@ -297,8 +302,13 @@ class Program:
 
     def _make(self) -> None:
         graph = self.graph
-        self._store(INPUT, graph.input, 2)
-        self._load(INPUT)
+        first = 0
+        for name, tensor in graph.given.items():  # groups of channels of one map
+            self.maps[name] = Map(tensor, first)
+            first += self.maps[name].bytes
+        self._end = 2 * self.input_bytes
+        for name in graph.given:
+            self._load(name)
         for node in graph:
             part = self.parts[node.name]
             if isinstance(part, Products) and part.affine:
@@ -411,15 +421,15 @@ class Program:
         source, size = self.maps[name], self.sizes.channels
         number = 4 if source.wide else 2
         one.shortcut, one.shortcut_wide = 1, int(source.wide)
-        one.shortcut_input = int(name == INPUT)
+        one.shortcut_input = int(name in self.graph.given)
         one.shortcut_first = source.address
         one.shortcut_beats = one.pixels * size * number // BEAT
         one.shortcut_group = source.type.pixels * size * number
         one.shortcut_band = one.pixels * size * number
 
-    def _store(self, name: str, tensor: TensorType, copies: int = 1) -> Map:
+    def _store(self, name: str, tensor: TensorType) -> Map:
         made = self.maps[name] = Map(tensor, self._end)
-        self._end += copies * -(-made.bytes // PAGE) * PAGE
+        self._end += -(-made.bytes // PAGE) * PAGE
         return made
 
     def _finish(self, name: str, one: Pass, sign: Node | None, pool: Node | None, loading: bool = False) -> None:
@@ -566,6 +576,12 @@ def parts(graph: Graph) -> dict[str, Part]:
             problem = "reads no value"
         if problem:
             raise BirealError(f"{node.name}: the engine does not compute it here: it {problem}")
+    for name, tensor in graph.given.items():
+        if tensor.dtype.width > 16:
+            raise BirealError(f"{name}: {tensor.dtype} is too wide for a map of the engine's input")
+    for name in [*graph.given, *(node.name for node in graph.nodes[:-1])]:
+        if _value(found.get(name)) and graph.types[name].channels % LANES:
+            raise BirealError(f"{name}: {graph.types[name].channels} channels are no multiple of the engine's {LANES}")
     last = graph.nodes[-1]
     if graph.output.pixels > 1 or not _value(found[last.name]) or isinstance(found[last.name], Pool):
         raise BirealError(f"{last.name}: the engine ends in the affine of a single pixel, not in {graph.output}")
@@ -580,13 +596,13 @@ def _value(part: Part | None) -> bool:
 def _sinks(graph: Graph, found: dict[str, Part]) -> dict[str, _Sinks]:
     """Return what becomes of every value."""
     sinks = {}
-    for name in [INPUT, *(node.name for node in graph)]:
+    for name in [*graph.given, *(node.name for node in graph)]:
         if not _value(found.get(name)):
             continue
         readers = [node for node, _ in graph.consumers(name)]
         signs = [node for node in readers if isinstance(found[node.name], Compare)]
         pools = [node for node in readers if isinstance(found[node.name], Pool)]
-        stored = name == INPUT or any(isinstance(found[node.name], Affine) for node in readers)
+        stored = name in graph.given or any(isinstance(found[node.name], Affine) for node in readers)
         if isinstance(found.get(name), Pool):
             stored = stored or bool(signs or pools)
         else:  # what its own pass cannot make of it, another reads it for
@@ -613,13 +629,13 @@ def _check_channels(graph: Graph, found: dict[str, Part], sizes: Sizes) -> None:
         raise BirealError(f"{sizes}: channels and real are multiples of {LANES}, simd one of channels")
     if sizes.channels * sizes.simd % 64 or sizes.channels * sizes.real % 8:
         raise BirealError(f"{sizes}: a word of weights is a multiple of 64 bits")
-    for name, part in [(INPUT, None), *found.items()]:
+    for name, part in [*dict.fromkeys(graph.given).items(), *found.items()]:
         tensor = graph.types[name]
         if isinstance(part, Products) and not part.affine:
             continue
         if tensor.channels % sizes.channels and not (tensor.pixels == 1 and name == graph.nodes[-1].name):
             raise BirealError(f"{name}: {tensor.channels} channels are no multiple of the engine's {sizes.channels}")
-        if tensor.dtype.width > 32 or (name == INPUT and tensor.dtype.width > 16):
+        if tensor.dtype.width > 32:
             raise BirealError(f"{name}: {tensor.dtype} is too wide for a map of the engine")
         if isinstance(part, Products) and not part.bits and not sizes.real:
             raise BirealError(f"{name}: the engine has no multipliers (real=0) for an 8-bit convolution")

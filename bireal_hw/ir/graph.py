@@ -57,10 +57,15 @@ class Graph:
     nodes: tuple[Node, ...]
     info: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def given(self) -> dict[str, TensorType]:
+        """Type of every tensor that no node makes: the input."""
+        return {INPUT: self.input}
+
     @cached_property
     def types(self) -> dict[str, TensorType]:
         """Type of every tensor. Raises BirealError, naming the node, where the graph is wrong."""
-        types = {INPUT: self.input}
+        types = dict(self.given)
         for node in self.nodes:
             if node.name in types:
                 raise BirealError(f"graph {self.name}: the name '{node.name}' stands twice")
@@ -80,13 +85,13 @@ class Graph:
 
     @cached_property
     def makers(self) -> dict[str, Node]:
-        """The node that makes each tensor but the input."""
+        """The node that makes each tensor but those given."""
         return {node.name: node for node in self.nodes}
 
     @cached_property
     def above(self) -> dict[str, frozenset[str]]:
         """Each tensor with all that it depends on, itself included."""
-        above = {INPUT: frozenset({INPUT})}
+        above = {name: frozenset({name}) for name in self.given}
         for node in self.nodes:
             above[node.name] = frozenset({node.name}).union(*(above[source] for source in node.inputs))
         return above
@@ -119,7 +124,8 @@ class Graph:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Graph):
             return NotImplemented
-        return (self.name, self.input, self.nodes, self.info) == (other.name, other.input, other.nodes, other.info)
+        mine, others = ((one.name, one.input, [*one.given.items()], one.nodes, one.info) for one in (self, other))
+        return mine == others
 
 
 def verify(graph: Graph) -> Graph:

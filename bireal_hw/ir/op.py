@@ -336,7 +336,8 @@ class Op(ABC):
     def takes(self, *inputs: TensorType) -> NDArray[np.int64] | None:
         """The last input pixel that it has room for while an output pixel is under way, as `needs`; None for no buffer.
 
-        A layer with a buffer waits for the whole of the pixel in `needs`; one without passes beat after beat.
+        A layer with a buffer waits for the whole of the pixel in `needs`; one without passes beat after beat. That of
+        a layer with several inputs is a FIFO in front of each.
         """
         return None
 

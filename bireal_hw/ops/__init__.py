@@ -4,6 +4,7 @@ from bireal_hw.ir.op import Array, Binding, Cost, Fold, Memory, Op, Port, regist
 from bireal_hw.ops.avg_pool import AvgPool
 from bireal_hw.ops.binary_conv import BinaryConv
 from bireal_hw.ops.center import Center
+from bireal_hw.ops.concat import Concat
 from bireal_hw.ops.duplicate import Duplicate
 from bireal_hw.ops.engine import Engine
 from bireal_hw.ops.flatten import Flatten
@@ -17,8 +18,8 @@ from bireal_hw.ops.sum import Sum
 from bireal_hw.ops.upsample import Upsample
 
 register(
-    AvgPool, BinaryConv, Center, Duplicate, Engine, Flatten, LeakyClip, MaxPool, Merge, RealConv, Rescale, Sign, Sum,
-    Upsample,
+    AvgPool, BinaryConv, Center, Concat, Duplicate, Engine, Flatten, LeakyClip, MaxPool, Merge, RealConv, Rescale, Sign,
+    Sum, Upsample,
 )  # fmt: skip
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "BinaryConv",
     "Binding",
     "Center",
+    "Concat",
     "Cost",
     "Duplicate",
     "Engine",

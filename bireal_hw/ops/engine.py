@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from bireal_hw.engine import kernel
 from bireal_hw.engine.kernel import ENTRY
-from bireal_hw.engine.program import LANES, PAGE, Program, Sizes, parts, word_width
+from bireal_hw.engine.program import LANES, Program, Sizes, parts, word_width
+from bireal_hw.engine.tail import split
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Ram, Rom
 from bireal_hw.ir.graph import INPUT, Graph, Node
@@ -52,7 +53,7 @@ class Engine(Op):
     """
 
     kind: ClassVar[str] = "engine"
-    look: ClassVar[Look] = Look("#f3c6cb", "layer after layer, weights and maps in DRAM", 13)
+    look: ClassVar[Look] = Look("#f3c6cb", "layer after layer, weights and maps in DRAM", 14)
     graph: Graph
 
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -61,7 +62,7 @@ class Engine(Op):
         return self.graph.output
 
     def golden(self, *inputs: Array) -> Array:
-        tensors = {INPUT: inputs[0]}
+        tensors = split(self.graph, inputs[0])
         for node in self.graph:
             tensors[node.name] = node.op.golden(*(tensors[name] for name in node.inputs))
         return tensors[self.graph.nodes[-1].name]
@@ -106,8 +107,8 @@ class Engine(Op):
     @cached_property
     def _common(self) -> int:
         """What divides the channels of every map."""
-        types = [self.graph.input, *(self.graph.types[node.name] for node in self.graph.nodes[:-1])]
-        return math.gcd(*(one.channels for one in types))
+        names = [*self.graph.given, *(node.name for node in self.graph.nodes[:-1])]
+        return math.gcd(*(self.graph.types[name].channels for name in names))
 
     def products(self, fold: Fold) -> int:
         return fold.pe * fold.simd
@@ -141,7 +142,6 @@ class Engine(Op):
 
     def refolded(self, parameters: Parameters, fold: Fold, *inputs: TensorType) -> dict[str, int]:
         (x,), program = inputs, self.program(fold)
-        size = program.maps[INPUT].bytes
         return {
             "Channels": program.sizes.channels,
             "Simd": program.sizes.simd,
@@ -155,7 +155,7 @@ class Engine(Op):
             "InPixels": x.pixels,
             "InChannels": x.channels,
             "InWidth": x.dtype.width,
-            "InSize": -(-size // PAGE) * PAGE,
+            "InSize": program.input_bytes,
             "OutWidth": self.graph.output.dtype.width,
             "Passes": len(program.passes),
             "Segments": 1 + len(program.segments),

@@ -140,7 +140,9 @@ class Buffers:
         needs, takes = node.op.needs(*types), node.op.takes(*types)
         buffered = takes is not None
         fill, busy = self._timing(node, int(needs[0]), buffered)
-        start = self._meet(node, [self._arrive(node, i, buffered) for i in range(len(types))])
+        # What it takes one behind another waits in front of it.
+        ahead = int((takes - needs).max()) + 1 if takes is not None and len(types) > 1 else 0
+        start = self._meet(node, [self._arrive(node, i, buffered) for i in range(len(types))], ahead)
         # How much later than the same share of the input a pixel can come. The end of the frame suffices for what lies
         # beyond it.
         share = np.arange(out.pixels) * x.pixels
@@ -182,8 +184,8 @@ class Buffers:
         before = min(first, types[0].pixels - 1) * beats + (beats - 1 if buffered else 0)
         return Fraction(max(cost.latency - before, 0)), Fraction(cost.cycles, out.pixels)
 
-    def _meet(self, node: Node, arrivals: list[_Stream]) -> _Stream:
-        """Let the inputs of a layer wait for each other."""
+    def _meet(self, node: Node, arrivals: list[_Stream], ahead: int) -> _Stream:
+        """Let the inputs of a layer wait for each other, and so many pixels of each for the layer."""
         if len(arrivals) == 1:
             return arrivals[0]
         start = max(one.first for one in arrivals)
@@ -193,8 +195,8 @@ class Buffers:
             if held:
                 layer = self._layers[one.holder]
                 layer.shift = max(layer.shift, held)
-            if wait > held:
-                self.waiting[node.name, index] = self._passed(node, index, one, wait - held)
+            if wait > held or ahead:
+                self.waiting[node.name, index] = self._passed(node, index, one, wait - held) + ahead
         return _Stream(start, start + max(one.last - one.first for one in arrivals))
 
     def _passed(self, node: Node, index: int, stream: _Stream, wait: Fraction) -> Fraction:

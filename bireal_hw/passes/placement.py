@@ -10,8 +10,11 @@ from dataclasses import replace
 from typing import cast
 
 from bireal_hw.engine.program import parts
+from bireal_hw.engine.tail import Tail
 from bireal_hw.errors import BirealError, unknown
 from bireal_hw.ir.graph import INPUT, Graph, Node
+from bireal_hw.ir.types import TensorType
+from bireal_hw.ops.concat import Concat
 from bireal_hw.ops.engine import Engine
 from bireal_hw.passes.folding import Folding
 
@@ -19,25 +22,25 @@ ENGINE = "engine"
 """Name of the engine's node."""
 
 
-def cuts(graph: Graph) -> dict[str, str]:
-    """Return where the engine can begin: the first of its layers, and the one tensor that it reads.
+def cuts(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Return where the engine can begin: the first of its layers, and the tensors that these read of the others.
 
-    The engine can compute all layers from there on, and the network has no other tensor that crosses.
+    The engine can compute all layers from there on.
     """
-    found: dict[str, str] = {}
-    for index in reversed(range(len(graph.nodes))):
-        crossing = _crossing(graph, index)
-        if len(crossing) == 1:
-            try:
-                parts(_tail(graph, index, crossing[0]))
-            except BirealError:
-                continue
-            found[graph.nodes[index].name] = crossing[0]
-    return dict(reversed(found.items()))
+    found: dict[str, tuple[str, ...]] = {}
+    for index, node in enumerate(graph.nodes):
+        try:
+            _, found[node.name] = _cut(graph, index)
+        except BirealError:
+            continue
+    return found
 
 
 def place(graph: Graph, begin: str) -> Graph:
     """Return the graph in which all layers from `begin` on are one, the engine.
+
+    Several tensors that these read become one in front of it, by layers named after it. A merge behind `begin` whose
+    sums are made in front of it stays in front.
 
     Raises:
         BirealError: there is no such layer, or the engine cannot begin there; the text says why.
@@ -45,16 +48,8 @@ def place(graph: Graph, begin: str) -> Graph:
     names = [node.name for node in graph]
     if begin not in names:
         raise unknown("layer", begin, names)
-    index = names.index(begin)
-    crossing = _crossing(graph, index)
-    if len(crossing) > 1:
-        raise BirealError(
-            f"the engine cannot begin at {begin}: it would read {', '.join(crossing)}, and reads one tensor"
-        )
-    tail = _tail(graph, index, crossing[0])
-    parts(tail)
-    node = Node(ENGINE, Engine(tail), (crossing[0],))
-    return replace(graph, nodes=(*graph.nodes[:index], node))
+    built, _ = _cut(graph, names.index(begin))
+    return built
 
 
 def placed(graph: Graph, folding: Folding) -> Graph:
@@ -74,20 +69,46 @@ def begin_of(graph: Graph) -> str:
 
 def candidates(graph: Graph) -> list[str]:
     """Return where it is worth while to let the engine begin, the latest first: where the size of maps changes."""
-    latest = {graph.types[tensor].shape: begin for begin, tensor in cuts(graph).items()}
+    latest: dict[frozenset[tuple[int, int, int]], str] = {}
+    for begin, crossing in cuts(graph).items():
+        shapes = frozenset(graph.types[tensor].shape for tensor in crossing)
+        latest.pop(shapes, None)
+        latest[shapes] = begin
     return list(reversed(latest.values()))
 
 
-def _crossing(graph: Graph, index: int) -> list[str]:
-    """Tensors that layers from an index on read of those before it."""
-    made = {node.name for node in graph.nodes[index:]}
-    return list(dict.fromkeys(name for node in graph.nodes[index:] for name in node.inputs if name not in made))
+def _cut(graph: Graph, index: int) -> tuple[Graph, tuple[str, ...]]:
+    """The graph with an engine in place of the layers from an index on, and the tensors that these read of others."""
+    begin, front = graph.nodes[index].name, list(graph.nodes[:index])
+    made = {INPUT, *(node.name for node in front)}
+    for node in graph.nodes[index + 1 :]:
+        if made.issuperset(node.inputs) and any(
+            graph.makers[name].op.gives_sums for name in node.inputs if name != INPUT
+        ):
+            front.append(node)
+            made.add(node.name)
+    behind = [node for node in graph if node.name not in made]
+    crossing = tuple(dict.fromkeys(name for node in behind for name in node.inputs if name in made))
+    source, joined, joints = crossing[0], graph.types[crossing[0]], list[Node]()
+    for number, name in enumerate(crossing[1:], 1):
+        joints.append(Node(f"{ENGINE}_concat{number}", Concat(), (source, name)))
+        try:
+            source, joined = joints[-1].name, joints[-1].op.infer(joined, graph.types[name])
+        except BirealError as error:
+            raise BirealError(
+                f"the engine cannot begin at {begin}: it would read {', '.join(crossing)}: {error}"
+            ) from error
+    tail = _tail(graph, behind, crossing, joined)
+    parts(tail)
+    return replace(graph, nodes=(*front, *joints, Node(ENGINE, Engine(tail), (source,)))), crossing
 
 
-def _tail(graph: Graph, index: int, source: str) -> Graph:
-    """The layers from an index on as a graph of its own, which reads one tensor."""
-    nodes = tuple(
-        replace(node, inputs=tuple(INPUT if name == source else name for name in node.inputs))
-        for node in graph.nodes[index:]
+def _tail(graph: Graph, nodes: list[Node], crossing: tuple[str, ...], joined: TensorType) -> Graph:
+    """Layers as a graph of their own, which reads one tensor, or several by their names."""
+    if len(crossing) > 1:
+        given = tuple((name, graph.types[name]) for name in crossing)
+        return Tail(graph.name, joined, tuple(nodes), graph.info, parts=given)
+    own = (
+        replace(node, inputs=tuple(INPUT if name == crossing[0] else name for name in node.inputs)) for node in nodes
     )
-    return Graph(graph.name, graph.types[source], nodes, graph.info)
+    return Graph(graph.name, joined, tuple(own), graph.info)

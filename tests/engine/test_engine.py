@@ -12,10 +12,15 @@ from bireal_hw.boards import board
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.op import Fold
 from bireal_hw.ops.engine import Engine
+from bireal_hw.passes.folding import complete, fold
+from bireal_hw.passes.placement import ENGINE, place
+from bireal_hw.rtl import generate
 from bireal_hw.sim.dram import Dram, dram_of
+from bireal_hw.sim.network import simulate_network
 from bireal_hw.sim.runner import FREE, Dut, SimResult, StallMode, attempt, simulate
 from tests.conformance import BUILDS, draw
 from tests.engine.tails import engine, pooled
+from tests.networks import crossing, random_images
 
 pytestmark = pytest.mark.rtl
 
@@ -30,7 +35,7 @@ MODES = (
 
 
 def run(op: Engine, fold: Fold, modes: tuple[StallMode, ...] = MODES) -> tuple[list[SimResult], np.ndarray]:
-    x = draw(op.graph.input, FRAMES, 1)
+    x = np.concatenate([draw(part, FRAMES, 1) for part in op.graph.given.values()], axis=-1)
     binding = op.rtl(fold, op.graph.input)
     dut = Dut(binding, dram=binding.image, maps=binding.maps)
     found = simulate(dut, x, output_beats=op.graph.output.channels, stalls=modes, builds=BUILDS)
@@ -50,7 +55,11 @@ def test_every_number_is_the_golden_models(
     sizes: tuple[int, int, int], more: dict[str, int], fold: Fold, pixels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bireal_hw.ops.engine, "PIXELS", pixels)
-    op = engine(*sizes, **more)
+    check(engine(*sizes, **more), fold)
+
+
+def check(op: Engine, fold: Fold) -> None:
+    """Run it in every mode: all exact, cycles and bytes within those predicted."""
     found, expected = run(op, fold)
     for one in found:
         np.testing.assert_array_equal(one.outputs, expected)
@@ -61,6 +70,36 @@ def test_every_number_is_the_golden_models(
     moved = sum(sum(each.values()) for each in (found[0].bytes_read, found[0].bytes_written))
     ahead = moved - FRAMES * op.traffic(fold, op.graph.input)
     assert 0 <= ahead <= 8 * (512 + 2 + 16)  # the header, and what is read for a frame that does not come
+
+
+@pytest.mark.parametrize(
+    ("end", "begin", "fold"),
+    [("narrow", "sign3", Fold(4, 16, lanes=4)), ("wide", "sign4", Fold(8, 16, lanes=8, queue=9))],
+)
+def test_two_tensors_are_channels_of_one_map(end: str, begin: str, fold: Fold) -> None:
+    op = place(crossing(4, 6, end), begin).nodes[-1].op
+    assert isinstance(op, Engine)
+    assert list(op.graph.given) == (["merge1", "merge2"] if end == "narrow" else ["merge2", "merge1"])
+    check(op, fold)
+
+
+@pytest.mark.parametrize(("end", "begin"), [("narrow", "sign3"), ("wide", "sign4"), ("narrow", "round5")])
+def test_two_streams_of_a_front_enter_as_one(end: str, begin: str, tmp_path: Path) -> None:
+    """Logits of a whole network under stalls of both ends and of the memory, within the cycles and bytes predicted."""
+    graph = place(crossing(8, 12, end), begin)
+    front = {name: one for name, one in fold(graph, 2_000).items() if name != ENGINE}
+    folding = complete(graph, front | {ENGINE: Fold(8, 16, 8)})
+    generate(graph, folding, tmp_path / "rtl")
+    rate = StallMode(dram=dram_of(board("pynq-z2"), 100, stalled=False))
+    modes = (rate, *MODES)
+    found = simulate_network(graph, folding, tmp_path / "rtl", random_images(graph, 5), modes, BUILDS)
+    assert found.mismatches == 0
+    assert found.outputs_compared == len(modes) * 5 * 5
+    assert found.cycles_per_frame is not None
+    assert found.cycles_per_frame <= found.cycles_predicted
+    assert found.bytes_per_frame is not None
+    assert found.bytes_predicted is not None
+    assert 0 <= found.bytes_per_frame - found.bytes_predicted <= 8 * (512 + 2 + 16)
 
 
 def test_a_sign_behind_a_pool_reads_what_the_pool_gave() -> None:

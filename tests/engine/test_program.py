@@ -15,15 +15,17 @@ pytest.importorskip("torch", reason="needs torch: pip install 'bireal-hw[train]'
 from bireal_hw import golden
 from bireal_hw.assets import asset
 from bireal_hw.engine.image import check_image
-from bireal_hw.engine.program import HEADER, WIDTHS, Pass, Program, Sizes, _blob, _Memory, word_width
+from bireal_hw.engine.program import HEADER, WIDTHS, Pass, Program, Sizes, _blob, _Memory, parts, word_width
 from bireal_hw.errors import BirealError
-from bireal_hw.ir.graph import INPUT, Graph
+from bireal_hw.ir.graph import INPUT, Graph, Node
 from bireal_hw.ir.op import Fold
 from bireal_hw.ir.parts import Affine, Products
+from bireal_hw.ops import LeakyClip
 from bireal_hw.passes.folding import complete, fold
 from bireal_hw.passes.folding_file import folding_text, read_folding
 from bireal_hw.passes.placement import ENGINE, candidates, cuts, place, placed
-from tests.networks import random_images
+from tests.engine.tails import tail
+from tests.networks import crossing, random_images
 from tests.random_networks import graph_of
 
 pytestmark = pytest.mark.torch
@@ -52,11 +54,55 @@ def test_a_network_with_an_engine_is_the_same_network(model: str) -> None:
 def test_the_engine_begins_where_one_tensor_crosses() -> None:
     graph = graph_of("bireal18", (16, 16), 3)
     found = cuts(graph)
-    assert found["layer3_0_sign"] == "layer2_3_merge"
-    assert found["layer3_1_sign"] == "layer3_0_merge"
+    assert found["layer3_0_sign"] == ("layer2_3_merge",)
+    assert found["layer3_1_sign"] == ("layer3_0_merge",)
     assert "layer3_0_binary_conv" not in found
     assert "conv1_conv" not in found  # the stem reads pixels, not a sign and no pool
     assert candidates(graph) == ["pool_reducesum", "layer4_0_sign", "layer3_0_sign", "layer2_0_sign"]
+
+
+def test_the_engine_begins_where_two_streams_cross() -> None:
+    """A merge whose sums are made in front stays there, though it stands behind the first layer of the engine."""
+    graph = graph_of("bireal50", (32, 32), 3)
+    found = cuts(graph)
+    assert found["layer2_0_pool_quant"] == ("layer1_7_merge", "layer1_8_merge")
+    assert found["layer2_2_pool_averagepool"] == ("layer1_8_merge", "layer2_0_merge")
+    assert "layer1_3_binary_conv" not in found  # it would read bits
+    assert "layer2_0_sign" not in found  # sums of a real-valued convolution, of more than 16 bits
+    assert candidates(graph)[-3:] == ["layer2_2_pool_averagepool", "layer2_0_pool_quant", "layer1_2_pool_quant"]
+    built = place(graph, "layer2_0_pool_quant")
+    names = [node.name for node in graph]
+    front = [*names[: names.index("layer2_0_pool_quant")], "layer1_8_merge"]
+    assert [node.name for node in built] == [*front, "engine_concat1", ENGINE]
+    assert built.nodes[-1].op.graph.nodes[0].name == "layer2_0_pool_quant"  # type: ignore[attr-defined]
+
+
+def test_it_does_not_begin_in_front_of_channels_that_no_size_divides() -> None:
+    with pytest.raises(BirealError, match=r"^image: 6 channels are no multiple of the engine's 4$"):
+        parts(tail(4, 4, 6))
+    assert parts(tail(4, 4, 12))
+
+
+def test_three_tensors_can_cross() -> None:
+    """Three streams of unlike channels and widths, each with a convolution of its own that the last layers read."""
+    graph = crossing(4, 6, "narrow")
+    head, (sign, *_) = list(graph.nodes), [node for node in graph if node.name == "sign3"]
+    nodes = [node for node in head if node is not sign]
+    at = [node.name for node in nodes].index("conv3")
+    third = Node("third", LeakyClip(64, 205, 11), ("stem",))
+    nodes[at:at] = [third, sign]
+    nodes = [replace(node, inputs=("third", "conv3")) if node.name == "merge3" else node for node in nodes]
+    nodes = [replace(node, inputs=("merge3", "conv4")) if node.name == "merge4" else node for node in nodes]
+    graph = replace(graph, nodes=tuple(nodes))
+    assert cuts(graph)["sign3"] == ("merge1", "third", "merge2")
+    built = place(graph, "sign3")
+    assert [node.inputs for node in built][-3:] == [
+        ("merge1", "third"),
+        ("engine_concat1", "merge2"),
+        ("engine_concat2",),
+    ]
+    images = random_images(graph, 3)
+    np.testing.assert_array_equal(golden.run(built, images), golden.run(graph, images))
 
 
 @pytest.mark.parametrize(
@@ -72,6 +118,21 @@ def test_where_it_cannot_begin_is_said(begin: str, message: str) -> None:
     with pytest.raises(BirealError) as error:
         place(graph_of("bireal18", (16, 16), 3), begin)
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("begin", ["sign3", "round5"])
+def test_a_folding_file_of_two_streams_is_read_back(begin: str, tmp_path: Path) -> None:
+    graph = crossing()
+    built = place(graph, begin)
+    chosen = {name: one for name, one in fold(graph).items() if name in {node.name for node in built}}
+    folding = complete(built, chosen | {ENGINE: Fold(8, 32, 4)})
+    path = tmp_path / "folding.toml"
+    path.write_text(folding_text(built, folding))
+    assert f'begin = "{begin}"' in path.read_text()
+    assert "concat" not in path.read_text()
+    assert read_folding(path, graph) == folding
+    assert placed(graph, folding) == built
+    assert placed(graph, folding) != place(crossing(seed=1), begin)
 
 
 def test_a_folding_file_says_what_the_engine_computes(tmp_path: Path) -> None:
@@ -98,6 +159,23 @@ def test_a_folding_file_says_what_the_engine_computes(tmp_path: Path) -> None:
 
 
 # ---- passes
+
+
+@pytest.mark.parametrize(("end", "begin"), [("narrow", "sign3"), ("wide", "sign4")])
+def test_tensors_that_cross_are_groups_of_one_map(end: str, begin: str) -> None:
+    tail = place(crossing(4, 6, end), begin).nodes[-1].op.graph  # type: ignore[attr-defined]
+    program = Program(tail, Sizes(4, 16, 4, 64))
+    first, second = tail.given
+    assert program.maps[first].address == 0
+    assert program.maps[second].address == 24 * tail.given[first].channels * 2
+    assert program.input_bytes == 4096 >= 24 * 24 * 2
+    others = [one.address for name, one in program.maps.items() if name not in tail.given]
+    assert others
+    assert min(others) == 2 * program.input_bytes
+    reading = [one for one in program.passes if one.shortcut]
+    assert {one.shortcut_first for one in reading if one.shortcut_input} == {0, program.maps[second].address}
+    assert {one.shortcut_first for one in reading if not one.shortcut_input} <= set(others)
+    assert all(one.shortcut_group == 24 * 4 * 2 for one in reading if one.shortcut_input)
 
 
 def test_the_fields_are_those_of_the_package() -> None:

@@ -25,6 +25,7 @@ from tests.test_mutations import (
     BITS,
     CENTER,
     CLIP,
+    CONCAT,
     CONV,
     DUPLICATE,
     FLATTEN,
@@ -87,6 +88,7 @@ WHOLE = [
     RESCALE,
     FLATTEN,
     UPSAMPLE,
+    CONCAT,
     DUPLICATE,
     CENTER,
 ]

@@ -27,7 +27,7 @@ from bireal_hw.passes.placement import cuts, place
 from tests.conformance import BUILDS
 from tests.hls.test_bounded import BOUNDED, side_by_side
 from tests.hls.test_network import SANITIZED
-from tests.networks import random_images, tiny
+from tests.networks import crossing, random_images, tiny
 from tests.random_networks import graph_of
 
 pytestmark = pytest.mark.hls
@@ -48,6 +48,7 @@ TAILS = {
     "react18, thresholds and PReLU": ("react18", (16, 24), 5, Fold(pe=4, simd=64, lanes=8)),
     "bireal50, leaky clip": ("bireal50", (16, 16), 0, Fold(pe=8, simd=64, lanes=8)),
     "plain18, no shortcut": ("plain18", (16, 16), 4, Fold(pe=8, simd=16, lanes=4)),
+    "bireal50, two tensors, bands": ("bireal50", (32, 32), 7, Fold(pe=8, simd=32, lanes=8)),
     "bireal18, pool and classifier": ("bireal18", (16, 16), -1, Fold(pe=64, simd=128, lanes=16)),
 }
 
@@ -57,13 +58,15 @@ def test_a_tail_is_exact_within_its_bound(case: str) -> None:
     """One frame, then two and three back to back."""
     model, image, begin, chosen = TAILS[case]
     graph = graph_of(model, image, 3)
-    first, source = list(cuts(graph).items())[begin]
+    first, crossing = list(cuts(graph).items())[begin]
+    assert len(crossing) == 1 + ("two" in case)
     placed = place(graph, first)
     engine = placed.nodes[-1].op
     tensors = dict(golden.tensors(graph, random_images(graph, 3)))
     want = tensors[graph.nodes[-1].name]
     kernel = engine.hls(chosen, placed.inputs_of(placed.nodes[-1])[0])
-    got = run_kernel(kernel, tensors[source], builds=BUILDS, flags=QUICK)
+    source = np.concatenate([tensors[name] for name in crossing], axis=-1)
+    got = run_kernel(kernel, source, builds=BUILDS, flags=QUICK)
     np.testing.assert_array_equal(got.outputs.reshape(want.shape), want)
     assert isinstance(engine, Engine)
     assert max(np.diff(got.cycles)) <= engine.cost(chosen, engine.graph.input).cycles
@@ -100,6 +103,16 @@ def test_a_placed_network_gives_the_logits(flags: tuple[str, ...], project: Path
     graph = placed_tiny()
     images = random_images(graph, 5)
     found = simulate_network(graph, folded(graph), project, images, BUILDS, flags=(*QUICK, *flags))
+    assert (found.images, found.mismatches) == (5, 0)
+    assert found.in_time
+
+
+@pytest.mark.parametrize(("end", "begin"), [("narrow", "sign3"), ("wide", "sign4")])
+def test_two_streams_enter_as_one(end: str, begin: str, tmp_path: Path) -> None:
+    graph = place(crossing(8, 12, end), begin)
+    generate(graph, folded(graph), tmp_path / "hls", PART, 100)
+    images = random_images(graph, 5)
+    found = simulate_network(graph, folded(graph), tmp_path / "hls", images, BUILDS, flags=QUICK)
     assert (found.images, found.mismatches) == (5, 0)
     assert found.in_time
 

@@ -13,7 +13,7 @@ from bireal_hw.crosscheck.qonnx import QONNX, Writer
 from bireal_hw.ir.graph import Graph
 from bireal_hw.ir.op import Array, Op
 from bireal_hw.ir.types import BIPOLAR, DataType, TensorType
-from bireal_hw.ops import BinaryConv, Flatten, MaxPool, RealConv, Rescale
+from bireal_hw.ops import BinaryConv, Concat, Flatten, MaxPool, RealConv, Rescale
 from tests.conformance import draw
 
 RNG = np.random.default_rng(8)
@@ -33,7 +33,7 @@ def affine() -> tuple[Array, Array]:
 
 
 OUT = DataType(12, frac=5)
-CASES: dict[str, tuple[Op, TensorType]] = {
+CASES: dict[str, tuple[Op, TensorType] | tuple[Op, TensorType, TensorType]] = {
     "rescale": (Rescale(*affine(), 9, OUT), TensorType.full(3, 4, 4, NUMBER)),
     "rescale of sums": (Rescale(*affine(), 9, OUT), TensorType(3, 4, 4, DataType(9), -120, 120)),
     "relu": (Rescale(*affine(), 9, OUT, low=0), TensorType.full(3, 4, 4, NUMBER)),
@@ -56,24 +56,28 @@ CASES: dict[str, tuple[Op, TensorType]] = {
         RealConv(numbers(9, 3, 1, 1, 4), numbers(500, 3), np.array([3, 6, 0]), OUT),
         TensorType.full(2, 2, 4, DataType(16, frac=9)),
     ),
+    "concat": (Concat(), TensorType.full(3, 4, 4, NUMBER), TensorType.full(3, 4, 2, DataType(12, frac=3))),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_file_computes_the_same(case: str) -> None:
-    op, x = CASES[case]
-    out, frames = op.infer(x), draw(x, 3, seed=5)
-    writer = Writer(Graph("layer", x, ()))
-    name = op.qonnx(writer, "layer", ["x"], [x], last=False)
-    shapes = ("x", x), (name, out)
-    source, sink = (
-        helper.make_tensor_value_info(one, TensorProto.FLOAT, [len(frames), t.channels, t.height, t.width])
-        for one, t in shapes
+    op, *types = CASES[case]
+    out, frames = op.infer(*types), [draw(x, 3, seed=5 + number) for number, x in enumerate(types)]
+    names = [f"x{number}" for number in range(len(types))]
+    writer = Writer(Graph("layer", types[0], ()))
+    name = op.qonnx(writer, "layer", names, types, last=False)
+    *sources, sink = (
+        helper.make_tensor_value_info(one, TensorProto.FLOAT, [3, t.channels, t.height, t.width])
+        for one, t in zip([*names, name], [*types, out], strict=True)
     )
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid(QONNX, 1)]
-    graph = helper.make_graph(writer.nodes, "layer", [source], [sink], writer.constants)
+    graph = helper.make_graph(writer.nodes, "layer", sources, [sink], writer.constants)
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-    values = (frames * 2.0**-x.dtype.frac).transpose(0, 3, 1, 2).astype(np.float32)
-    got = execute_onnx(ModelWrapper(model).transform(InferShapes()), {"x": values})[name]
+    values = {
+        one: (x * 2.0**-t.dtype.frac).transpose(0, 3, 1, 2).astype(np.float32)
+        for one, x, t in zip(names, frames, types, strict=True)
+    }
+    got = execute_onnx(ModelWrapper(model).transform(InferShapes()), values)[name]
     integers = got.transpose(0, 2, 3, 1) * 2.0**out.dtype.frac
-    np.testing.assert_array_equal(integers, op.golden(frames))
+    np.testing.assert_array_equal(integers, op.golden(*frames))

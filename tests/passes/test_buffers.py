@@ -15,7 +15,7 @@ from bireal_hw.ops import AvgPool, BinaryConv, Center, MaxPool, Merge, RealConv,
 from bireal_hw.passes.buffers import Buffers
 from bireal_hw.passes.dataflow import elaborate
 from bireal_hw.passes.folding import Folding, complete, convolutions, fold
-from tests.networks import deep, dense, tiny, two_streams
+from tests.networks import crossing, deep, dense, tiny, two_streams
 
 
 def depths(graph: Graph, folding: Folding) -> dict[str, int]:
@@ -133,6 +133,19 @@ def test_a_sum_waits_for_the_whole_way_through_pool_and_upsampling() -> None:
     assert fifos["sum_fifo"] >= (16 + 2 + 16 // 2) * 4
     assert "sum_in1_fifo" not in fifos
     assert fifos["sum_inner_in1_fifo"] >= 18 * 4  # the second input is the shortcut here
+
+
+def test_a_layer_that_takes_by_turns_has_two_pixels_of_each_stream() -> None:
+    """The narrow stream waits for the wide one besides: for the pixel that a 1x1 convolution needs whole."""
+    graph = crossing(end="concat")
+    waiting = Buffers(graph).waiting
+    assert [waiting["concat", index] for index in (0, 1)] == [3, 2]
+    for target in (600, 3_000, 30_000):
+        folding = fold(graph, target)
+        beats = depths(graph, folding)
+        lanes = {one.name: one.inputs[0].lanes for one in elaborate(graph, folding).instances}
+        assert beats["concat_fifo"] >= 3 * 8 // lanes["concat_fifo"]
+        assert beats["concat_in1_fifo"] >= 2 * 16 // lanes["concat_in1_fifo"]
 
 
 @pytest.mark.parametrize(("factor", "waiting"), [(2, 9), (4, 7), (8, 4)])

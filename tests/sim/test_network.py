@@ -18,7 +18,7 @@ from bireal_hw.sim.network import MANY_FRAMES, fifo_depths, simulate_network
 from bireal_hw.sim.results import FifoFill, Simulation
 from bireal_hw.sim.runner import FREE, SimResult, StallMode
 from tests.conformance import BUILDS
-from tests.networks import dense, flat, mixed, random_images, tiny, two_streams
+from tests.networks import crossing, dense, flat, mixed, random_images, tiny, two_streams
 
 pytestmark = pytest.mark.rtl
 
@@ -39,6 +39,8 @@ def built(graph: Graph, target: int, folder: Path) -> tuple[Folding, Path]:
         (tiny(64, 32, 3, 8, max_pool=True, seed=2), 20_000),
         (two_streams(), 1_000),
         (two_streams(16, 8, seed=1), 4_000),
+        (crossing(8, 12, "concat"), 600),
+        (crossing(8, 8, "concat", seed=1), 3_000),
         (dense(8, 12), 900),
         (dense(8, 8, seed=1), 3_000),
         (mixed(9, 7, 3, 6, seed=35), 500),
@@ -50,6 +52,8 @@ def built(graph: Graph, target: int, folder: Path) -> tuple[Folding, Path]:
         "max pool",
         "two streams",
         "two streams, not square, folded",
+        "two streams as one",
+        "two streams as one, folded",
         "map",
         "map, folded",
         "all kinds, dense layers of bits",
