@@ -190,6 +190,8 @@ def test_misuses_are_one_sentence_each(board: SimulatedBoard) -> None:
     graph, images = tiny(channels=3), random_images(tiny(channels=3), 16)
     good = run(graph, images[:4]).tolist()
     assert found["views"] == [good] * 4
+    assert found["parts"][0] == good  # in runs of 3 images and 1
+    assert 1_728 < found["parts"][1] < 5 * 1_728  # of the last run, an image
     assert found["empty"] == [[0, 5], [0, 5], []]
     x, y = np.meshgrid(np.arange(50), np.arange(40))
     picture = Image.fromarray(np.stack([5 * x, 6 * y, x + y], -1).astype(np.uint8))
