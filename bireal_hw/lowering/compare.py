@@ -28,6 +28,7 @@ class Distance:
         exact: whether nothing was moved, so that every number has to be the same.
         tensors: of the file that were compared layer by layer.
         saturated: values, over all tensors, that the format of a stream cut off.
+        zeros: signs that are 0 in the file, and not in hardware.
         largest: largest difference of an output, in the file's units.
         spread: standard deviation of the file's outputs.
         rms: root mean square of the differences.
@@ -38,6 +39,7 @@ class Distance:
     exact: bool
     tensors: int
     saturated: int
+    zeros: int
     largest: float
     spread: float
     rms: float
@@ -52,6 +54,7 @@ class Distance:
         return (
             f"outputs {relative:.2%} of their spread away from the file's, at most {self.largest:.3g};"
             f" same class in {self.agreement:.1%} of {self.images} images"
+            + (f"; {self.zeros} signs are 0 in the file and 1 here" if self.zeros else "")
         )
 
 
@@ -71,29 +74,33 @@ def compare(conversion: Conversion, images: NDArray[np.integer]) -> Distance:
     golden.check_images(conversion.graph, images)
     names = {node.name for node in conversion.graph}
     marks = {tensor: mark for tensor, mark in conversion.marks.items() if mark.stream in names}
-    signs = {node.output[0]: node.input[0] for node in conversion.model.graph.node if node.op_type == "BipolarQuant"}
-    lockstep = FileRunner(conversion.model, [*marks, *signs.values()])
+    lockstep = FileRunner(conversion.model, [*marks, *(mark.compared[0] for mark in marks.values() if mark.compared)])
     free = FileRunner(conversion.model, [conversion.answer])
-    saturated, wanted, got = 0, [], []
+    saturated, zeros, wanted, got = 0, 0, [], []
     last = conversion.marks[conversion.answer]
     for start in range(0, len(images), BATCH):
         some = images[start : start + BATCH]
         streams = dict(golden.tensors(conversion.graph, some))
         for at, x in enumerate(conversion.pixels.of(np.asarray(some, np.uint8))):
             one = {name: stream[at : at + 1] for name, stream in streams.items()}
-            step = _Lockstep(conversion, marks, signs, one)
+            step = _Lockstep(conversion, marks, one)
             lockstep.run(x[None], step.watch)
-            saturated += step.saturated
+            saturated, zeros = saturated + step.saturated, zeros + step.zeros
             answer: dict[str, NDArray[Any]] = {}
             free.run(x[None], answer.__setitem__)
             value = answer[conversion.answer]
             wanted.append(value.astype(np.float64).ravel())
             got.append(step.as_file(conversion.answer, last, value.shape).ravel())
-    return _distance(conversion, np.array(wanted), np.array(got), len(marks), saturated)
+    return _distance(conversion, np.array(wanted), np.array(got), len(marks), saturated, zeros)
 
 
 def _distance(
-    conversion: Conversion, wanted: NDArray[np.float64], got: NDArray[np.float64], tensors: int, saturated: int
+    conversion: Conversion,
+    wanted: NDArray[np.float64],
+    got: NDArray[np.float64],
+    tensors: int,
+    saturated: int,
+    zeros: int,
 ) -> Distance:
     away = np.abs(wanted - got)
     if conversion.exact and away.any():
@@ -108,6 +115,7 @@ def _distance(
         conversion.exact,
         tensors,
         saturated,
+        zeros,
         float(away.max()),
         float(wanted.std()),
         float(np.sqrt(np.mean(away**2))),
@@ -118,15 +126,12 @@ def _distance(
 class _Lockstep:
     """Holds each tensor of the file against its stream, for one image."""
 
-    def __init__(
-        self, conversion: Conversion, marks: dict[str, Mark], signs: dict[str, str], streams: dict[str, NDArray[Any]]
-    ) -> None:
+    def __init__(self, conversion: Conversion, marks: dict[str, Mark], streams: dict[str, NDArray[Any]]) -> None:
         self.conversion = conversion
         self.marks = marks
-        self.signs = signs
         self.streams = streams
         self.before: dict[str, NDArray[Any]] = {}
-        self.saturated = 0
+        self.saturated = self.zeros = 0
 
     def watch(self, name: str, value: NDArray[Any]) -> NDArray[Any] | None:
         """Compare a tensor with its stream and go on with the stream's values."""
@@ -136,8 +141,8 @@ class _Lockstep:
             return None
         have = self.as_file(name, mark, value.shape)
         dtype = self.conversion.graph.types[mark.stream].dtype
-        if name in self.signs and dtype.bipolar:
-            wrong = self._other_signs(name, value, have, mark.bound + mark.noise)
+        if mark.compared is not None:
+            wrong = self._other_signs(value, have, mark)
         else:
             away = np.abs(value.astype(np.float64) - have)
             cut_off = np.zeros(away.shape, np.bool_)
@@ -156,14 +161,17 @@ class _Lockstep:
             )
         return have if value.dtype.kind == "f" else None  # integers of QuantizeLinear stay what they are
 
-    def _other_signs(
-        self, name: str, value: NDArray[Any], have: NDArray[np.float64], bound: float
-    ) -> NDArray[np.bool_]:
+    def _other_signs(self, value: NDArray[Any], have: NDArray[np.float64], mark: Mark) -> NDArray[np.bool_]:
         """Where bits differ, but for values that float32, or a border, cannot tell from the threshold."""
-        before = self.before.get(self.signs[name])
-        if before is None or self.conversion.exact:
+        assert mark.compared is not None
+        tensor, level = mark.compared
+        if tensor not in self.before or self.conversion.exact:
             return value != have
-        return (value != have) & (np.abs(before) > NOISE * float(np.abs(before).max()) + bound)
+        if mark.zeros:
+            self.zeros += int(np.sum(value == 0))
+        before = self.before[tensor] - level
+        unsure = NOISE * max(float(np.abs(self.before[tensor]).max()), float(np.abs(level).max()))
+        return (value != have) & (np.abs(before) > unsure + mark.bound + mark.noise)
 
     def as_file(self, name: str, mark: Mark, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """The integers of a stream as the file's numbers, in its shape and order."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from bireal_hw.errors import BirealError
@@ -62,6 +63,8 @@ class Mark:
         bound: most that the file's value may differ from it where both read the same; 0 for exact.
         saturates: whether the file lets values pass that the stream's format cuts off.
         noise: what float32 may lose of the file's value, beside its last digits.
+        compared: of bits: the file's tensor that is compared, and what with; None where bits are told by themselves.
+        zeros: of bits: whether the file has 0 where the two are the same.
     """
 
     stream: str
@@ -71,6 +74,8 @@ class Mark:
     bound: float
     saturates: bool
     noise: float = 0.0
+    compared: tuple[str, NDArray[Any]] | None = None
+    zeros: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -392,13 +397,14 @@ class Reader:
         bound: float,
         saturates: bool = False,
         noise: float = 0.0,
+        compared: tuple[str, NDArray[Any]] | None = None,
     ) -> None:
         """Remember that a tensor of the file is a stream of the graph, within a bound in the file's units."""
         if isinstance(value, Stream):
             value = self.values_of(value.name)
         if isinstance(value, Bits):
             gain = np.where(value.turned, -value.scale, value.scale)
-            mark = Mark(value.stream.name, gain, np.zeros(len(gain)), value.order, bound, saturates, noise)
+            mark = Mark(value.stream.name, gain, np.zeros(len(gain)), value.order, bound, saturates, noise, compared)
         else:
             mark = Mark(value.source.stream, value.gain, value.add, value.order, bound, saturates, noise)
         self.marks[tensor] = mark

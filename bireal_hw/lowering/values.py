@@ -23,13 +23,15 @@ class Constant:
     Attributes:
         array: the numbers.
         integers, scale: of the same shape: array = integers * scale; None where no quantizer gave them.
-        binary: whether a BipolarQuant made it, so that the integers are -1 and +1.
+        binary: whether the integers are -1 and +1.
+        moved: largest sum over an output channel of what its weights differ from integers * scale.
     """
 
     array: Floats
     integers: Integers | None = None
     scale: Floats | None = None
     binary: bool = False
+    moved: float = 0.0
 
     def describe(self) -> str:
         """In words, for a message."""
@@ -286,6 +288,13 @@ class Moved:
         """In words, for a message."""
         return self.bent.describe()
 
+    def flat_at_0(self) -> bool:
+        """Whether it is 0 in some channel for a whole range of what is under the bend: where that is cut off."""
+        ends = [end for end in (self.bent.low, self.bent.high) if np.isfinite(end)]
+        if self.bent.slope is not None and np.any((self.bent.slope == 0) & (self.add == 0)):
+            return True
+        return any(bool(np.any(np.abs(self.gain * end + self.add) <= NEAR * np.abs(self.add))) for end in ends)
+
     def plus(self, constant: Floats) -> Moved:
         """Add a constant per channel."""
         return replace(self, add=self.add + constant)
@@ -325,6 +334,32 @@ class Moved:
 
 
 @dataclass(frozen=True, eq=False)
+class Choice:
+    """One of three numbers: where a value is below 0, where it is 0, where it is above.
+
+    A sign of ONNX, a comparison, and all that arithmetic makes of them element by element: it becomes bits as soon as
+    the number for 0 is that of one side, and the two sides are opposite.
+
+    Attributes:
+        inner: the value, in real numbers.
+        away: how far the file's may be from it.
+        tensor, level: of the file: the value is the tensor minus the level, or the opposite.
+        numbers: (3,) below 0, at 0, above 0; of the type that the file's tensor has.
+    """
+
+    inner: Expression | Moved
+    away: float
+    tensor: str
+    level: NDArray[Any]
+    numbers: NDArray[Any]
+
+    def describe(self) -> str:
+        """In words, for a message."""
+        below, at, above = (float(one) for one in self.numbers)
+        return f"a choice of {below:g}, {at:g} and {above:g} for what is below, at and above a level"
+
+
+@dataclass(frozen=True, eq=False)
 class Answer:
     """What is left out at the end of a network, as it changes no class: a softmax, an argmax.
 
@@ -352,7 +387,7 @@ class Unknown:
         return "the output of a node that is not supported"
 
 
-Value = Constant | Stream | Bits | Expression | Total | Pair | Clipped | Bent | Moved | Answer | Unknown
+Value = Constant | Stream | Bits | Choice | Expression | Total | Pair | Clipped | Bent | Moved | Answer | Unknown
 
 
 def reordered(value: Any, order: Integers | None) -> Any:

@@ -91,7 +91,7 @@ def _constant(name: str, edit: Callable[[np.ndarray], np.ndarray]) -> Change:
 
 
 UNSUPPORTED: dict[str, tuple[Change, str]] = {
-    "unknown node": (_kind("sign1", "Tanh"), "node 'sign1' is a Tanh; supported are Add, ArgMax, AveragePool,"),
+    "unknown node": (_kind("sign1", "Tanh"), "node 'sign1' is a Tanh; supported are Abs, Add, And, ArgMax,"),
     "dilation": (
         _attribute("conv1", "dilations", [2, 2]),
         "node 'conv1' (Conv): found dilations=[2, 2]; supported: dilations=[1, 1]",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from bireal_hw.lowering.reader import Rule
-from bireal_hw.lowering.rules import arithmetic, layers, quantizers, shapes
+from dataclasses import replace
 
-RULES: dict[str, Rule] = dict(sorted({**arithmetic.RULES, **layers.RULES, **quantizers.RULES, **shapes.RULES}.items()))
+from bireal_hw.lowering.reader import Rule
+from bireal_hw.lowering.rules import arithmetic, layers, quantizers, shapes, signs
+
+_ALL = {**arithmetic.RULES, **layers.RULES, **quantizers.RULES, **shapes.RULES, **signs.RULES}
+RULES: dict[str, Rule] = {
+    kind: replace(rule, read=signs.with_choices(kind, rule.read)) for kind, rule in sorted(_ALL.items())
+}
 """By type of node."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bireal_hw.ir.types import TensorType
+from bireal_hw.ir.types import PIXEL, TensorType
 from bireal_hw.lowering import closing
 from bireal_hw.lowering.closing import integers
 from bireal_hw.lowering.grid import NOISE, Floats, exponent, weight_integers
@@ -18,6 +18,8 @@ from bireal_hw.ops import BinaryConv, MaxPool, Sign, Upsample
 
 REAL_INPUT = 16
 """Bits of the numbers that a real-valued layer reads."""
+ONE_MAGNITUDE = 2.0**-12
+"""Binary weights without a quantizer may differ by so much, in proportion; rounded to 8 bits they would by more."""
 WEIGHT_MAX = 127
 """Largest weight of a real-valued layer."""
 
@@ -59,7 +61,7 @@ def _products(
     site: Site, weights: Constant, bias: Floats, stride: int, pads: tuple[int, int, int, int], group: int = 1
 ) -> Value:
     """The sums of products of weights (Cout, Cin, k, k) and an input: bits with bits, or numbers with 8-bit weights."""
-    read = site.value(0)
+    read, weights = site.value(0), _of_one_magnitude(site, weights, group)
     if weights.binary and isinstance(read, Bits):
         if group != 1:
             raise site.unsupported(
@@ -72,6 +74,26 @@ def _products(
     return _real(site, weights, bias, stride, pads)
 
 
+def _of_one_magnitude(site: Site, weights: Constant, group: int) -> Constant:
+    """Weights that are plus or minus one number in each output channel are binary, whoever has made them so.
+
+    Where a file adds and takes away the same number, as straight-through estimators do, that is so but for what float32
+    has rounded.
+    """
+    if weights.integers is not None or not weights.array.size:
+        return weights
+    sizes = np.abs(weights.array.reshape(len(weights.array), -1))
+    size = np.median(sizes, axis=1)
+    if not size.all() or np.any(np.abs(sizes - size[:, None]) > ONE_MAGNITUDE * size[:, None]):
+        return weights
+    scale = np.broadcast_to(size.reshape(-1, *[1] * (weights.array.ndim - 1)), weights.array.shape)
+    signs = np.sign(weights.array).astype(np.int64)
+    moved = float(np.abs(sizes - size[:, None]).sum(1).max())
+    if moved:
+        site.reader.say(site.output, "binary weights, of one magnitude in each output channel", moved)
+    return Constant(weights.array, signs, scale, binary=group == 1, moved=moved)
+
+
 def _binary(
     site: Site, bits: Bits, weights: Constant, bias: Floats, stride: int, pads: tuple[int, int, int, int]
 ) -> Expression:
@@ -82,9 +104,9 @@ def _binary(
     signs[..., bits.turned] *= -1
     made = site.reader.emit(site.name, BinaryConv(signs, stride, pads), bits.stream.name)
     gain = _magnitude(site, weights) * bits.scale
-    found = Expression(Source("dot", made), gain, bias)
+    found = Expression(Source("dot", made), gain, bias, slack=weights.moved * bits.scale)
     whole = all(exponent(float(one)) is not None for one in gain) and not np.any(bias / gain % 1)
-    site.reader.mark(site.output, found, 0.0 if whole else NOISE * float(gain.max()))
+    site.reader.mark(site.output, found, found.slack + (0.0 if whole else NOISE * float(np.abs(gain).max())))
     return found
 
 
@@ -122,7 +144,10 @@ def _uniform(site: Site, padded: bool) -> Expression:
     reader, tensor = site.reader, site.tensor(0)
     inner = integers(site, 0)
     x = reader.types[inner.source.stream]
-    small = bool(np.all(np.abs(inner.add) <= np.abs(inner.gain) * (0.5 + NOISE)))
+    # Of a pixel, or of what was rounded to 16 bits, half a step at the border is told; of a few numbers it is too much.
+    small = not inner.add.any() or (
+        x.dtype.width >= PIXEL.width and bool(np.all(np.abs(inner.add) <= np.abs(inner.gain) * (0.5 + NOISE)))
+    )
     same = bool(np.all(inner.gain == inner.gain[0])) and inner.gain[0] != 0
     if same and x.dtype.width <= REAL_INPUT and (not padded or small):
         return inner
@@ -140,7 +165,7 @@ def _eight_bits(site: Site, weights: Constant) -> tuple[np.ndarray, Floats, floa
     if weights.integers is not None and weights.scale is not None and np.abs(weights.integers).max() <= WEIGHT_MAX:
         steps = weights.scale.reshape(len(weights.array), -1)
         if np.all(steps == steps[:, :1]):
-            return weights.integers, steps[:, 0], 0.0
+            return weights.integers, steps[:, 0], weights.moved
     whole, step = weight_integers(weights.array)
     shape = (-1, *[1] * (whole.ndim - 1))
     moved = np.abs(weights.array - whole * step.reshape(shape))
@@ -168,7 +193,7 @@ def _ungrouped(weights: Constant, group: int) -> Constant:
     steps = weights.scale.reshape(out, -1)
     if np.any(steps != steps[:, :1]):
         return Constant(spread(weights.array))
-    return Constant(spread(weights.array), spread(weights.integers), widened(weights.scale))
+    return Constant(spread(weights.array), spread(weights.integers), widened(weights.scale), moved=weights.moved)
 
 
 def _gemm(site: Site) -> Value:
@@ -214,7 +239,7 @@ def _weights(site: Site) -> Constant:
 
 def _times(weights: Constant, factor: float) -> Constant:
     scale = None if weights.scale is None else weights.scale * factor
-    return Constant(weights.array * factor, weights.integers, scale, weights.binary)
+    return Constant(weights.array * factor, weights.integers, scale, weights.binary, weights.moved * abs(factor))
 
 
 def _bias(site: Site, count: int) -> Floats:

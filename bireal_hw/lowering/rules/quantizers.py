@@ -13,7 +13,7 @@ from bireal_hw.lowering import closing
 from bireal_hw.lowering.closing import MODES, TOWARDS_ENDS
 from bireal_hw.lowering.grid import NOISE, Floats, exponent, near_whole, thresholds
 from bireal_hw.lowering.reader import Rule, Site
-from bireal_hw.lowering.values import Bits, Constant, Expression, Pair, Stream, Total, Value
+from bireal_hw.lowering.values import Bits, Constant, Expression, Moved, Pair, Stream, Total, Value
 from bireal_hw.ops import Rescale, Sign
 
 ROUNDERS: dict[str, Callable[[Floats], Floats]] = {
@@ -206,40 +206,69 @@ def _bipolarquant(site: Site) -> Value:
 
 def sign(site: Site, value: Value, scale: float) -> Value:
     """The bits of a value: a comparison with a threshold per channel, whatever gain is in front of it."""
-    reader = site.reader
+    reader, level = site.reader, (site.tensor(0), np.zeros(1))
     if isinstance(value, Stream):
         x = reader.types[value.name]
         zeros, none = np.zeros(x.channels, np.int32), np.zeros(x.channels, np.bool_)
         made = reader.emit(site.name, Sign(), value.name)
         found = Bits(Stream(made), none, scale, (value.name, zeros))
-        reader.mark(site.output, found, 0.0)
+        reader.mark(site.output, found, 0.0, compared=level)
         return found
+    return bits_of(site, site.output, *opened(site, 0), scale, level)
+
+
+def opened(site: Site, at: int) -> tuple[Expression | Moved, float]:
+    """What an input is a function of, before anything rounded it, and how far the file's may be from it."""
+    value = site.value(at)
     if isinstance(value, Expression) and value.source.kind == "pixel":
         _know_sign(site, value)
-    inner, bound = _comparison(site, value)
+    before = site.reader.compared(site.tensor(at), value)
+    if before and before[0].compared() is not None:
+        return before
+    return closing.integers(site, at), 0.0
+
+
+def bits_of(
+    site: Site,
+    tensor: str,
+    value: Expression | Moved,
+    away: float,
+    scale: float,
+    level: tuple[str, Floats],
+    opposite: bool = False,
+) -> Bits:
+    """The bits of a comparison with 0.
+
+    Args:
+        site: of the node that compares.
+        tensor: of the file, which the bits are; empty where it has none.
+        value: what is compared.
+        away: how far the file's may be from it.
+        scale: what the bits stand for.
+        level: the file's tensor that is compared, and what with.
+        opposite: whether the bit is -1 where the value is 0 or more.
+    """
+    reader = site.reader
+    if isinstance(value, Moved):
+        under = value.compared()
+        assert under is not None
+        unsure = NOISE * max(float(np.abs(under.add).max()), under.cancelled)
+        away += (under.slack + unsure) * float(np.abs(value.gain).max()) + NOISE * float(np.abs(value.add).max())
+        inner = closing.build(reader, under)
+    else:
+        inner = value
+        unsure = NOISE * float(np.abs(inner.add).max()) if near_whole(inner.gain, inner.add).any() else 0.0
+        away = max(away, inner.slack, unsure)
     x = reader.types[inner.source.stream]
     theta, turned = thresholds(inner.gain, inner.add, x.low, x.high)
     plain = not theta.any() and not turned.any() and inner.source.kind != "value"
     made = reader.emit(site.name, Sign(None if plain else theta), inner.source.stream)
-    found = Bits(Stream(made), turned, scale, (inner.source.stream, theta), inner.order)
-    reader.mark(site.output, found, bound, noise=closing.noise_of(inner))
+    found = Bits(Stream(made), turned ^ opposite, scale, (inner.source.stream, theta), inner.order)
+    if tensor:
+        reader.mark(tensor, found, away, noise=closing.noise_of(inner), compared=level)
     if turned.any():
-        reader.say(site.output, f"thresholds; {int(turned.sum())} of {len(turned)} comparisons are turned")
+        reader.say(tensor or site.output, f"thresholds; {int(turned.sum())} of {len(turned)} comparisons are turned")
     return found
-
-
-def _comparison(site: Site, value: Value) -> tuple[Expression, float]:
-    """An affine of integers that is 0 or more where a value is, and how near to 0 the value may be taken for either."""
-    before = site.reader.compared(site.tensor(0), value)
-    under = before[0].compared() if before else None
-    if before and under is not None:
-        moved, away = before
-        unsure = NOISE * max(float(np.abs(under.add).max()), under.cancelled)
-        away += (under.slack + unsure) * float(np.abs(moved.gain).max()) + NOISE * float(np.abs(moved.add).max())
-        return closing.build(site.reader, under), away
-    inner = closing.integers(site, 0)
-    unsure = NOISE * float(np.abs(inner.add).max()) if near_whole(inner.gain, inner.add).any() else 0.0
-    return inner, max(inner.slack, unsure)
 
 
 def _know_sign(site: Site, value: Expression) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,23 +24,26 @@ NHWC, NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
 
 def evaluated(site: Site) -> Constant:
     """What a node makes of constants, as ONNX defines it."""
-    names = [name for name in site.node.input if name]
-    arrays: dict[str, Any] = {}
-    for index, name in enumerate(site.node.input):
-        if name:
-            arrays[str(name)] = site.constant(index).astype(site.reader.numbers.get(name, np.dtype(np.float32)))
-    known = [
-        onnx.helper.make_tensor_value_info(str(name), _element(arrays[str(name)]), arrays[str(name)].shape)
-        for name in names
+    numbers = site.reader.numbers
+    arrays = [
+        site.constant(at).astype(numbers.get(name, np.dtype(np.float32))) if name else None
+        for at, name in enumerate(site.node.input)
     ]
+    found = computed(site, arrays)
+    if found.dtype.kind in "iub":
+        numbers[site.output] = found.dtype
+    return Constant(found.astype(np.float64))
+
+
+def computed(site: Site, arrays: Sequence[np.ndarray | None]) -> np.ndarray:
+    """What a node makes of numbers, one array for each input that it has."""
+    given = {str(name): array for name, array in zip(site.node.input, arrays, strict=True) if array is not None}
+    known = [onnx.helper.make_tensor_value_info(name, _element(array), array.shape) for name, array in given.items()]
     out = onnx.helper.make_tensor_value_info(site.output, onnx.TensorProto.UNDEFINED, None)
     graph = onnx.helper.make_graph([site.node], "constant", known, [out])
     model = onnx.helper.make_model(graph, opset_imports=list(site.reader.model.opset_import), ir_version=10)
-    answers: Any = ReferenceEvaluator(model).run([site.output], arrays)
-    found = np.asarray(answers[0])
-    if found.dtype.kind in "iub":
-        site.reader.numbers[site.output] = found.dtype
-    return Constant(found.astype(np.float64))
+    answers: Any = ReferenceEvaluator(model).run([site.output], given)
+    return np.asarray(answers[0])
 
 
 def _element(array: np.ndarray) -> int:
@@ -309,7 +313,7 @@ def _readers(site: Site) -> list[onnx.NodeProto]:
 
 
 ANSWERS = ("Softmax", "LogSoftmax", "ArgMax", "TopK", "Identity", "Squeeze", "Flatten")
-FOLDED = ("ConstantOfShape", "Equal", "Expand", "Gather", "Pow", "Range", "Slice", "Sqrt", "Where")
+FOLDED = ("ConstantOfShape", "Expand", "Gather", "Pow", "Range", "Slice", "Sqrt")
 """Types of nodes that are read on constants only, in which exporters leave the arithmetic of shapes."""
 FOLDED_WITH = ("axis", "axes", "value", "starts", "ends", "broadcast", "consumed_inputs", "stash_type")
 VALUES = ("value", "value_float", "value_floats", "value_int", "value_ints")
