@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bireal_hw import golden
 from bireal_hw.errors import VerdictError
-from bireal_hw.lowering.convert import Conversion
+from bireal_hw.lowering.convert import ESTIMATOR, Conversion
 from bireal_hw.lowering.grid import NOISE
 from bireal_hw.lowering.reader import Mark
 from bireal_hw.lowering.reference import FileRunner
@@ -167,11 +167,12 @@ class _Lockstep:
         tensor, level = mark.compared
         if tensor not in self.before or self.conversion.exact:
             return value != have
+        other = np.abs(value - have) > ESTIMATOR * np.abs(have)
         if mark.zeros:
             self.zeros += int(np.sum(value == 0))
         before = self.before[tensor] - level
         unsure = NOISE * max(float(np.abs(self.before[tensor]).max()), float(np.abs(level).max()))
-        return (value != have) & (np.abs(before) > unsure + mark.bound + mark.noise)
+        return other & (np.abs(before) > unsure + mark.bound + mark.noise)
 
     def as_file(self, name: str, mark: Mark, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """The integers of a stream as the file's numbers, in its shape and order."""

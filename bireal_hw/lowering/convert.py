@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import Graph
 from bireal_hw.lowering.closing import graph_of
+from bireal_hw.lowering.estimators import without_estimators
 from bireal_hw.lowering.files import load
 from bireal_hw.lowering.pixels import Pixels, parse, span
 from bireal_hw.lowering.reader import Entry, Mark, Ranges, Reader, RefusedError, RereadError, Row
@@ -24,6 +25,8 @@ GENERATED = 16
 """Images that are made up where a user gives none."""
 FEWEST = 8
 """Images for calibration at least."""
+ESTIMATOR = 2.0**-12
+"""What float32 loses of a sign, in proportion, where an estimator has added and taken away the same number, at most."""
 AGAIN = 12
 """Times that a file is read anew at most."""
 
@@ -139,6 +142,7 @@ def rows(path: Path, options: Options | None = None) -> tuple[list[Row], BirealE
 def _read(model: onnx.ModelProto, options: Options) -> tuple[Reader, Graph | BirealError]:
     """Read a file until pixels and grids are settled: the last reader, and what it gave."""
     images, fracs, settle_first = _Images(options), dict[str, int](), frozenset[str]()
+    network, straight, gone = without_estimators(model)
     cache: dict[int, tuple[Pixels, Ranges]] = {}
     given = options.pixels
     pixels = given if isinstance(given, Pixels) else None
@@ -151,7 +155,10 @@ def _read(model: onnx.ModelProto, options: Options) -> tuple[Reader, Graph | Bir
         return cache[id(known)][1]
 
     for _ in range(AGAIN):
-        reader = Reader(model, RULES, pixels, ranges, fracs, options.stream_bits, images.are_pictures, settle_first)
+        reader = Reader(network, RULES, pixels, ranges, fracs, options.stream_bits, images.are_pictures, settle_first)
+        for node in straight:
+            reader.say(node.output[0], "a straight-through estimator, left out", ESTIMATOR)
+        reader.rows += [Row(node.name or node.output[0], node.op_type, "left out: an estimator's") for node in gone]
         if isinstance(given, str) and pixels is None:
             pixels = parse(given, reader.input.channels)
             continue

@@ -511,10 +511,14 @@ class Site:
         channels = len(value.turned) if isinstance(value, Bits) else value.channels
         rank = self.input_rank
         axis = rank - 1 if self.is_channels_last else 1
-        shape = (1,) * (rank - array.ndim) + array.shape  # as a constant is broadcast: the last axes meet
+        given, places = array.shape, axis - rank + array.ndim  # as a constant is broadcast: the last axes meet
+        for at in range(array.ndim):  # the same number written for every pixel, as an Expand leaves it
+            if at != places and np.all(array == array.take([0], at)):
+                array = array.take([0], at)
+        shape = (1,) * (rank - array.ndim) + array.shape
         if len(shape) > rank or shape[axis] not in (1, channels) or array.size != shape[axis]:
             wanted = ([channels] if axis == rank - 1 else [channels, 1, 1])[: rank - 1]
-            raise self.unsupported(f"a constant of shape {list(array.shape)}", f"one number, or shape {wanted}")
+            raise self.unsupported(f"a constant of shape {list(given)}", f"one number, or shape {wanted}")
         return in_order(np.broadcast_to(array.reshape(-1), (channels,)).astype(np.float64), value.order)
 
     @property

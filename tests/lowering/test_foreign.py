@@ -461,6 +461,7 @@ SHAPES: dict[tuple[int, ...], bool] = {
     (1, 1, CHANNELS, 1): False,
     (1, 1, 1, CHANNELS): False,
     (CHANNELS, CHANNELS, 1): False,
+    (CHANNELS, SIDE, SIDE): False,
 }
 
 
@@ -477,6 +478,18 @@ def test_a_constant_meets_the_axis_that_it_would_in_the_file(shape: tuple[int, .
     else:
         wanted = f"'odd' ({kind}): found a constant of shape {list(shape)}; supported: one number, or shape [8, 1, 1]"
         assert wanted in said(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("kind", ["Add", "Mul"])
+@pytest.mark.parametrize("shape", [(CHANNELS, SIDE, SIDE), (1, CHANNELS, SIDE, SIDE), (1, CHANNELS, 1, SIDE)], ids=str)
+def test_a_constant_that_is_written_for_every_pixel(shape: tuple[int, ...], kind: str, tmp_path: Path) -> None:
+    """As PyTorch's expand leaves it."""
+    file = File()
+    x = file.start()
+    numbers = file.rng.choice([-0.5, 0.25, 0.5, 2.0], (CHANNELS, 1, 1))
+    bits = file.bits(file.node(kind, x, file.constant(np.broadcast_to(numbers, shape).copy())))
+    file.finish(file.merge(x, file.affine(file.conv(bits))), tmp_path / "m.onnx")
+    same_as_the_file(tmp_path / "m.onnx")
 
 
 def test_a_copy_is_one_file(tmp_path: Path) -> None:
