@@ -9,7 +9,7 @@ from rich.table import Table
 
 from bireal_hw.commands.verb import CONSOLE, FILE, VALUES, Verb
 from bireal_hw.errors import BirealError, nearest
-from bireal_hw.lowering.compare import compare
+from bireal_hw.lowering.compare import advice, compare
 from bireal_hw.lowering.convert import Conversion, convert, rows
 from bireal_hw.lowering.reader import Row
 from bireal_hw.run.calibration import options_of
@@ -41,6 +41,9 @@ def _check(arguments: list[str]) -> int:
     distance = compare(found, found.images[:IMAGES])
     CONSOLE.print(f"pixels: {found.pixels.why}", soft_wrap=True, markup=False)
     CONSOLE.print(f"against the file: {distance.words}", soft_wrap=True, markup=False)
+    nearer = advice(found, distance)
+    if nearer:
+        CONSOLE.print(f"to come nearer: {nearer}", soft_wrap=True, markup=False)
     return 0
 
 

@@ -157,6 +157,8 @@ def build(reader: Reader, value: Expression) -> Expression:
     largest = max(abs(made.low), abs(made.high)) << lost
     if largest >= FLOAT32_EXACT and not reader.has_metadata:
         slack += NOISE * steep * largest  # float32, in which the file is run, does not hold such sums
+    elif source.kind == "real" and any(exponent(abs(float(gain))) is None for gain in value.gain if gain):
+        slack += NOISE * steep  # nor products with a step that is no power of two: a sum of 0 may come out beside it
     return replace(value, source=Source("value", name), gain=value.gain * 2.0**lost, slack=slack)
 
 

@@ -14,7 +14,10 @@ from bireal_hw.lowering.convert import ESTIMATOR, Conversion
 from bireal_hw.lowering.grid import NOISE
 from bireal_hw.lowering.reader import Mark
 from bireal_hw.lowering.reference import FileRunner
+from bireal_hw.lowering.rules.layers import WEIGHTS
 
+FAR_CLASSES, FAR_OUTPUTS = 0.99, 0.02
+"""Share of images with the same class, and distance in parts of the outputs' spread, from which on advice is given."""
 BATCH = 8
 """Images that the golden model computes at once; every layer's numbers are held for each."""
 
@@ -92,6 +95,22 @@ def compare(conversion: Conversion, images: NDArray[np.integer]) -> Distance:
             wanted.append(value.astype(np.float64).ravel())
             got.append(step.as_file(conversion.answer, last, value.shape).ravel())
     return _distance(conversion, np.array(wanted), np.array(got), len(marks), saturated, zeros)
+
+
+def advice(conversion: Conversion, distance: Distance) -> str:
+    """What would bring a graph nearer to its file, in a line; empty where it is near, or nothing is known."""
+    if distance.agreement >= FAR_CLASSES and distance.rms <= FAR_OUTPUTS * distance.spread:
+        return ""
+    layers = [entry.node for entry in conversion.journal if entry.becomes.startswith(WEIGHTS)]
+    parts = []
+    if layers:
+        parts.append(
+            f"train {', '.join(layers)} with weights of 8 bits (Brevitas: Int8WeightPerChannelFloat), which are rounded"
+            " here and may turn bits behind them"
+        )
+    if distance.saturated:
+        parts.append(f"calibrate with more images: {distance.saturated} values were cut off")
+    return "; ".join(parts)
 
 
 def _distance(

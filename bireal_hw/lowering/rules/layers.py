@@ -7,21 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from bireal_hw.ir.types import PIXEL, TensorType
+from bireal_hw.ir.types import PIXEL, TensorType, ranged
 from bireal_hw.lowering import closing
 from bireal_hw.lowering.closing import integers
-from bireal_hw.lowering.grid import NOISE, Floats, exponent, weight_integers
+from bireal_hw.lowering.grid import LARGEST_WEIGHT, NEAR, NOISE, Floats, exponent, weight_integers
 from bireal_hw.lowering.reader import Rule, Site
 from bireal_hw.lowering.reference import CHANNELS_LAST
 from bireal_hw.lowering.values import Bits, Constant, Expression, Source, Stream, Value
-from bireal_hw.ops import BinaryConv, MaxPool, Sign, Upsample
+from bireal_hw.ops import BinaryConv, MaxPool, Rescale, Sign, Upsample
 
+WEIGHTS = "weights rounded to 8 bits"
+"""How the journal tells of weights that were moved."""
 REAL_INPUT = 16
 """Bits of the numbers that a real-valued layer reads."""
 ONE_MAGNITUDE = 2.0**-12
 """Binary weights without a quantizer may differ by so much, in proportion; rounded to 8 bits they would by more."""
-WEIGHT_MAX = 127
-"""Largest weight of a real-valued layer."""
 
 
 # ---- layers with weights
@@ -144,16 +144,42 @@ def _uniform(site: Site, padded: bool) -> Expression:
     reader, tensor = site.reader, site.tensor(0)
     inner = integers(site, 0)
     x = reader.types[inner.source.stream]
+    same = bool(np.all(inner.gain == inner.gain[0])) and inner.gain[0] != 0
+    if padded and same and inner.add.any():
+        finer = _with_its_zero(site, inner)
+        if finer is not None:
+            return finer
     # Of a pixel, or of what was rounded to 16 bits, half a step at the border is told; of a few numbers it is too much.
     small = not inner.add.any() or (
         x.dtype.width >= PIXEL.width and bool(np.all(np.abs(inner.add) <= np.abs(inner.gain) * (0.5 + NOISE)))
     )
-    same = bool(np.all(inner.gain == inner.gain[0])) and inner.gain[0] != 0
     if same and x.dtype.width <= REAL_INPUT and (not padded or small):
         return inner
     if not reader.pixels_known and reader.values.get(reader.input_name) is site.value(0):
         closing.know_pixels(reader, inner, None)
     return closing.settle(reader, tensor, inner, site.output)
+
+
+def _with_its_zero(site: Site, inner: Expression) -> Expression | None:
+    """The same numbers in steps of which 0 is a whole one, as a padded layer wants it; None where that is too fine."""
+    reader, x = site.reader, site.reader.types[inner.source.stream]
+    unsure = NEAR * max(abs(x.low), abs(x.high)) * np.abs(inner.gain)  # the file's constants have 24 bits
+    for more in range(REAL_INPUT + 1 - x.dtype.width):
+        zero = np.round(inner.add / inner.gain * 2.0**more)
+        rest = np.abs(inner.add - zero * inner.gain / 2.0**more)
+        if np.all(rest <= unsure):
+            break
+    else:
+        return None
+    factor = 1 << more
+    ends = [factor * end + int(at) for end in (x.low, x.high) for at in (zero.min(), zero.max())]
+    dtype = ranged(min(ends), max(ends), 0)
+    if dtype.width > REAL_INPUT:
+        return None
+    op = Rescale(np.full(x.channels, factor), zero.astype(np.int64), 0, dtype)
+    name = reader.emit(f"{site.name}_zero", op, inner.source.stream)
+    gain, slack = inner.gain / factor, inner.slack + float(rest.max())
+    return replace(inner, source=Source("value", name), gain=gain, add=np.zeros(x.channels), slack=slack)
 
 
 def _eight_bits(site: Site, weights: Constant) -> tuple[np.ndarray, Floats, float]:
@@ -162,7 +188,7 @@ def _eight_bits(site: Site, weights: Constant) -> tuple[np.ndarray, Floats, floa
     Returns:
         The integers, the steps, and the largest sum over the weights of an output channel of what they were moved.
     """
-    if weights.integers is not None and weights.scale is not None and np.abs(weights.integers).max() <= WEIGHT_MAX:
+    if weights.integers is not None and weights.scale is not None and np.abs(weights.integers).max() <= LARGEST_WEIGHT:
         steps = weights.scale.reshape(len(weights.array), -1)
         if np.all(steps == steps[:, :1]):
             return weights.integers, steps[:, 0], weights.moved
@@ -170,7 +196,7 @@ def _eight_bits(site: Site, weights: Constant) -> tuple[np.ndarray, Floats, floa
     shape = (-1, *[1] * (whole.ndim - 1))
     moved = np.abs(weights.array - whole * step.reshape(shape))
     if moved.any():
-        site.reader.say(site.output, "weights rounded to 8 bits, one step per output channel", float(moved.max()))
+        site.reader.say(site.output, f"{WEIGHTS}, one step per output channel", float(moved.max()))
     return whole, step, float(moved.reshape(len(moved), -1).sum(1).max())
 
 
