@@ -24,6 +24,7 @@ class LowerFile(OfRun):
         images: that both were run on.
         tensors: of the file that were compared with a stream of the graph.
         saturated: values that a stream's format cut off.
+        zeros: signs that are 0 in the file, and not in hardware.
         largest, rms: difference of the outputs, in the file's units.
         spread: standard deviation of the file's outputs.
         agreement: share of the images with the same class, 0 to 1.
@@ -36,6 +37,7 @@ class LowerFile(OfRun):
     images: int
     tensors: int
     saturated: int
+    zeros: int
     largest: Number
     spread: Number
     rms: Number
@@ -52,4 +54,5 @@ class LowerFile(OfRun):
         return (
             f"each of {self.tensors} tensors within its bound; outputs {relative:.2%} of their spread away,"
             f" the same class in {self.agreement:.1%} of {self.images} images"
+            + (f"; {self.zeros} signs are 0 in the file and 1 here" if self.zeros else "")
         )

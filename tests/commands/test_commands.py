@@ -56,8 +56,8 @@ SIM: dict[str, object] = {
 
 
 LOWERED = LowerFile(
-    run="net", exact=True, images=8, tensors=5, saturated=0, largest=0, spread=1.5, rms=0, agreement=1, pixels="stored",
-    moved=[],
+    run="net", exact=True, images=8, tensors=5, saturated=0, zeros=0, largest=0, spread=1.5, rms=0, agreement=1,
+    pixels="stored", moved=[],
 )  # fmt: skip
 
 
