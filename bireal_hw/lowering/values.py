@@ -223,6 +223,23 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Padded:
+    """A tensor of the file with zeros around it, which a convolution reads.
+
+    Attributes:
+        tensor: of the file.
+        pads: (top, left, bottom, right).
+    """
+
+    tensor: str
+    pads: tuple[int, int, int, int]
+
+    def describe(self) -> str:
+        """In words, for a message."""
+        return f"zeros around '{self.tensor}', {list(self.pads)}"
+
+
+@dataclass(frozen=True)
 class Clipped:
     """A stream clipped to -limit..limit, in units of its grid."""
 
@@ -387,7 +404,9 @@ class Unknown:
         return "the output of a node that is not supported"
 
 
-Value = Constant | Stream | Bits | Choice | Expression | Total | Pair | Clipped | Bent | Moved | Answer | Unknown
+Value = (
+    Constant | Stream | Bits | Choice | Padded | Expression | Total | Pair | Clipped | Bent | Moved | Answer | Unknown
+)
 
 
 def reordered(value: Any, order: Integers | None) -> Any:

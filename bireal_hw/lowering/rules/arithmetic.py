@@ -192,13 +192,35 @@ def _relu(site: Site) -> Value:
     return _limited(site, 0.0, np.inf)
 
 
-def _limited(site: Site, low: float, high: float) -> Value:
+def _limited(site: Site, low: float, high: float, at: int = 0) -> Value:
     """A value between two limits."""
-    value = site.value(0)
-    if isinstance(value, Bent) and site.reader.uses[site.tensor(0)] == 1:
+    value = site.value(at)
+    if isinstance(value, Bent) and site.reader.uses[site.tensor(at)] == 1:
         ends = [float(np.clip(end, low, high)) for end in (value.low, value.high)]
         return replace(value, low=ends[0], high=ends[1])
-    return Bent(_function(site, 0), None, low, high)
+    return Bent(_function(site, at), None, low, high)
+
+
+def _extreme(site: Site) -> Value:
+    """Max or Min of a tensor and a number, which is a limit."""
+    values = [site.value(at) for at in range(site.count)]
+    if all(isinstance(value, Constant) for value in values):
+        return evaluated(site)
+    for at in (0, 1) if len(values) == 2 else ():
+        other = values[1 - at]
+        if isinstance(other, Constant) and other.array.size == 1:
+            bound = float(other.array.ravel()[0])
+            return _limited(site, *((bound, np.inf) if site.node.op_type == "Max" else (-np.inf, bound)), at)
+    raise site.unsupported(" beside ".join(value.describe() for value in values), "a tensor beside a number")
+
+
+def _sum(site: Site) -> Value:
+    """Sum of two, which is Add."""
+    if site.count == 1:
+        return site.value(0)
+    if site.count != 2:
+        raise site.unsupported(f"{site.count} inputs", "2: an Add for each further one")
+    return _add(site)
 
 
 def _prelu(site: Site) -> Value:
@@ -244,9 +266,12 @@ RULES = {
     "Clip": Rule(_clip, ("min", "max"), {}, ("consumed_inputs",)),
     "Div": Rule(_div, (), {"axis": None, "broadcast": 0}, ("consumed_inputs",)),
     "LeakyRelu": Rule(_leakyrelu, ("alpha",), {}, ("consumed_inputs",)),
+    "Max": Rule(_extreme, (), {}, ("consumed_inputs",)),
+    "Min": Rule(_extreme, (), {}, ("consumed_inputs",)),
     "Mul": Rule(_mul, (), {"axis": None, "broadcast": 0}, ("consumed_inputs",)),
     "Neg": Rule(_neg, (), {}, ("consumed_inputs",)),
     "PRelu": Rule(_prelu, (), {}, ("consumed_inputs",)),
     "Relu": Rule(_relu, (), {}, ("consumed_inputs",)),
+    "Sum": Rule(_sum, (), {}, ("consumed_inputs",)),
     "Sub": Rule(_sub, (), {"axis": None, "broadcast": 0}, ("consumed_inputs",)),
 }

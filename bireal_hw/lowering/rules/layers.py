@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import onnx
 
 from bireal_hw.ir.types import PIXEL, TensorType, ranged
 from bireal_hw.lowering import closing
@@ -13,7 +14,7 @@ from bireal_hw.lowering.closing import integers
 from bireal_hw.lowering.grid import LARGEST_WEIGHT, NEAR, NOISE, Floats, exponent, weight_integers
 from bireal_hw.lowering.reader import Rule, Site
 from bireal_hw.lowering.reference import CHANNELS_LAST
-from bireal_hw.lowering.values import Bits, Constant, Expression, Source, Stream, Value
+from bireal_hw.lowering.values import Bits, Constant, Expression, Padded, Source, Stream, Value
 from bireal_hw.ops import BinaryConv, MaxPool, Rescale, Sign, Upsample
 
 WEIGHTS = "weights rounded to 8 bits"
@@ -30,6 +31,9 @@ ONE_MAGNITUDE = 2.0**-12
 def _conv(site: Site) -> Value:
     """Binary or real convolution; the sums stay an expression until they are rounded."""
     check_layout(site)
+    padded = site.value(0)
+    if isinstance(padded, Padded):
+        return _conv(_padding_itself(site, padded))
     weights = _weights(site)
     if weights.array.ndim != 4:
         raise site.unsupported(f"weights of {weights.array.ndim - 2} dimensions", "2, an image")
@@ -42,7 +46,7 @@ def _conv(site: Site) -> Value:
             f"kernel_shape={site.attributes['kernel_shape']} beside weights of {list(kernel)}", "the same twice"
         )
     strides = site.attributes.get("strides", [1, 1])
-    if any(step != 1 for step in site.attributes.get("dilations", [1, 1])):
+    if any(step != 1 for step in site.attributes.get("dilations", [1, 1])) and max(kernel) > 1:
         raise site.unsupported(f"dilations={site.attributes['dilations']}", "dilations=[1, 1]")
     if kernel[0] != kernel[1] or len(set(strides)) != 1:
         raise site.unsupported(f"kernel={list(kernel)} strides={strides}", "square kernels and equal strides")
@@ -55,6 +59,44 @@ def _conv(site: Site) -> Value:
         )
     bias = _bias(site, len(weights.array))
     return _products(site, weights, bias, strides[0], pads, group)
+
+
+def _padding_itself(site: Site, padded: Padded) -> Site:
+    """A convolution that reads zeros around a tensor, as one that pads the tensor itself."""
+    auto = site.attributes.get("auto_pad", "NOTSET")
+    if auto not in ("NOTSET", "VALID"):
+        raise site.unsupported(f"auto_pad={auto} behind {padded.describe()}", "auto_pad=NOTSET, VALID")
+    own = site.attributes.get("pads", [0, 0, 0, 0]) if auto == "NOTSET" else [0, 0, 0, 0]
+    node = onnx.NodeProto.FromString(site.node.SerializeToString())
+    del node.attribute[:]
+    node.attribute.extend(one for one in site.node.attribute if one.name not in ("auto_pad", "pads"))
+    pads = [one + other for one, other in zip(own, padded.pads, strict=True)]
+    node.attribute.append(onnx.helper.make_attribute("pads", pads))
+    node.input[0] = padded.tensor
+    return Site(site.reader, node)
+
+
+def _pad(site: Site) -> Value:
+    """Zeros around an image, for a convolution."""
+    attributes = site.attributes
+    mode = attributes.get("mode", "constant")
+    filling = site.constant(2).ravel().tolist() if site.has(2) else [attributes.get("value", 0.0)]
+    if mode != "constant" or any(filling):
+        raise site.unsupported(f"mode={mode} with {filling[0] if filling else 0:g}", "mode=constant with 0")
+    given = (
+        site.constant(1).astype(int).tolist() if site.has(1) else attributes.get("pads", attributes.get("paddings", []))
+    )
+    rank = site.input_rank
+    axes = site.constant(3).astype(int).tolist() if site.has(3) else list(range(rank))
+    ends = {axis % rank: (given[at], given[at + len(axes)]) for at, axis in enumerate(axes)}
+    sides = (1, 2) if site.is_channels_last else (2, 3)
+    if not any(any(pair) for pair in ends.values()):
+        return site.value(0)
+    rows, columns = (ends.get(side, (0, 0)) for side in sides)
+    if rank != 4 or min(*rows, *columns) < 0 or any(any(ends[axis]) for axis in ends if axis not in sides):
+        raise site.unsupported(f"pads={given}", "numbers from 0 on for height and width")
+    image(site, site.value(0))
+    return Padded(site.tensor(0), (rows[0], columns[0], rows[1], columns[1]))
 
 
 def _products(
@@ -509,7 +551,7 @@ def check_layout(site: Site) -> None:
 
 SIZES = ("kernel_shape", "strides", "pads", "auto_pad")
 RULES = {
-    "AveragePool": Rule(_averagepool, SIZES, {"ceil_mode": 0, "dilations": [1, 1]}, ("count_include_pad",)),
+    "AveragePool": Rule(_averagepool, SIZES, {"dilations": [1, 1]}, ("count_include_pad", "ceil_mode")),
     "Conv": Rule(_conv, (*SIZES, "group", "dilations")),
     "Gemm": Rule(_gemm, ("alpha", "beta", "transA", "transB"), {}, ("broadcast",)),
     "GlobalAveragePool": Rule(_globalaveragepool),
@@ -525,5 +567,6 @@ RULES = {
         {"antialias": 0, "exclude_outside": 0, "axes": None, "keep_aspect_ratio_policy": "stretch"},
         ("cubic_coeff_a", "extrapolation_value"),
     ),
+    "Pad": Rule(_pad, ("mode", "pads", "paddings", "value")),
     "Upsample": Rule(_resize, ("mode", "scales"), {"height_scale": None, "width_scale": None}),
 }

@@ -161,7 +161,7 @@ def _reshape(site: Site) -> Value:
     reader.values[site.tensor(0)] = value
     target = _target(site, x.size)
     if x.pixels == 1:
-        if target not in ([1, x.channels], [1, x.channels, 1, 1]):
+        if target not in ([1, x.channels, *[1] * more] for more in range(3)):
             raise site.unsupported(
                 f"features that become an image again, of shape {target}",
                 f"[1, {x.channels}] or [1, {x.channels}, 1, 1]: leave out the Flatten or the dense layer in front",
@@ -209,11 +209,14 @@ def _target(site: Site, size: int) -> list[int]:
         return [1, size]
     if kind in ("Squeeze", "Unsqueeze"):
         axes = site.constant(1).astype(int).tolist() if site.has(1) else attributes.get("axes")
-        full = site.input_rank + (len(axes) if kind == "Unsqueeze" and axes else 0)
-        found = sorted(axis % full for axis in axes) if axes is not None else [2, 3]
-        if found != [2, 3] or full != 4:
+        rank = site.input_rank
+        if kind == "Squeeze" and image(site, site.value(0)).pixels > 1:
+            raise site.unsupported("an image", "features of one pixel, [1, C, 1, 1]")
+        full = rank + (len(axes) if kind == "Unsqueeze" and axes else 0)
+        found = {axis % full for axis in axes} if axes is not None else set(range(2, full))
+        if not found or min(found) < 2 or full > 4:
             raise site.unsupported(f"axes={axes}", "axes=[2, 3]")
-        return [1, size] if kind == "Squeeze" else [1, size, 1, 1]
+        return [1, size, *[1] * ((rank - len(found) if kind == "Squeeze" else full) - 2)]
     given = site.constant(1).astype(int).tolist() if site.has(1) else list(attributes.get("shape", []))
     if attributes.get("allowzero") and 0 in given:
         raise site.unsupported(f"the shape {given} with allowzero=1", "sizes above 0")
@@ -312,7 +315,7 @@ def _readers(site: Site) -> list[onnx.NodeProto]:
     return [node for node in site.reader.model.graph.node if site.output in node.input]
 
 
-ANSWERS = ("Softmax", "LogSoftmax", "ArgMax", "TopK", "Identity", "Squeeze", "Flatten")
+ANSWERS = ("Sigmoid", "Softmax", "LogSoftmax", "ArgMax", "TopK", "Identity", "Squeeze", "Flatten")
 FOLDED = ("ConstantOfShape", "Expand", "Gather", "Pow", "Range", "Slice", "Sqrt")
 """Types of nodes that are read on constants only, in which exporters leave the arithmetic of shapes."""
 FOLDED_WITH = ("axis", "axes", "value", "starts", "ends", "broadcast", "consumed_inputs", "stash_type")
@@ -328,6 +331,7 @@ RULES = {
     "Identity": Rule(_identity),
     "LogSoftmax": Rule(_answer, ("axis",)),
     "Reshape": Rule(_reshape, ("shape", "allowzero"), {}, ("consumed_inputs",)),
+    "Sigmoid": Rule(_answer),
     "Shape": Rule(_shape, ("start", "end")),
     "Softmax": Rule(_answer, ("axis",)),
     "Squeeze": Rule(_reshape, ("axes",)),

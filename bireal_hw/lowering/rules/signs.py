@@ -21,7 +21,7 @@ from bireal_hw.lowering.values import Bits, Choice, Constant, Expression, Moved,
 COMPARISONS = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 BY_ELEMENT = (
     *("Abs", "Add", "And", "Cast", "Clip", "Div", "Equal", "Max", "Min", "Mul", "Neg", "Not", "Or", "Relu", "Sign"),
-    *("Sub", "Where", *COMPARISONS),
+    *("Sub", "Sum", "Where", *COMPARISONS),
 )
 """Types of nodes that are computed for each outcome of a comparison."""
 FOLDED = ("ReduceMax", "ReduceMean", "ReduceSum", "Relu")
@@ -186,5 +186,5 @@ RULES = {
     "Sign": Rule(_sign),
     **{kind: Rule(_compared, (), {"axis": None, "broadcast": 0}) for kind in COMPARISONS},
     **{kind: Rule(_constants_only, (), {}, ("axis", "broadcast", "consumed_inputs")) for kind in
-       ("Abs", "And", "Equal", "Max", "Min", "Not", "Or", "Where")},
+       ("Abs", "And", "Equal", "Not", "Or", "Where")},
 }  # fmt: skip
