@@ -331,7 +331,7 @@ RULES = {
     "Identity": Rule(_identity),
     "LogSoftmax": Rule(_answer, ("axis",)),
     "Reshape": Rule(_reshape, ("shape", "allowzero"), {}, ("consumed_inputs",)),
-    "Sigmoid": Rule(_answer),
+    "Sigmoid": Rule(_answer, (), {}, ("consumed_inputs",)),
     "Shape": Rule(_shape, ("start", "end")),
     "Softmax": Rule(_answer, ("axis",)),
     "Squeeze": Rule(_reshape, ("axes",)),

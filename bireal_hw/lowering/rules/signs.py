@@ -34,7 +34,7 @@ def with_choices(kind: str, read: Callable[[Site], Value]) -> Callable[[Site], V
     """The rule of a type of node where it reads a choice: another choice, or what it makes of bits and numbers."""
 
     def found(site: Site) -> Value:
-        values = [site.value(at) for at in range(site.count) if site.has(at)]
+        values = [site.reader.values.get(name) for name in site.node.input if name]
         if kind in FOLDED and all(isinstance(value, Constant) for value in values):
             return evaluated(site)
         if kind in PASSING or not any(isinstance(value, Choice) for value in values):
