@@ -150,7 +150,7 @@ def two_streams(height: int = 8, width: int = 8, seed: int = 0) -> Graph:
 
 
 def crossing(height: int = 8, width: int = 8, end: str = "narrow", seed: int = 0) -> Graph:
-    """Two streams, `merge1` of 8 channels and 12 bits and `merge2` of 16 and 10, and what reads both; 3 channels.
+    """Two streams, `merge1` of 8 channels and 12 bits and `merge2` of 16 and 10 on another grid; 3 channels.
 
     Args:
         height, width: even.
@@ -159,7 +159,7 @@ def crossing(height: int = 8, width: int = 8, end: str = "narrow", seed: int = 0
         seed: of all constants.
     """
     rng = np.random.default_rng(seed)
-    narrow, wide, eight = DataType(12, frac=6), DataType(10, frac=6), DataType(8, frac=2)
+    narrow, wide, eight = DataType(12, frac=6), DataType(10, frac=5), DataType(8, frac=2)
     nodes: list[Node] = []
 
     def numbers(limit: int, *shape: int) -> Array:
@@ -172,7 +172,7 @@ def crossing(height: int = 8, width: int = 8, end: str = "narrow", seed: int = 0
     def real(name: str, x: str, cin: int, cout: int, kernel: tuple[int, int]) -> str:
         pool = add(f"round{name}", AvgPool(kernel, 4 + kernel[0] // 2, eight), x)
         shift = rng.integers(1, 5, cout).astype(np.int32)
-        conv = RealConv(numbers(60, cout, 1, 1, cin), numbers(500, cout), shift, DataType(20, frac=6))
+        conv = RealConv(numbers(60, cout, 1, 1, cin), numbers(500, cout), shift, DataType(20, frac=wide.frac))
         return add(f"carry{name}", conv, pool)
 
     def dot(name: str, x: str, cin: int, cout: int, kernel: int, stride: int = 1) -> str:

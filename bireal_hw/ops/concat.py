@@ -19,6 +19,8 @@ from bireal_hw.ir.types import DataType, TensorType
 class Concat(Op):
     """The channels of a, then those of b, pixel by pixel, in a format that holds both.
 
+    Integers stay as they are: b may be on another grid than a, whose frac the output has; what reads b's channels knows.
+
     The streams are taken by turns, a pixel's beats of one and then of the other. Beats hold as many lanes as it takes
     not to be slower than b.
     """
@@ -32,7 +34,6 @@ class Concat(Op):
         require(a.shape[:2] == b.shape[:2], f"concat: the inputs are {a.shape} and {b.shape}")
         for x in inputs:
             require(x.dtype.signed and not x.dtype.bipolar, f"concat: an input is {x.dtype}; it takes signed numbers")
-        require(a.dtype.frac == b.dtype.frac, f"concat: the inputs have frac {a.dtype.frac} and {b.dtype.frac}")
         dtype = DataType(max(a.dtype.width, b.dtype.width), frac=a.dtype.frac)
         return TensorType(*a.shape[:2], a.channels + b.channels, dtype, min(a.low, b.low), max(a.high, b.high))
 
@@ -40,7 +41,11 @@ class Concat(Op):
         return np.concatenate(inputs, axis=-1)
 
     def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
-        return write.node("Concat", name, inputs, axis=1)
+        a, b = inputs
+        finer = types[1].dtype.frac - types[0].dtype.frac
+        if finer:
+            b = write.node("Mul", f"{name}_grid", [b, write.constant(f"{name}_finer", 2.0**finer)])
+        return write.node("Concat", name, [a, b], axis=1)
 
     def check_fold(self, fold: Fold, *inputs: TensorType) -> None:
         super().check_fold(fold, inputs[1])

@@ -57,6 +57,7 @@ CASES: dict[str, tuple[Op, TensorType] | tuple[Op, TensorType, TensorType]] = {
         TensorType.full(2, 2, 4, DataType(16, frac=9)),
     ),
     "concat": (Concat(), TensorType.full(3, 4, 4, NUMBER), TensorType.full(3, 4, 2, DataType(12, frac=3))),
+    "concat, other grid": (Concat(), TensorType.full(3, 4, 4, NUMBER), TensorType.full(3, 4, 2, DataType(12, frac=7))),
 }
 
 
