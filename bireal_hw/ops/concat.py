@@ -19,7 +19,7 @@ from bireal_hw.ir.types import DataType, TensorType
 class Concat(Op):
     """The channels of a, then those of b, pixel by pixel, in a format that holds both.
 
-    Integers stay as they are: b may be on another grid than a, whose frac the output has; what reads b's channels knows.
+    Integers stay as they are: b may be on another grid than a, whose frac the output has; what reads them knows.
 
     The streams are taken by turns, a pixel's beats of one and then of the other. Beats hold as many lanes as it takes
     not to be slower than b.
