@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bireal_hw.errors import BirealError, unknown
-from bireal_hw.ir.graph import Graph
+from bireal_hw.errors import BirealError, out_of_range, unknown
+from bireal_hw.ir.graph import Graph, Node
 from bireal_hw.ir.op import Fold
+from bireal_hw.ir.types import TensorType
 from bireal_hw.passes.folding import Folding, complete, convolutions
 from bireal_hw.passes.placement import ENGINE, begin_of, place
 from bireal_hw.toml import read_toml
@@ -60,10 +60,7 @@ def read_folding(path: Path, graph: Graph) -> Folding:
     for name in content:
         if name not in names:
             raise BirealError(f"folding={path} is not of this network: {unknown('convolution', name, names)}")
-    chosen = {
-        node.name: _read_fold(path, node.name, node.op.factors(*graph.inputs_of(node)), content.get(node.name))
-        for node in convolutions(graph)
-    }
+    chosen = {node.name: _read_fold(path, graph, node, content.get(node.name)) for node in convolutions(graph)}
     try:
         return complete(graph, chosen)
     except BirealError as error:
@@ -75,8 +72,7 @@ def _place(path: Path, graph: Graph, content: dict[str, Any]) -> Graph:
     table = content[ENGINE]
     if not isinstance(table, dict) or not isinstance(table.get("begin"), str):
         raise BirealError(f'folding={path}: [{ENGINE}] lacks begin = "..", the first layer that it computes')
-    back = {name: factor for factor, name in ENGINE_NAMES.items()}
-    content[ENGINE] = {back.get(name, name): value for name, value in table.items() if name != "begin"}
+    content[ENGINE] = {name: value for name, value in table.items() if name != "begin"}
     if any(node.name == ENGINE for node in graph):
         return graph
     try:
@@ -85,14 +81,33 @@ def _place(path: Path, graph: Graph, content: dict[str, Any]) -> Graph:
         raise BirealError(f"folding={path}: {error}") from None
 
 
-def _read_fold(path: Path, name: str, possible: Collection[str], table: object) -> Fold:
+def _read_fold(path: Path, graph: Graph, node: Node, table: object) -> Fold:
+    types, where = graph.inputs_of(node), f"folding={path}: [{node.name}]"
+    names = ENGINE_NAMES if node.name == ENGINE else {}
+    factors = {names.get(factor, factor): factor for factor in node.op.factors(*types)}
     if not isinstance(table, dict):
-        raise BirealError(f"folding={path} lacks [{name}]: every convolution needs pe and simd")
+        raise BirealError(f"folding={path} lacks [{node.name}]: every convolution needs pe and simd")
     for key in table:
-        if key not in possible:
-            raise BirealError(f"folding={path}: [{name}]: {unknown('factor', key, possible)}")
+        if key not in factors:
+            raise BirealError(f"{where}: {unknown('factor', key, factors)}")
     numbers = DEFAULTS | table
-    for key in possible:
+    for key in factors:
         if not isinstance(numbers.get(key), int) or isinstance(numbers[key], bool):
-            raise BirealError(f"folding={path}: [{name}] {key}={numbers.get(key)!r} must be a whole number")
-    return Fold(**{key: numbers[key] for key in possible})
+            raise BirealError(f"{where} {key}={numbers.get(key)!r} must be a whole number")
+    fold = Fold(**{factor: numbers[key] for key, factor in factors.items()})
+    if node.name == ENGINE:
+        _check_engine(where, node, fold, types)
+    return fold
+
+
+def _check_engine(where: str, node: Node, fold: Fold, types: tuple[TensorType, ...]) -> None:
+    """Refuse sizes of an engine that are not among those that its file lists."""
+    folds = node.op.folds(*types)
+    if fold in folds:
+        return
+    for factor, values in node.op.factors(*types).items():
+        name, value = ENGINE_NAMES.get(factor, factor), getattr(fold, factor)
+        others = [other for other in values if replace(fold, **{factor: other}) in folds]
+        if value not in values or others:
+            raise BirealError(f"{where}: {out_of_range(name, value, ' or '.join(map(str, others or values)))}")
+    raise BirealError(f"{where}: channels, simd and numbers do not go together: simd is a multiple of channels")

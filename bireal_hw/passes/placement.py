@@ -47,7 +47,7 @@ def place(graph: Graph, begin: str) -> Graph:
     """
     names = [node.name for node in graph]
     if begin not in names:
-        raise unknown("layer", begin, names)
+        raise unknown("layer", begin, list(cuts(graph)))
     built, _ = _cut(graph, names.index(begin))
     return built
 

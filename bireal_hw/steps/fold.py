@@ -19,6 +19,7 @@ from bireal_hw.passes.placement import begin_of, placed
 from bireal_hw.run.build import FOLDING, Build
 from bireal_hw.run.engine import Step
 from bireal_hw.run.network import show
+from bireal_hw.synth.resources import KINDS, capacity
 from bireal_hw.toml import read_toml
 
 
@@ -55,10 +56,12 @@ def _fold(build: Build, folder: Path) -> dict[str, str]:
     moved = board.dram_bytes_per_cycle(build.clock_mhz)
     cycles = cycles_beside(graph, flow, moved) if flow.memory else flow.cycles
     used = predicted_total((one.binding.module, one.binding.parameters) for one in flow.instances).rounded()
+    over = [kind for kind in KINDS if getattr(used, kind) > getattr(capacity(board), kind)]  # where a user has chosen
     return {
         "cycles per frame": f"{cycles:,}",
         "frames per second": f"{build.clock_mhz * 1e6 / cycles:,.0f} at {build.clock_mhz:g} MHz",
         "predicted": amounts(used, board),
+        **({"does not fit": f"{amounts(used, board, over)} of {board.name}"} if over else {}),
         "block RAM in use": in_use(memories(flow, board.family)) or "none",
     } | _placement(graph, flow, board, build.clock_mhz / cycles)
 
@@ -70,10 +73,10 @@ def _placement(graph: Graph, flow: Dataflow, board: Board, megaframes: float) ->
     inside = graph.nodes[-1].op.weight_count
     front = sum(node.op.weight_count for node in graph.nodes[:-1])
     rate = flow.traffic * megaframes  # 10^6 bytes a second
-    share = rate / (board.dram_gbytes_per_s * 1e3)
+    peak = board.dram_gbytes_per_s * 1e3
     return {
-        "engine": f"begins at {begin_of(graph)}: {inside:,} weights in DRAM, {front:,} on the chip",
-        "DRAM": f"{flow.traffic:,} bytes a frame, {rate:,.0f} MB/s, {share:.0%} of the board's peak",
+        "engine": f"begins at {begin_of(graph)}: {inside:,} weights in DRAM, with the maps; {front:,} on the chip",
+        "DRAM": f"{flow.traffic:,} bytes a frame, {rate:,.0f} MB/s, {rate / peak:.0%} of the board's {peak:,.0f}",
     }
 
 

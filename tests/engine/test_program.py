@@ -146,15 +146,30 @@ def test_a_folding_file_says_what_the_engine_computes(tmp_path: Path) -> None:
     assert read_folding(path, graph) == read_folding(path, built) == folding
     again = placed(graph, folding)
     assert [node.name for node in again] == [node.name for node in built]
-    for text, said in (
-        ('begin = "layer3_0_sign"', ' lacks begin = "..", the first layer that it computes'),
-        ("simd = 32", " simd=None must be a whole number"),
+    for text, other, said in (
+        ('begin = "layer3_0_sign"', "", ' lacks begin = "..", the first layer that it computes'),
+        ("simd = 32", "", "[engine] simd=None must be a whole number"),
+        ("numbers = 4", 'numbers = "four"', "[engine] numbers='four' must be a whole number"),
+        ("channels = 8", "chanels = 8", "[engine]: unknown factor 'chanels': did you mean 'channels'?"),
+        ("channels = 8", "channels = 5", "[engine]: channels=5 is out of range: 4 or 8 or 16"),
+        ("simd = 32", "simd = 20", "[engine]: simd=20 is out of range: 16 or 32 or 64 or 128 or 256"),
+        ("queue = 0", "queue = 7", "[engine]: queue=7 is out of range: 0 or 16"),
+        ('begin = "layer3_0_sign"', 'begin = "layer3_0_sing"', "unknown layer 'layer3_0_sing': did you mean"),
     ):
-        path.write_text(folding_text(built, folding).replace(text, ""))
+        path.write_text(folding_text(built, folding).replace(text, other))
         with pytest.raises(BirealError, match=re.escape(said)):
             read_folding(path, graph)
-    path.write_text(folding_text(built, folding).replace("simd = 32", "simd = 20"))
-    with pytest.raises(BirealError, match="simd one of channels"):
+
+
+def test_sizes_of_an_engine_that_do_not_go_together(tmp_path: Path) -> None:
+    graph = graph_of("bireal18", (16, 16), 3)
+    built = place(graph, "layer3_1_sign")
+    chosen = {name: one for name, one in fold(graph).items() if name in {node.name for node in built}}
+    text = folding_text(built, complete(built, chosen | {ENGINE: Fold(32, 32, 4)}))
+    assert "channels = 32 # 4, 8, 16, 32\nsimd = 32 # 32, 64, 128, 256\n" in text
+    path = tmp_path / "folding.toml"
+    path.write_text(text.replace("simd = 32", "simd = 16"))
+    with pytest.raises(BirealError, match=r"\[engine\]: channels=32 is out of range: 4 or 8 or 16$"):
         read_folding(path, graph)
 
 
