@@ -41,10 +41,12 @@ Pixels = NDArray[np.uint8]
 
 def _predict(build: Build) -> int:
     files = _files(build.config.picture)
+    _check(files)
+    given = _numbers(Path(build.config.logits)) if build.config.logits else None
     ensure(build, "lower")
     graph = load(build.path / "graph.json")
     images = np.stack([_read(file, graph, view_of(build.values)) for file in files])
-    logits, how = _logits(build, graph, images)
+    logits, how = _logits(build, graph, images, given)
     values = logits / 2.0**graph.output.dtype.frac
     with replacing(build.path / FOLDER) as folder:
         folder.mkdir()
@@ -72,6 +74,15 @@ def _files(given: str | None) -> list[Path]:
     return found
 
 
+def _check(files: list[Path]) -> None:
+    """Raise BirealError for what is no picture, before the network is made."""
+    for file in files:
+        try:
+            read_picture(file, (1, 1), 3)
+        except PictureError as error:
+            raise BirealError(f"{file} cannot be read: {error}") from None
+
+
 def _read(file: Path, graph: Graph, view: float) -> Pixels:
     height, width, channels = graph.input.shape
     if channels not in (1, 3):
@@ -82,10 +93,16 @@ def _read(file: Path, graph: Graph, view: float) -> Pixels:
         raise BirealError(f"{file} cannot be read: {error}") from None
 
 
-def _logits(build: Build, graph: Graph, images: Pixels) -> tuple[Array, str]:
+def _logits(build: Build, graph: Graph, images: Pixels, given: Array | None) -> tuple[Array, str]:
     """Return integer logits (N, numbers of the output), and by what they were computed."""
-    if build.config.logits:
-        return _given(Path(build.config.logits), len(images), graph.output.size), f"the logits in {build.config.logits}"
+    if given is not None:
+        file, count, size = build.config.logits, len(images), graph.output.size
+        if given.size != count * size:
+            raise BirealError(
+                f"logits={file} holds {given.size:,} numbers, and {count} pictures of {size} have {count * size:,}: "
+                "give those of picture=, in the order of their names"
+            )
+        return given.reshape(count, size).astype(np.int64), f"the logits in {file}"
     if build.config.by == "rtl":
         ensure(build, "rtl")
         graph, folding = build.folded()
@@ -96,18 +113,12 @@ def _logits(build: Build, graph: Graph, images: Pixels) -> tuple[Array, str]:
     return golden.run(graph, images), "the golden model"
 
 
-def _given(file: Path, count: int, size: int) -> Array:
+def _numbers(file: Path) -> Array:
     """Read a board's logits, as `numpy.save` or `numpy.savetxt` wrote what the driver returned."""
     try:
-        logits = np.load(file) if file.suffix == ".npy" else np.loadtxt(file, ndmin=2)
+        return np.asarray(np.load(file) if file.suffix == ".npy" else np.loadtxt(file, ndmin=2))
     except (OSError, ValueError) as error:
         raise BirealError(f"logits={file} cannot be read: {error}; write it with numpy.save or numpy.savetxt") from None
-    if logits.size != count * size:
-        raise BirealError(
-            f"logits={file} holds {logits.size:,} numbers, and {count} pictures of {size} have {count * size:,}: give "
-            "those of picture=, in the order of their names"
-        )
-    return logits.reshape(count, size).astype(np.int64)
 
 
 def _classes(

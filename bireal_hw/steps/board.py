@@ -126,7 +126,10 @@ def _board(build: Build, folder: Path) -> Figures:
     )
     write(folder / board.name / BoardFile.file, result)
     own = result.network_frames_per_second
-    speeds = (f"{one.frames_per_second:,.1f} ({result.share(one.frames_per_second):.1%})" for one in result.speeds)
+    speeds = (
+        f"{one.frames_per_second:,.1f} in a batch of {one.images} ({result.share(one.frames_per_second):.1%})"
+        for one in result.speeds
+    )
     return {
         **compared(result),
         "frames per second": f"{', '.join(speeds)} at {design.clock_mhz:g} MHz; the network's own {own:,.1f}",

@@ -664,6 +664,13 @@ def _lines(network: Network) -> Iterator[str]:
 
 def main(words: Sequence[str]) -> int:
     """Say what is in pictures, or do the self-test and measure; the exit status is 0 if all went well."""
+    if any(word in ("-h", "--help") for word in words):
+        print("python3 driver.py [PICTURE...]: what is in pictures; without one the self-test and frames per second")
+        return 0
+    for word in words:
+        if not Path(word).is_file():
+            print(f"error: there is no picture {word}", file=sys.stderr)
+            return 1
     try:
         with Network() as network:
             if not words:

@@ -51,6 +51,20 @@ def check(found: dict[str, Any], logits: np.ndarray, frac: int) -> None:
         assert one["class"] == list(one["probabilities"])[int(np.argmax(row))]
 
 
+def test_files_are_looked_at_before_the_network(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tiny(), Path("net.onnx"))
+    (workdir / "text.png").write_text("no picture")
+    (workdir / "text.npy").write_text("no array")
+    pictures(workdir / "pics", 1)
+    for words, said in (
+        (["picture=text.png"], "text.png cannot be read: it is no picture of a kind that Pillow knows"),
+        (["picture=pics", "logits=text.npy"], "logits=text.npy cannot be read: "),
+    ):
+        assert cli.run(["predict", "net.onnx", *words]) == 1
+        assert said in capsys.readouterr().err
+        assert not Path("build/net/graph.json").exists()
+
+
 def test_a_folder_of_pictures(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     graph, files = tiny(), pictures(workdir / "pics", 4)
     (workdir / "pics" / "notes.txt").write_text("no picture, and no matter")

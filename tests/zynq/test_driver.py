@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,3 +70,17 @@ def test_pictures_need_nothing_that_the_oldest_image_lacks() -> None:
     top = ast.parse(text, feature_version=OLDEST).body
     modules = {one.module for one in top if isinstance(one, ast.ImportFrom)}
     assert modules == {"__future__", "collections.abc", "pathlib", "typing", "PIL"}
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--help"], 0, "python3 driver.py [PICTURE...]: what is in pictures; "),
+        (["nothing.jpg"], 1, "error: there is no picture nothing.jpg"),
+    ],
+)
+def test_words_are_looked_at_before_the_bitstream(words: list[str], status: int, said: str) -> None:
+    """Neither pynq nor a bitstream is here."""
+    done = subprocess.run([sys.executable, DRIVER, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert (done.stdout + done.stderr).startswith(said)
