@@ -40,6 +40,7 @@ def test_padded_bits_become_minus_one(tmp_path: Path) -> None:
     assert 0 < found["differ_from_zero"] <= 64 < found["outputs"]  # 16 border pixels of 4 channels
 
 
+@pytest.mark.slow
 def test_what_hls4ml_does_not_know_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     write(unpadded(integer=True), path)  # every channel on one scale: 1.3.0 fuses the bias into a wrong shape

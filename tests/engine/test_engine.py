@@ -45,7 +45,7 @@ def run(op: Engine, fold: Fold, modes: tuple[StallMode, ...] = MODES) -> tuple[l
 @pytest.mark.parametrize(
     ("sizes", "more", "fold", "pixels"),
     [
-        ((4, 6, 8), {}, Fold(4, 16, lanes=4), 512),
+        pytest.param((4, 6, 8), {}, Fold(4, 16, lanes=4), 512, marks=pytest.mark.slow),
         ((4, 6, 8), {"leaky": True, "classes": 6}, Fold(8, 16, lanes=8, queue=5), 512),
         ((6, 4, 16), {"leaky": True}, Fold(8, 32, lanes=4, queue=8), 8),  # a row or two a band
         ((2, 2, 8), {"classes": 1}, Fold(8, 8, lanes=16), 512),  # fewer pixels than stages, half a word of numbers
@@ -83,7 +83,14 @@ def test_two_tensors_are_channels_of_one_map(end: str, begin: str, fold: Fold) -
     check(op, fold)
 
 
-@pytest.mark.parametrize(("end", "begin"), [("narrow", "sign3"), ("wide", "sign4"), ("narrow", "round5")])
+@pytest.mark.parametrize(
+    ("end", "begin"),
+    [
+        ("narrow", "sign3"),
+        pytest.param("wide", "sign4", marks=pytest.mark.slow),
+        pytest.param("narrow", "round5", marks=pytest.mark.slow),
+    ],
+)
 def test_two_streams_of_a_front_enter_as_one(end: str, begin: str, tmp_path: Path) -> None:
     """Logits of a whole network under stalls of both ends and of the memory, within the cycles and bytes predicted."""
     graph = place(crossing(8, 12, end), begin)

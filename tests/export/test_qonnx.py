@@ -18,7 +18,7 @@ from bireal_hw.export.deploy import to_deploy
 from bireal_hw.export.qonnx import export_qonnx, run_qonnx
 from bireal_hw.models.randomise import random_images
 from bireal_hw.models.spec import ModelSpec
-from tests.export.samples import SPECS, network
+from tests.export.samples import SAMPLES, SPECS, network
 
 pytestmark = pytest.mark.torch
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("qonnx")
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", SAMPLES)
 def test_qonnx_computes_the_same_logits(name: str, tmp_path: Path) -> None:
     spec = SPECS[name]
     deploy = to_deploy(network(name), spec)

@@ -53,7 +53,13 @@ TAILS = {
 }
 
 
-@pytest.mark.parametrize("case", TAILS)
+USUAL = ("react18, thresholds and PReLU", "plain18, no shortcut", "bireal50, two tensors, bands")
+"""Those of `make test`."""
+
+
+@pytest.mark.parametrize(
+    "case", [case if case in USUAL else pytest.param(case, marks=pytest.mark.slow) for case in TAILS]
+)
 def test_a_tail_is_exact_within_its_bound(case: str) -> None:
     """One frame, then two and three back to back."""
     model, image, begin, chosen = TAILS[case]
@@ -107,7 +113,7 @@ def test_a_placed_network_gives_the_logits(flags: tuple[str, ...], project: Path
     assert found.in_time
 
 
-@pytest.mark.parametrize(("end", "begin"), [("narrow", "sign3"), ("wide", "sign4")])
+@pytest.mark.parametrize(("end", "begin"), [("narrow", "sign3"), pytest.param("wide", "sign4", marks=pytest.mark.slow)])
 def test_two_streams_enter_as_one(end: str, begin: str, tmp_path: Path) -> None:
     graph = place(crossing(8, 12, end), begin)
     generate(graph, folded(graph), tmp_path / "hls", PART, 100)

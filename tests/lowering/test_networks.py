@@ -19,7 +19,7 @@ from bireal_hw.models.bireal import build_model
 from bireal_hw.models.randomise import random_images, randomise
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.ops import Merge, Sign
-from tests.export.samples import SPECS, network
+from tests.export.samples import LONG, SPECS, network
 
 pytestmark = pytest.mark.torch
 
@@ -35,7 +35,9 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in LAYERS]
+)
 def test_golden_computes_the_logits_of_pytorch(name: str, tmp_path: Path) -> None:
     spec = SPECS[name]
     deploy = to_deploy(network(name), spec)

@@ -371,7 +371,13 @@ def complaint(sources: tuple[Path, ...]) -> str:
     return ""
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+USUAL = ("across-4-kb", "burst-without-room", "credit-lost", "read-error-passed", "response-twice")
+"""Those of `make test`: boundary, credits, errors and responses."""
+
+
+@pytest.mark.parametrize(
+    "fault", [fault if fault in USUAL else pytest.param(fault, marks=pytest.mark.slow) for fault in FAULTS]
+)
 def test_a_fault_in_the_source_is_caught(fault: str, tmp_path: Path) -> None:
     code, said = FAULTS[fault]
     marked = next(
