@@ -10,7 +10,7 @@ from bireal_hw.run.config import BuildConfig, UsageError, parse_arguments, varia
 NAMES = (
     "model, dataset, data, width, image, classes, channels, shortcut_bits, epochs, batch, learning_rate, "
     "train_images, recipe, without, init, label, image_column, pixels, calibration, skip_broken, seed, seeds, images, "
-    "clock, target_fps, folding, run, board, real, untrained, stalls, whole, cosim, picture, by, logits, waves"
+    "clock, target_fps, folding, run, board, real, untrained, stalls, whole, cosim, picture, by, logits, kernel, waves"
 )
 
 
@@ -20,7 +20,7 @@ def test_all_variables_are_read() -> None:
         "epochs=3 seed=9 images=2 clock=150 target_fps=250.5 run=mine board=kv260 untrained=1 stalls=0 waves=yes "
         "whole=1 cosim=1 folding=pyproject.toml recipe=paper without=settle init=pyproject.toml skip_broken=1 "
         "train_images=900 seeds=5 real=0 batch=24 learning_rate=3e-4 label=fine image_column=img "
-        "pixels=0..1 calibration=. picture=pyproject.toml by=rtl logits=pyproject.toml"
+        "pixels=0..1 calibration=. picture=pyproject.toml by=rtl logits=pyproject.toml kernel=hls"
     )
     assert parse_arguments(words.split()).given() == {
         "model": "bireal34",
@@ -60,6 +60,7 @@ def test_all_variables_are_read() -> None:
         "picture": "pyproject.toml",
         "by": "rtl",
         "logits": "pyproject.toml",
+        "kernel": "hls",
     }
     assert {word.split("=")[0] for word in words.split()} | {"config"} == set(variables())
 
