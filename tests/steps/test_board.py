@@ -35,7 +35,7 @@ def test_a_network_on_the_simulated_board(workdir: Path, capsys: pytest.CaptureF
         cycles = (
             found.cycles_to_first_logit + (speed.images - 1) * 1e6 * found.clock_mhz / found.network_frames_per_second
         )
-        assert speed.run_cycles == pytest.approx(cycles, rel=0.02)
+        assert 0 <= speed.run_cycles - cycles < 64
         assert speed.run_cycles < speed.cycles < 1.02 * speed.run_cycles + 500
     assert found.cycles_per_frame < 1.2 * 1e6 * found.clock_mhz / found.network_frames_per_second
     assert len(found.faults) == 9
