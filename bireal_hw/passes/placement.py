@@ -6,6 +6,7 @@ A folding says so: layers without a fold of their own are the engine's, and it h
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -67,19 +68,28 @@ def begin_of(graph: Graph) -> str:
     return cast(Engine, graph.nodes[-1].op).graph.nodes[0].name
 
 
-def candidates(graph: Graph) -> list[str]:
-    """Return where it is worth while to let the engine begin, the latest first: where the size of maps changes."""
-    latest: dict[frozenset[tuple[int, int, int]], str] = {}
-    for begin, crossing in cuts(graph).items():
+def candidates(graph: Graph) -> Iterator[str]:
+    """Yield where it is worth while to let the engine begin, the latest first: where the size of maps changes.
+
+    Of all places with maps of one size only the latest is built, as a cut of a deep network takes long.
+    """
+    known: set[frozenset[tuple[int, int, int]]] = set()
+    for index in reversed(range(len(graph.nodes))):
+        _, _, crossing = _split(graph, index)
         shapes = frozenset(graph.types[tensor].shape for tensor in crossing)
-        latest.pop(shapes, None)
-        latest[shapes] = begin
-    return list(reversed(latest.values()))
+        if shapes in known:
+            continue
+        try:
+            _cut(graph, index)
+        except BirealError:
+            continue
+        known.add(shapes)
+        yield graph.nodes[index].name
 
 
-def _cut(graph: Graph, index: int) -> tuple[Graph, tuple[str, ...]]:
-    """The graph with an engine in place of the layers from an index on, and the tensors that these read of others."""
-    begin, front = graph.nodes[index].name, list(graph.nodes[:index])
+def _split(graph: Graph, index: int) -> tuple[list[Node], list[Node], tuple[str, ...]]:
+    """The layers in front of an engine that begins at an index, its own, and the tensors that these read of others."""
+    front = list(graph.nodes[:index])
     made = {INPUT, *(node.name for node in front)}
     for node in graph.nodes[index + 1 :]:
         if made.issuperset(node.inputs) and any(
@@ -88,7 +98,13 @@ def _cut(graph: Graph, index: int) -> tuple[Graph, tuple[str, ...]]:
             front.append(node)
             made.add(node.name)
     behind = [node for node in graph if node.name not in made]
-    crossing = tuple(dict.fromkeys(name for node in behind for name in node.inputs if name in made))
+    return front, behind, tuple(dict.fromkeys(name for node in behind for name in node.inputs if name in made))
+
+
+def _cut(graph: Graph, index: int) -> tuple[Graph, tuple[str, ...]]:
+    """The graph with an engine in place of the layers from an index on, and the tensors that these read of others."""
+    begin = graph.nodes[index].name
+    front, behind, crossing = _split(graph, index)
     source, joined, joints = crossing[0], graph.types[crossing[0]], list[Node]()
     for number, name in enumerate(crossing[1:], 1):
         joints.append(Node(f"{ENGINE}_concat{number}", Concat(), (source, name)))

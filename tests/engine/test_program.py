@@ -58,7 +58,7 @@ def test_the_engine_begins_where_one_tensor_crosses() -> None:
     assert found["layer3_1_sign"] == ("layer3_0_merge",)
     assert "layer3_0_binary_conv" not in found
     assert "conv1_conv" not in found  # the stem reads pixels, not a sign and no pool
-    assert candidates(graph) == ["pool_reducesum", "layer4_0_sign", "layer3_0_sign", "layer2_0_sign"]
+    assert list(candidates(graph)) == ["pool_reducesum", "layer4_0_sign", "layer3_0_sign", "layer2_0_sign"]
 
 
 def test_the_engine_begins_where_two_streams_cross() -> None:
@@ -69,7 +69,7 @@ def test_the_engine_begins_where_two_streams_cross() -> None:
     assert found["layer2_2_pool_averagepool"] == ("layer1_8_merge", "layer2_0_merge")
     assert "layer1_3_binary_conv" not in found  # it would read bits
     assert "layer2_0_sign" not in found  # sums of a real-valued convolution, of more than 16 bits
-    assert candidates(graph)[-3:] == ["layer2_2_pool_averagepool", "layer2_0_pool_quant", "layer1_2_pool_quant"]
+    assert list(candidates(graph))[-3:] == ["layer2_2_pool_averagepool", "layer2_0_pool_quant", "layer1_2_pool_quant"]
     built = place(graph, "layer2_0_pool_quant")
     names = [node.name for node in graph]
     front = [*names[: names.index("layer2_0_pool_quant")], "layer1_8_merge"]
