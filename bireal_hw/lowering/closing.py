@@ -24,10 +24,10 @@ from bireal_hw.lowering.values import (
     Clipped,
     Constant,
     Expression,
-    Moved,
+    Output,
     Pair,
+    Scaled,
     Source,
-    Stream,
     Total,
     Value,
 )
@@ -84,7 +84,7 @@ def expression(site: Site, tensor: str, value: Value) -> Expression:
     """A value as a function of one stream."""
     reader = site.reader
     match value:
-        case Stream():
+        case Output():
             return reader.values_of(value.name)
         case Expression():
             value = alone(reader, value) if value.affine else value
@@ -94,7 +94,7 @@ def expression(site: Site, tensor: str, value: Value) -> Expression:
             return numbers(site, value)
         case Pair() | Bent() | Total() | Clipped():
             return settle(reader, tensor, value)
-        case Moved():
+        case Scaled():
             return unbent(reader, value)
         case _:
             raise site.unsupported(value.describe(), "an image or what layers make of it")
@@ -175,7 +175,7 @@ def center(reader: Reader, value: Expression) -> Expression:
     return replace(value, source=Source("value", name), add=value.add + value.gain * reader.offsets)
 
 
-def unbent(reader: Reader, value: Moved) -> Expression:
+def unbent(reader: Reader, value: Scaled) -> Expression:
     """A function of a bend whose own value is rounded first, where anything but a sign reads it."""
     known = reader.values[value.tensor]
     bent = known if isinstance(known, Expression) else settle(reader, value.tensor, value.bent)
@@ -291,7 +291,7 @@ def settle(reader: Reader, tensor: str, value: Value, output: str = "") -> Expre
         limits = reader.types[name].dtype  # which cut off what is larger
         low, high = (end * 2.0**-frac + float(found.add[0]) for end in (limits.low, limits.high))
         cut = replace(bent, low=max(low, bent.low), high=min(high, bent.high))
-        reader.origins[name] = Origin(Moved.of(cut, tensor), found, bound)
+        reader.origins[name] = Origin(Scaled.of(cut, tensor), found, bound)
     if bound:
         reader.say(tensor, f"rounded to {reader.types[name].dtype.width} bits, steps of 2^-{frac}", bound)
     return found
@@ -372,7 +372,7 @@ def close(
         high: largest result, where it is below the format's.
     """
     match value:
-        case Stream():
+        case Output():
             return rescale(reader, name, reader.values_of(value.name), dtype, mode, low, high)
         case Expression():
             one = alone(reader, value) if value.affine else build(reader, value)
@@ -396,7 +396,7 @@ def close(
             return close_bent_total(reader, name, tensor, value, dtype, mode)
         case Pair():
             return add(reader, name, tensor, value, dtype, mode, low, high)
-        case Moved():
+        case Scaled():
             return close(reader, name, tensor, unbent(reader, value), dtype, mode, low, high)
         case _:
             raise BirealError(f"node '{name}': {value.describe()} cannot be rounded")
@@ -693,7 +693,7 @@ def close_pool(reader: Reader, name: str, value: Expression, dtype: DataType) ->
     return reader.emit(made, AvgPool(kernel, shift, dtype), value.source.stream)
 
 
-def close_leaky_clip(reader: Reader, site: Site, clipped: Clipped, branch: Expression) -> Stream:
+def close_leaky_clip(reader: Reader, site: Site, clipped: Clipped, branch: Expression) -> Output:
     """Emit c + ((gain*(x - c) + half) >> s)."""
     affine = branch.affine
     assert affine is not None
@@ -704,7 +704,7 @@ def close_leaky_clip(reader: Reader, site: Site, clipped: Clipped, branch: Expre
         found = f"gains {sorted(gains)}, constants {sorted(halves)}, grid 2^-{affine.dtype.frac}"
         raise site.unsupported(found, f"one gain, the half {half(affine.shift)}, grid 2^-{frac}")
     op = LeakyClip(clipped.limit, gains.pop(), affine.shift)
-    return Stream(reader.emit(site.name, op, clipped.stream.name))
+    return Output(reader.emit(site.name, op, clipped.stream.name))
 
 
 def check_exact(name: str, largest: int) -> None:
@@ -738,13 +738,13 @@ def finish(reader: Reader, tensor: str, value: Value) -> str:
     if isinstance(value, Expression) and value.source.kind == "real" and value.affine is None:
         name = close_logits(reader, value)
         if name:
-            reader.mark(tensor, Stream(name), 0.0)
+            reader.mark(tensor, Output(name), 0.0)
             return name
     if isinstance(value, Bits):
         raise BirealError(
             f"the output '{tensor}' is {value.describe()}; the sums of a layer or a stream have to give it"
         )
-    if isinstance(value, Stream):
+    if isinstance(value, Output):
         if tensor not in reader.marks:  # behind a Flatten, for example
             reader.mark(tensor, value, 0.0)
         return value.name

@@ -35,9 +35,9 @@ from bireal_hw.lowering.values import (
     Clipped,
     Constant,
     Expression,
-    Moved,
+    Output,
+    Scaled,
     Source,
-    Stream,
     Unknown,
     Value,
 )
@@ -88,7 +88,7 @@ class Origin:
         bound: most that the two are apart.
     """
 
-    moved: Moved
+    moved: Scaled
     found: Expression
     bound: float
 
@@ -354,10 +354,10 @@ class Reader:
         if isinstance(value, Expression) and value.source.kind == "value" and value.affine is None:
             x = self.types[value.source.stream]
             if value.order is None and np.all(value.gain == 2.0**-x.dtype.frac) and not np.any(value.add):
-                return Stream(value.source.stream)
+                return Output(value.source.stream)
         return value
 
-    def compared(self, tensor: str, value: Value) -> tuple[Moved, float] | None:
+    def compared(self, tensor: str, value: Value) -> tuple[Scaled, float] | None:
         """What a value was before anything rounded it, and how far it was moved since; None where that is not known.
 
         The hardware compares that: so what lies on a threshold, as all that a limit has cut off may, is on the file's
@@ -375,15 +375,15 @@ class Reader:
             return moved, origin.bound * float(np.abs(gain).max())
         return None
 
-    def unrounded(self, tensor: str, value: Value) -> Moved | None:
+    def unrounded(self, tensor: str, value: Value) -> Scaled | None:
         """A bend or a limit and the arithmetic behind it, where only one node reads it; None for other values."""
         if self.uses[tensor] != 1:
             return None
         match value:
-            case Moved():
+            case Scaled():
                 return value
             case Bent():
-                return Moved.of(value, tensor)
+                return Scaled.of(value, tensor)
             case Clipped():
                 inner = self.values_of(value.stream.name)
                 limit = value.limit * float(inner.gain[0])
@@ -393,14 +393,14 @@ class Reader:
     def mark(
         self,
         tensor: str,
-        value: Stream | Bits | Expression,
+        value: Output | Bits | Expression,
         bound: float,
         saturates: bool = False,
         noise: float = 0.0,
         compared: tuple[str, NDArray[Any]] | None = None,
     ) -> None:
         """Remember that a tensor of the file is a stream of the graph, within a bound in the file's units."""
-        if isinstance(value, Stream):
+        if isinstance(value, Output):
             value = self.values_of(value.name)
         if isinstance(value, Bits):
             gain = np.where(value.turned, -value.scale, value.scale)
@@ -506,7 +506,7 @@ class Site:
             raise self.unsupported(f"a computed input {index}", "a constant")
         return value.array
 
-    def per_channel(self, array: Floats, value: Expression | Moved | Bits) -> Floats:
+    def per_channel(self, array: Floats, value: Expression | Scaled | Bits) -> Floats:
         """A constant operand as one number per channel of a value, in the order of its stream."""
         channels = len(value.turned) if isinstance(value, Bits) else value.channels
         rank = self.input_rank

@@ -48,7 +48,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Stream:
+class Output:
     """The output of a node of the graph, on its grid."""
 
     name: str
@@ -75,7 +75,7 @@ class Bits:
         before: what lies in between: earlier bits, and the layer that has made these of them, and would of numbers.
     """
 
-    stream: Stream
+    stream: Output
     turned: NDArray[np.bool_]
     scale: float = 1.0
     compared: tuple[str, Integers] | None = None
@@ -192,7 +192,7 @@ class Total:
         rounding: what is added behind the PReLU.
     """
 
-    stream: Stream
+    stream: Output
     branch: Expression
     slope: Integers | None = None
     rounding: float = 0.0
@@ -243,7 +243,7 @@ class Padded:
 class Clipped:
     """A stream clipped to -limit..limit, in units of its grid."""
 
-    stream: Stream
+    stream: Output
     limit: int
 
     def describe(self) -> str:
@@ -272,7 +272,7 @@ class Bent:
 
 
 @dataclass(frozen=True, eq=False)
-class Moved:
+class Scaled:
     """gain * bent + add, per channel, in real numbers: a sign behind it compares the integers under the bend.
 
     Attributes:
@@ -287,9 +287,9 @@ class Moved:
     add: Floats
 
     @staticmethod
-    def of(bent: Bent, tensor: str) -> Moved:
+    def of(bent: Bent, tensor: str) -> Scaled:
         """A bend with nothing behind it yet."""
-        return Moved(bent, tensor, np.ones(bent.inner.channels), np.zeros(bent.inner.channels))
+        return Scaled(bent, tensor, np.ones(bent.inner.channels), np.zeros(bent.inner.channels))
 
     @property
     def channels(self) -> int:
@@ -312,11 +312,11 @@ class Moved:
             return True
         return any(bool(np.any(np.abs(self.gain * end + self.add) <= NEAR * np.abs(self.add))) for end in ends)
 
-    def plus(self, constant: Floats) -> Moved:
+    def plus(self, constant: Floats) -> Scaled:
         """Add a constant per channel."""
         return replace(self, add=self.add + constant)
 
-    def times(self, constant: Floats) -> Moved:
+    def times(self, constant: Floats) -> Scaled:
         """Multiply by a constant per channel."""
         return replace(self, gain=self.gain * constant, add=self.add * constant)
 
@@ -351,7 +351,7 @@ class Moved:
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class ThreeWay:
     """One of three numbers: where a value is below 0, where it is 0, where it is above.
 
     A sign of ONNX, a comparison, and all that arithmetic makes of them element by element: it becomes bits as soon as
@@ -364,7 +364,7 @@ class Choice:
         numbers: (3,) below 0, at 0, above 0; of the type that the file's tensor has.
     """
 
-    inner: Expression | Moved
+    inner: Expression | Scaled
     away: float
     tensor: str
     level: NDArray[Any]
@@ -405,7 +405,19 @@ class Unknown:
 
 
 Value = (
-    Constant | Stream | Bits | Choice | Padded | Expression | Total | Pair | Clipped | Bent | Moved | Answer | Unknown
+    Constant
+    | Output
+    | Bits
+    | ThreeWay
+    | Padded
+    | Expression
+    | Total
+    | Pair
+    | Clipped
+    | Bent
+    | Scaled
+    | Answer
+    | Unknown
 )
 
 

@@ -93,7 +93,7 @@ def dram_of(board: Board, clock_mhz: float, stalled: bool) -> Dram:
     )
 
 
-class Memory:
+class Contents:
     """What lies behind the AXI ports of a module; nothing for one that has none."""
 
     def __init__(self, binding: Binding, image: bytes | Path, maps: int) -> None:

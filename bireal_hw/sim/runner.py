@@ -24,7 +24,7 @@ from bireal_hw.errors import BirealError
 from bireal_hw.ir.op import Array, Binding, Port
 from bireal_hw.rtl import closure, memory_text
 from bireal_hw.sim import verilator
-from bireal_hw.sim.dram import PROBABILITY, Dram, Memory
+from bireal_hw.sim.dram import PROBABILITY, Contents, Dram
 from bireal_hw.sim.packing import hex_beats, parse_beats
 
 DEFAULT_BUILDS = Path("build/sim")
@@ -305,7 +305,7 @@ def _session(
             f"{binding.module}: needs {len(binding.inputs)} inputs of the same number of frames, 1 or more, and a "
             f"stall mode; got frames {[len(x) for x in inputs]}, {len(stalls)} stall modes"
         )
-    memory = Memory(dut.binding, dut.dram, dut.maps)
+    memory = Contents(dut.binding, dut.dram, dut.maps)
     models = sorted(asset("sim").glob("*.sv"))
     sources = (*(dut.sources or closure({binding.module})), *models)
     build_dir, seconds_build = verilator.build(
@@ -344,7 +344,7 @@ def _session(
         yield _Session(dut, folder, frames, stalls, timeout, totals, counters, seconds)
 
 
-def _bench_text(dut: Dut, probes: Mapping[str, Port], memory: Memory) -> str:
+def _bench_text(dut: Dut, probes: Mapping[str, Port], memory: Contents) -> str:
     """Render the bench around the module; file parameters name files of the run's working folder."""
     binding = dut.binding
     parameters = {name: str(value) for name, value in binding.parameters.items()}

@@ -12,7 +12,7 @@ import pytest
 from bireal_hw.lowering import convert
 from bireal_hw.lowering.compare import Distance, compare
 from bireal_hw.lowering.convert import generated
-from bireal_hw.lowering.values import Bent, Expression, Moved, Source
+from bireal_hw.lowering.values import Bent, Expression, Scaled, Source
 from tests.lowering.test_foreign import CHANNELS, SIDE, File, Floats
 
 GAINS = {
@@ -119,7 +119,7 @@ def test_the_comparison_under_a_bend(seed: int) -> None:
     gain, outer = (rng.choice([-2.0, -0.5, 0.0, 0.5, 1.0], count) for _ in range(2))
     add, level = rng.integers(-6, 7, (2, count)) / 4
     inner = Expression(Source("value", "x"), gain, add)
-    moved = Moved(Bent(inner, slope, float(ends[0]), float(ends[1])), "y", outer, -outer * level)
+    moved = Scaled(Bent(inner, slope, float(ends[0]), float(ends[1])), "y", outer, -outer * level)
     found = moved.compared()
     assert found is not None
     for x in range(-12, 13):

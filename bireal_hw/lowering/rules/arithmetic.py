@@ -18,10 +18,10 @@ from bireal_hw.lowering.values import (
     Clipped,
     Constant,
     Expression,
-    Moved,
+    Output,
     Pair,
+    Scaled,
     Source,
-    Stream,
     Total,
     Value,
 )
@@ -39,7 +39,7 @@ def _add(site: Site) -> Value:
             return _plus(site, at, other.array, 1.0)
     for stream, branch in ((a, b), (b, a)):
         if isinstance(branch, Expression) and branch.affine is not None:
-            if isinstance(stream, Stream) and branch.source.kind == "dot":
+            if isinstance(stream, Output) and branch.source.kind == "dot":
                 return Total(stream, branch)
             if isinstance(stream, Clipped) and branch.source.kind == "excess":
                 return closing.close_leaky_clip(site.reader, site, stream, branch)
@@ -51,7 +51,7 @@ def _sub(site: Site) -> Value:
     a, b = site.value(0), site.value(1)
     if isinstance(a, Constant) and isinstance(b, Constant):
         return evaluated(site)
-    if isinstance(a, Stream) and isinstance(b, Clipped) and b.stream == a:
+    if isinstance(a, Output) and isinstance(b, Clipped) and b.stream == a:
         return site.reader.values_of(a.name, Source("excess", a.name, site.name, limit=b.limit))
     if isinstance(b, Constant):
         return _plus(site, 0, b.array, -1.0)
@@ -87,7 +87,7 @@ def _pair(site: Site, factor: float) -> Value:
     return Pair(a, b if factor == 1 else b.times(np.full(b.channels, factor)))
 
 
-def _operand(site: Site, at: int) -> Expression | Moved:
+def _operand(site: Site, at: int) -> Expression | Scaled:
     """An input as a function of one stream that arithmetic may go on with, unrounded where nothing else reads it."""
     found = site.reader.unrounded(site.tensor(at), site.value(at))
     return _function(site, at) if found is None else found
@@ -181,7 +181,7 @@ def _clip(site: Site) -> Value:
     value = site.value(0)
     if isinstance(value, Constant):
         return Constant(np.clip(value.array, low, high))
-    if isinstance(value, Stream) and -low == high < np.inf:
+    if isinstance(value, Output) and -low == high < np.inf:
         limit = high * 2.0 ** site.reader.types[value.name].dtype.frac
         if limit == round(limit) and limit >= 0:
             return Clipped(value, round(limit))

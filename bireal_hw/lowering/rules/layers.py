@@ -14,7 +14,7 @@ from bireal_hw.lowering.closing import integers
 from bireal_hw.lowering.grid import LARGEST_WEIGHT, NEAR, NOISE, Floats, exponent, weight_integers
 from bireal_hw.lowering.reader import Rule, Site
 from bireal_hw.lowering.reference import CHANNELS_LAST
-from bireal_hw.lowering.values import Bits, Constant, Expression, Padded, Source, Stream, Value
+from bireal_hw.lowering.values import Bits, Constant, Expression, Output, Padded, Source, Value
 from bireal_hw.ops import BinaryConv, MaxPool, Rescale, Sign, Upsample
 
 WEIGHTS = "weights rounded to 8 bits"
@@ -370,7 +370,7 @@ def _largest(site: Site, op: MaxPool) -> Value:
     value, reader = site.value(0), site.reader
     if isinstance(value, Bits) and not value.turned.any() and value.scale > 0:
         found = Bits(
-            Stream(reader.emit(site.name, op, value.stream.name)),
+            Output(reader.emit(site.name, op, value.stream.name)),
             value.turned,
             value.scale,
             order=value.order,
@@ -385,11 +385,11 @@ def _largest(site: Site, op: MaxPool) -> Value:
             raise site.unsupported(f"bits with a scale of {value.scale}", "scales above 0")
         bits = reader.emit(f"{site.name}_sign", Sign(), pooled)
         channels = np.zeros(len(value.turned), np.int32)
-        found = Bits(Stream(bits), channels.astype(np.bool_), value.scale, (pooled, channels), value.order)
+        found = Bits(Output(bits), channels.astype(np.bool_), value.scale, (pooled, channels), value.order)
         reader.mark(site.output, found, 0.0)
         return found
-    if isinstance(value, Stream):
-        made = Stream(reader.emit(site.name, op, value.name))
+    if isinstance(value, Output):
+        made = Output(reader.emit(site.name, op, value.name))
         reader.mark(site.output, made, 0.0)
         return made
     inner = integers(site, 0)
@@ -475,8 +475,8 @@ def _resize(site: Site) -> Value:
     value = site.value(0)
     if factor == 1:
         return value
-    if isinstance(value, Stream):
-        made = Stream(site.reader.emit(site.name, Upsample(int(factor)), value.name))
+    if isinstance(value, Output):
+        made = Output(site.reader.emit(site.name, Upsample(int(factor)), value.name))
         site.reader.mark(site.output, made, 0.0)
         return made
     inner = integers(site, 0)
@@ -514,7 +514,7 @@ def image(site: Site, value: Value) -> TensorType:
     """Size of a value; refuses one that is no image."""
     reader = site.reader
     match value:
-        case Stream():
+        case Output():
             return reader.types[value.name]
         case Bits():
             return reader.types[value.stream.name]

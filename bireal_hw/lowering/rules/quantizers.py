@@ -13,7 +13,7 @@ from bireal_hw.lowering import closing
 from bireal_hw.lowering.closing import MODES, TOWARDS_ENDS
 from bireal_hw.lowering.grid import NOISE, Floats, exponent, near_whole, thresholds
 from bireal_hw.lowering.reader import Rule, Site
-from bireal_hw.lowering.values import Bits, Constant, Expression, Moved, Pair, Stream, Total, Value
+from bireal_hw.lowering.values import Bits, Constant, Expression, Output, Pair, Scaled, Total, Value
 from bireal_hw.ops import Rescale, Sign
 
 ROUNDERS: dict[str, Callable[[Floats], Floats]] = {
@@ -134,9 +134,9 @@ def _on_the_grid(site: Site, value: Value, dtype: DataType, mode: str) -> Value 
             exact = value.slope is None or mode == "FLOOR"
             made = closing.close_merge(reader, name, value, dtype) if exact else None
             return None if made is None else _marked(site, made, 0.0)
-        case Stream() if reader.types[value.name].dtype == dtype:
+        case Output() if reader.types[value.name].dtype == dtype:
             return value
-        case Stream():
+        case Output():
             value = reader.values_of(value.name)
         case Pair():
             direct = all(
@@ -178,13 +178,13 @@ def _again(site: Site, value: Expression, dtype: DataType) -> Value | None:
     return _marked(site, site.reader.emit(site.name, op, value.source.stream), 0.0)
 
 
-def _marked(site: Site, name: str, moved: float) -> Stream:
+def _marked(site: Site, name: str, moved: float) -> Output:
     """A stream that stands for the node's output, moved by so many steps."""
     bound = (moved + (1 if moved else 0)) * 2.0 ** -site.reader.types[name].dtype.frac
-    site.reader.mark(site.output, Stream(name), bound)
+    site.reader.mark(site.output, Output(name), bound)
     if moved:
         site.reader.say(site.output, "rounded half up, not to the even number", bound)
-    return Stream(name)
+    return Output(name)
 
 
 def _signs(value: Constant, scale: Floats) -> Constant:
@@ -207,17 +207,17 @@ def _bipolarquant(site: Site) -> Value:
 def sign(site: Site, value: Value, scale: float) -> Value:
     """The bits of a value: a comparison with a threshold per channel, whatever gain is in front of it."""
     reader, level = site.reader, (site.tensor(0), np.zeros(1))
-    if isinstance(value, Stream):
+    if isinstance(value, Output):
         x = reader.types[value.name]
         zeros, none = np.zeros(x.channels, np.int32), np.zeros(x.channels, np.bool_)
         made = reader.emit(site.name, Sign(), value.name)
-        found = Bits(Stream(made), none, scale, (value.name, zeros))
+        found = Bits(Output(made), none, scale, (value.name, zeros))
         reader.mark(site.output, found, 0.0, compared=level)
         return found
     return bits_of(site, site.output, *opened(site, 0), scale, level)
 
 
-def opened(site: Site, at: int) -> tuple[Expression | Moved, float]:
+def opened(site: Site, at: int) -> tuple[Expression | Scaled, float]:
     """What an input is a function of, before anything rounded it, and how far the file's may be from it."""
     value = site.value(at)
     if isinstance(value, Expression) and value.source.kind == "pixel":
@@ -231,7 +231,7 @@ def opened(site: Site, at: int) -> tuple[Expression | Moved, float]:
 def bits_of(
     site: Site,
     tensor: str,
-    value: Expression | Moved,
+    value: Expression | Scaled,
     away: float,
     scale: float,
     level: tuple[str, Floats],
@@ -249,7 +249,7 @@ def bits_of(
         opposite: whether the bit is -1 where the value is 0 or more.
     """
     reader = site.reader
-    if isinstance(value, Moved):
+    if isinstance(value, Scaled):
         under = value.compared()
         assert under is not None
         unsure = NOISE * max(float(np.abs(under.add).max()), under.cancelled)
@@ -263,7 +263,7 @@ def bits_of(
     theta, turned = thresholds(inner.gain, inner.add, x.low, x.high)
     plain = not theta.any() and not turned.any() and inner.source.kind != "value"
     made = reader.emit(site.name, Sign(None if plain else theta), inner.source.stream)
-    found = Bits(Stream(made), turned ^ opposite, scale, (inner.source.stream, theta), inner.order)
+    found = Bits(Output(made), turned ^ opposite, scale, (inner.source.stream, theta), inner.order)
     if tensor:
         reader.mark(tensor, found, away, noise=closing.noise_of(inner), compared=level)
     if turned.any():
@@ -296,7 +296,7 @@ def _quantizelinear(site: Site) -> Value:
         raise site.unsupported(f"{scale.size} scales on an activation", "one")
     shift = int(zero.ravel()[0])
     made = activation(site, value, scale, (low - shift, high - shift), "ROUND")
-    inner = site.reader.values_of(made.name) if isinstance(made, Stream) else made
+    inner = site.reader.values_of(made.name) if isinstance(made, Output) else made
     assert isinstance(inner, Expression)
     mark = site.reader.marks.pop(site.output, None)  # the file's tensor holds integers
     step = float(scale.ravel()[0])

@@ -16,7 +16,7 @@ from bireal_hw.lowering import closing
 from bireal_hw.lowering.closing import integers
 from bireal_hw.lowering.reader import Rule, Site
 from bireal_hw.lowering.rules.layers import image, image_only
-from bireal_hw.lowering.values import Answer, Bent, Bits, Constant, Expression, Moved, Pair, Source, Stream, Value
+from bireal_hw.lowering.values import Answer, Bent, Bits, Constant, Expression, Output, Pair, Scaled, Source, Value
 from bireal_hw.ops import Duplicate, Flatten, RealConv
 
 NHWC, NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
@@ -72,8 +72,8 @@ def _concat(site: Site) -> Value:
     streams = list(dict.fromkeys(one.source.stream for one in inner.values()))
     if len(streams) > 1:
         return _side_by_side(site, [inner[name] for name in tensors])
-    made = Stream(site.reader.emit(site.name, Duplicate(site.count), streams[0]))
-    if isinstance(site.value(0), Stream) and len(inner) == 1:
+    made = Output(site.reader.emit(site.name, Duplicate(site.count), streams[0]))
+    if isinstance(site.value(0), Output) and len(inner) == 1:
         site.reader.mark(site.output, made, 0.0)
         return made
     gain, add = (np.concatenate([getattr(inner[name], part) for name in tensors]) for part in ("gain", "add"))
@@ -155,7 +155,7 @@ def _reshape(site: Site) -> Value:
     x = image(site, value)
     value = (
         site.value(0)
-        if isinstance(site.value(0), Stream | Bits)
+        if isinstance(site.value(0), Output | Bits)
         else closing.expression(site, site.tensor(0), site.value(0))
     )
     reader.values[site.tensor(0)] = value
@@ -181,7 +181,7 @@ def _reshape(site: Site) -> Value:
 def flattened(site: Site, value: Value, pixels: int) -> Value:
     """All features of an image as channels of one pixel."""
     reader = site.reader
-    if isinstance(value, Stream):
+    if isinstance(value, Output):
         value = reader.values_of(value.name)
     inner = value if isinstance(value, Bits) else closing.build(reader, value)  # type: ignore[arg-type]
     stream = inner.stream.name if isinstance(inner, Bits) else inner.source.stream
@@ -191,7 +191,7 @@ def flattened(site: Site, value: Value, pixels: int) -> Value:
     layout = None if site.is_channels_last else order
     found: Value
     if isinstance(inner, Bits):
-        found = Bits(Stream(made), np.tile(inner.turned, pixels), inner.scale, None, layout, (inner, Flatten()))
+        found = Bits(Output(made), np.tile(inner.turned, pixels), inner.scale, None, layout, (inner, Flatten()))
         reader.mark(site.output, found, 0.0)
     else:
         gain, add = np.tile(inner.gain, pixels), np.tile(inner.add, pixels)
@@ -247,7 +247,7 @@ def _reshaped(site: Site, array: np.ndarray) -> np.ndarray:
 def _passed(site: Site) -> Value:
     """What a node passes on as it is; rounded first where others read it too, so that all read the same."""
     value, tensor = site.value(0), site.tensor(0)
-    if isinstance(value, Bent | Moved | Pair) and site.reader.uses[tensor] > 1:
+    if isinstance(value, Bent | Scaled | Pair) and site.reader.uses[tensor] > 1:
         return closing.expression(site, tensor, value)
     return value
 

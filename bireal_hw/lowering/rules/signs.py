@@ -16,7 +16,7 @@ from bireal_hw.lowering.grid import NEAR, NOISE
 from bireal_hw.lowering.reader import Rule, Site
 from bireal_hw.lowering.rules.quantizers import bits_of, opened
 from bireal_hw.lowering.rules.shapes import computed, evaluated
-from bireal_hw.lowering.values import Bits, Choice, Constant, Expression, Moved, Value
+from bireal_hw.lowering.values import Bits, Constant, Expression, Scaled, ThreeWay, Value
 
 COMPARISONS = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 BY_ELEMENT = (
@@ -37,7 +37,7 @@ def with_choices(kind: str, read: Callable[[Site], Value]) -> Callable[[Site], V
         values = [site.reader.values.get(name) for name in site.node.input if name]
         if kind in FOLDED and all(isinstance(value, Constant) for value in values):
             return evaluated(site)
-        if kind in PASSING or not any(isinstance(value, Choice) for value in values):
+        if kind in PASSING or not any(isinstance(value, ThreeWay) for value in values):
             return read(site)
         made = _by_element(site) if kind in BY_ELEMENT else None
         if made is not None:
@@ -50,16 +50,16 @@ def with_choices(kind: str, read: Callable[[Site], Value]) -> Callable[[Site], V
     return found
 
 
-def _by_element(site: Site) -> Choice | None:
+def _by_element(site: Site) -> ThreeWay | None:
     """What a node makes of one comparison and of numbers; None where it reads anything else."""
-    first: Choice | None = None
+    first: ThreeWay | None = None
     arrays: list[np.ndarray | None] = []
     for at in range(site.count):
         value = site.value(at) if site.has(at) else None
         match value:
             case None:
                 arrays.append(None)
-            case Choice() if first is None or value.inner is first.inner:
+            case ThreeWay() if first is None or value.inner is first.inner:
                 first = first or value
                 arrays.append(value.numbers)
             case Constant() if value.array.size == 1:
@@ -73,7 +73,7 @@ def _by_element(site: Site) -> Choice | None:
     return replace(first, numbers=np.broadcast_to(computed(site, arrays), 3))
 
 
-def _settled(site: Site, choice: Choice) -> Value:
+def _settled(site: Site, choice: ThreeWay) -> Value:
     """A choice as bits where it is one of two opposite numbers, also for what is 0."""
     below, at, above = (float(one) for one in choice.numbers)
     if choice.numbers.dtype == np.bool_ or below != -above or not above or at not in (below, above):
@@ -81,7 +81,7 @@ def _settled(site: Site, choice: Choice) -> Value:
     return _bits(site, site.output, choice, abs(above))
 
 
-def _bits(site: Site, tensor: str, choice: Choice, scale: float) -> Bits:
+def _bits(site: Site, tensor: str, choice: ThreeWay, scale: float) -> Bits:
     """The bits of a comparison: x > 0 is the opposite of -x >= 0."""
     below, at, above = (float(one) for one in choice.numbers)
     strict = at == below
@@ -93,7 +93,7 @@ def _bits(site: Site, tensor: str, choice: Choice, scale: float) -> Bits:
 def _as_layers_read(site: Site, at: int) -> Value:
     """An input as bits or numbers; a sign that is 0 at 0 is +1 there in hardware, which is told."""
     value, tensor, reader = site.value(at), site.tensor(at), site.reader
-    if not isinstance(value, Choice):
+    if not isinstance(value, ThreeWay):
         return value
     below, middle, above = (float(one) for one in value.numbers)
     if value.numbers.dtype == np.bool_:
@@ -114,10 +114,10 @@ def _as_layers_read(site: Site, at: int) -> Value:
     return closing.numbers(site, bits).times(half).plus(np.full(len(half), (above + below) / 2))
 
 
-def _refuse_ranges(site: Site, choice: Choice) -> None:
+def _refuse_ranges(site: Site, choice: ThreeWay) -> None:
     """Refuse a sign of what is 0 over a range, or has one sign only: there the three outcomes are no bits."""
     inner = choice.inner
-    if isinstance(inner, Moved):
+    if isinstance(inner, Scaled):
         wrong = inner.flat_at_0()
     else:
         x = site.reader.types[inner.source.stream]
@@ -130,8 +130,8 @@ def _refuse_ranges(site: Site, choice: Choice) -> None:
         )
 
 
-def _may_be_0(site: Site, choice: Choice) -> bool:
-    inner = choice.inner.compared() if isinstance(choice.inner, Moved) else choice.inner
+def _may_be_0(site: Site, choice: ThreeWay) -> bool:
+    inner = choice.inner.compared() if isinstance(choice.inner, Scaled) else choice.inner
     assert inner is not None
     x = site.reader.types[inner.source.stream]
     return bool(np.any(_reaches_0(inner, x.low, x.high)))
@@ -153,7 +153,7 @@ def _sign(site: Site) -> Value:
     if isinstance(value, Bits):
         return replace(value, scale=1.0)
     inner, away = opened(site, 0)
-    return Choice(inner, away, site.tensor(0), np.zeros(1), np.array([-1.0, 0.0, 1.0], np.float32))
+    return ThreeWay(inner, away, site.tensor(0), np.zeros(1), np.array([-1.0, 0.0, 1.0], np.float32))
 
 
 def _compared(site: Site) -> Value:
@@ -171,7 +171,7 @@ def _compared(site: Site) -> Value:
     kind = site.node.op_type
     turned = -outcomes if kind.startswith("Less") else outcomes
     flags = turned >= 0 if kind.endswith("OrEqual") else turned > 0
-    return Choice(difference, away, site.tensor(at), level, flags)
+    return ThreeWay(difference, away, site.tensor(at), level, flags)
 
 
 def _constants_only(site: Site) -> Value:
