@@ -87,9 +87,9 @@ def test_concat_of_unlike_sizes(kind: str, widths: tuple[int, ...], tmp_path: Pa
 # ---- images in (N, H, W, C)
 
 
-def _last(file: File, x: str, tmp_path: Path, batch: int | str = 1, side: int = SIDE) -> Path:
+def _last(file: File, x: str, tmp_path: Path, batch: int | str = 1, side: int = SIDE, channels: int = 3) -> Path:
     model = file.save(x, tmp_path / "m.onnx")
-    image = helper.make_tensor_value_info("p", onnx.TensorProto.FLOAT, [batch, side, SIDE, 3])
+    image = helper.make_tensor_value_info("p", onnx.TensorProto.FLOAT, [batch, side, SIDE, channels])
     model.graph.input[0].CopyFrom(image)
     onnx.save(model, str(tmp_path / "m.onnx"))
     return tmp_path / "m.onnx"
@@ -131,6 +131,28 @@ def test_features_of_a_map_in_n_h_w_c(tmp_path: Path) -> None:
     numbers = np.random.default_rng(0).uniform(0, 255, (8, SIDE, SIDE, 3)).astype(np.float32)
     turned = convert(path, Options(images=numbers)).images
     np.testing.assert_array_equal(turned, convert(path, Options(images=numbers.transpose(0, 3, 1, 2))).images)
+
+
+@pytest.mark.parametrize("sides", [(-1, 1, 6, SIDE), (1, 1, 6, -1), (0, 1, 6, SIDE)])
+@pytest.mark.parametrize("inside", ["kept", "turned", "there and back"])
+def test_one_channel_lies_alike_in_both_layouts(inside: str, sides: tuple[int, ...], tmp_path: Path) -> None:
+    """tf2onnx turns a grey image, and a map of one channel, by a Reshape."""
+    file = File()
+
+    def shaped(x: str, *sizes: int) -> str:
+        return file.node("Reshape", x, file.constant(np.array(sizes, np.int64)))
+
+    x = file.node("Conv", shaped("p", *sides), eight_bits(file, 1, 1, 3, 3), **PADDED)
+    if inside != "kept":
+        x = shaped(x, sides[0], 6, SIDE, 1)
+        x = file.node("Mul", shaped(x, 1, 6, -1, 1), file.constant([0.5]))
+        x = shaped(x, *sides) if inside == "there and back" else file.node("Transpose", x, perm=[0, 3, 1, 2])
+    x = file.node("Conv", file.bits(x), binary(file, CHANNELS, 1, 3, 3), **PADDED)
+    x = file.node("ReduceSum", file.bits(x), file.constant(np.array([2, 3], np.int64)), keepdims=0)
+    x = file.node("MatMul", x, eight_bits(file, CHANNELS, CLASSES))
+    path = _last(file, x, tmp_path, side=6, channels=1)
+    assert held(path).largest == 0
+    assert convert(path).graph.input.shape == (6, SIDE, 1)
 
 
 # ---- refused, with what to change

@@ -168,9 +168,12 @@ def _reshape(site: Site) -> Value:
             )
         reader.ranks[site.output] = len(target)
         return value
-    same = [1, x.channels, x.height, x.width]
-    if target == same and not site.is_channels_last:
+    first, last = [1, x.channels, x.height, x.width], [1, x.height, x.width, x.channels]
+    same, other = (last, first) if site.is_channels_last else (first, last)
+    if target == same or (target == other and x.channels == 1):  # one channel lies alike in both layouts
         reader.ranks[site.output] = 4
+        if target == last:
+            reader.channels_last.add(site.output)
         return value
     if target not in ([1, x.size], [1, x.size, 1, 1]):
         raise site.unsupported(f"the shape {target} of an image", f"{same} or [1, {x.size}], all features of an image")
