@@ -287,7 +287,7 @@ def flat(pool: bool, seed: int = 0) -> Graph:
     square = RealConv(numbers(90, size, 1, 1, size), numbers(500, size), np.full(size, 3), DataType(16, frac=3))
     nodes = [Node("center", Center(np.full(2, 128)), (INPUT,))]
     if pool:
-        nodes.append(Node("pool", MaxPool((2, 2), (2, 2), 0), ("center",)))
+        nodes.append(Node("pool", MaxPool.tiled(2, 2), ("center",)))
     nodes += [
         Node("flat", Flatten(), (nodes[-1].name,)),
         Node("dense", square, ("flat",)),
@@ -379,7 +379,7 @@ class _Mixed:
     def pool(self, source: str) -> str:
         x = self.types[source]
         size = tuple(self.numbers(1, 2, 2).tolist())
-        tiled = MaxPool(size, size, 0)
+        tiled = MaxPool.tiled(*size)
         return self.add(tiled if min(x.height, x.width) > 1 and self.one_of(0, 1) else MaxPool(), source)
 
     def block(self, source: str) -> str:
@@ -417,7 +417,7 @@ class _Mixed:
             if image.dtype.bipolar:
                 x = self.rescale(self.binary(x, 6), DataType(8, frac=3))
             whole = (image.height, image.width)
-            x = self.add(MaxPool(whole, whole, 0) if self.one_of(0, 1) else Flatten(), x)
+            x = self.add(MaxPool.tiled(*whole) if self.one_of(0, 1) else Flatten(), x)
             weights = self.numbers(-127, 127, 5, 1, 1, self.types[x].channels)
             zeros = np.zeros(5, np.int32)
             x = self.add(RealConv(weights, self.numbers(-900, 900, 5), zeros, DataType(31, frac=8)), x)

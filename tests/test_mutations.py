@@ -97,7 +97,8 @@ RESCALE = Layer(
     (TensorType.full(3, 4, 2, DataType(3)),),
     Fold(lanes=1),
 )
-BITS = Layer(MaxPool((2, 2), (2, 2), 0), (TensorType.full(5, 5, 4, BIPOLAR),), Fold(lanes=2))
+OPEN = Layer(MaxPool(pads=(0, 0, 0, 0)), (TensorType.full(4, 7, 2, STREAM),), Fold(lanes=1))
+BITS = Layer(MaxPool.tiled(2, 2), (TensorType.full(5, 5, 4, BIPOLAR),), Fold(lanes=2))
 FLATTEN = Layer(Flatten(), (TensorType.full(2, 3, 4, STREAM),), Fold(lanes=2))
 UPSAMPLE = Layer(Upsample(2), (TensorType.full(3, 4, 2, STREAM),), Fold(lanes=1))
 CONCAT = Layer(
@@ -168,8 +169,10 @@ FAULTS: dict[str, tuple[Layer, str]] = {
     "bias-late": (RESCALE, "sum_q <= SumWidth'(product_q) + SumWidth'(bias);"),
     "limit-above-only": (RESCALE, "if (1'b0) out = OutWidth'(Low);"),
     "compares-otherwise": (BITS, "lane_max[l*InWidth+:InWidth] = signed'(x) > signed'(y) ? x : y;"),
-    "left-over-column": (BITS, "assign whole_x = phase_x_q == PhaseXWidth'(StrideW - 1) || col_end;"),
-    "left-over-row": (BITS, "assign whole_y = phase_y_q == PhaseYWidth'(StrideH - 1) || row_end;"),
+    "left-over-column": (BITS, "assign whole_x = wrap_x || col_end;"),
+    "left-over-row": (BITS, "assign whole_y = wrap_y || row_end;"),
+    "column-of-no-window": (OPEN, "localparam bit AloneX = 0;"),
+    "row-of-no-window": (OPEN, "localparam bit AloneY = 0;"),
     "lanes-turned": (FLATTEN, "assign m_axis_tdata = {<<InWidth{s_axis_tdata}};"),
     "other-lane": (CONCAT, "assign b = OtherWidth'(unsigned'(s_axis_tdata[l*InWidth+:InWidth]));"),
     "copies-short": (DUPLICATE, ".FactorW (Copies - 1),"),

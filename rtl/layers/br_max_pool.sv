@@ -1,11 +1,10 @@
 // br_max_pool: largest value of each window; windows side by side, or with a row and a column in common.
-// Function       Overlap = 0: out[y][x] = largest of in[y*KernelH..][x*KernelW..], KernelH x KernelW taps; what is left
-//                over at the end is dropped. Overlap = 1: of in[y*(KernelH-1)-1..][x*(KernelW-1)-1..], taps outside the
-//                image left out: the pool of 3x3, stride 2, padding 1
+// Function       out[y][x] = largest of in[y*(KernelH-Overlap)-PadTop..][x*(KernelW-Overlap)-PadLeft..], KernelH x
+//                KernelW taps, those outside the image left out; what is left over at the end is dropped
 // Stream in      beat = Lanes numbers of InWidth bits of one pixel; rows from the top, pixels from the left
 // Stream out     the same format; tlast on the frame's last beat (counted: the input's tlast is not read)
-// Parameters     Lanes divides Channels, at least one window fits; Overlap = 1 takes kernels of 2 and more (checked);
-//                Signed = 0 compares without sign, as bits of -1 and +1 are
+// Parameters     Lanes divides Channels, at least one window fits; Overlap = 1 takes kernels of 2 and more, pads are less
+//                than the kernel without Overlap (checked); Signed = 0 compares without sign, as bits of -1 and +1 are
 // Latency        (Y*Width + X)*(Channels/Lanes) + 4, where (Y, X) is the last tap of the first window inside the image
 // Throughput     cycles per frame = input beats = Height*Width*(Channels/Lanes)
 // Back-pressure  combinational path m_axis_tready -> s_axis_tready; holds 4 beats when stalled
@@ -16,15 +15,19 @@
 `default_nettype none
 
 module br_max_pool #(
-  parameter int unsigned Height   = 2,   // rows of an image
-  parameter int unsigned Width    = 2,   // columns of an image
-  parameter int unsigned Channels = 1,   // channels of a pixel
-  parameter int unsigned Lanes    = 1,   // channels in a beat
-  parameter int unsigned InWidth  = 16,  // bits of a number
-  parameter bit          Signed   = 1,   // 1: numbers are signed, 0: unsigned, or bits
-  parameter int unsigned KernelH  = 3,   // rows of a window
-  parameter int unsigned KernelW  = 3,   // columns of a window
-  parameter int unsigned Overlap  = 1    // rows and columns that neighbouring windows have in common, 0 or 1
+  parameter int unsigned Height    = 2,   // rows of an image
+  parameter int unsigned Width     = 2,   // columns of an image
+  parameter int unsigned Channels  = 1,   // channels of a pixel
+  parameter int unsigned Lanes     = 1,   // channels in a beat
+  parameter int unsigned InWidth   = 16,  // bits of a number
+  parameter bit          Signed    = 1,   // 1: numbers are signed, 0: unsigned, or bits
+  parameter int unsigned KernelH   = 3,   // rows of a window
+  parameter int unsigned KernelW   = 3,   // columns of a window
+  parameter int unsigned Overlap   = 1,   // rows and columns that neighbouring windows have in common, 0 or 1
+  parameter int unsigned PadTop    = 1,   // rows of padding above
+  parameter int unsigned PadLeft   = 1,   // columns of padding on the left
+  parameter int unsigned PadBottom = 1,   // rows of padding below
+  parameter int unsigned PadRight  = 1    // columns of padding on the right
 ) (
   input  wire                      clk_i,
   input  wire                      rst_ni,
@@ -40,9 +43,19 @@ module br_max_pool #(
 
   localparam int unsigned StrideH = KernelH - Overlap;
   localparam int unsigned StrideW = KernelW - Overlap;
-  localparam int unsigned OutHeight = br_pkg::out_size(Height, KernelH, StrideH, 2 * Overlap);
-  localparam int unsigned OutWidth = br_pkg::out_size(Width, KernelW, StrideW, 2 * Overlap);
-  localparam int unsigned LastRow = br_pkg::min2(OutHeight * StrideH, Height) - 1;  // where the last windows end
+  localparam int unsigned OutHeight = br_pkg::out_size(Height, KernelH, StrideH, PadTop + PadBottom);
+  localparam int unsigned OutWidth = br_pkg::out_size(Width, KernelW, StrideW, PadLeft + PadRight);
+  // Rows and columns of the image up to the end of the last windows; more than all where they reach over the edge.
+  localparam int unsigned Rows = OutHeight * StrideH + Overlap - PadTop;
+  localparam int unsigned Columns = OutWidth * StrideW + Overlap - PadLeft;
+  localparam int unsigned LastRow = br_pkg::min2(Rows, Height) - 1;
+  // Place of the first row and column in the stride; that of a whole window's end where they are in no earlier window.
+  localparam int unsigned StartY = (PadTop + StrideH - Overlap) % StrideH;
+  localparam int unsigned StartX = (PadLeft + StrideW - Overlap) % StrideW;
+  // fault: row-of-no-window
+  localparam bit AloneY = Overlap != 0 && PadTop == 0;
+  // fault: column-of-no-window
+  localparam bit AloneX = Overlap != 0 && PadLeft == 0;
   localparam int unsigned Groups = Channels / Lanes;
   localparam int unsigned Depth = OutWidth * Groups;
   localparam int unsigned GroupWidth = br_pkg::idx_width(Groups);
@@ -58,7 +71,18 @@ module br_max_pool #(
   if (Overlap > 1 || KernelH <= Overlap || KernelW <= Overlap) begin : gen_check_overlap
     $error("br_max_pool: Overlap=%0d must be 0 or 1 and less than the kernel, %0dx%0d", Overlap, KernelH, KernelW);
   end
-  if (Height + 2 * Overlap < KernelH || Width + 2 * Overlap < KernelW) begin : gen_check_size
+  if (PadTop >= StrideH || PadBottom >= StrideH || PadLeft >= StrideW || PadRight >= StrideW) begin : gen_check_pads
+    $error(
+        "br_max_pool: pads %0d, %0d, %0d, %0d (top, left, bottom, right) must be less than the stride, %0dx%0d",
+        PadTop,
+        PadLeft,
+        PadBottom,
+        PadRight,
+        StrideH,
+        StrideW
+    );
+  end
+  if (Height + PadTop + PadBottom < KernelH || Width + PadLeft + PadRight < KernelW) begin : gen_check_size
     $error("br_max_pool: a %0dx%0d window does not fit %0dx%0d", KernelH, KernelW, Height, Width);
   end
 
@@ -87,29 +111,31 @@ module br_max_pool #(
   logic [PhaseXWidth-1:0] phase_x_q;
   logic [PhaseYWidth-1:0] phase_y_q;
   logic [AddrWidth-1:0] addr_q;
-  logic group_end, col_end, line_end, row_end, first_x, first_y, whole_x, whole_y;
+  logic group_end, col_end, line_end, row_end, wrap_x, wrap_y, first_x, first_y, whole_x, whole_y;
 
   assign group_end = group_q == GroupWidth'(Groups - 1);
   assign col_end   = col_q == ColWidth'(Width - 1);
   assign row_end   = row_q == RowWidth'(Height - 1);
   assign line_end  = group_end && col_end;
-  assign first_x   = Overlap != 0 ? col_q == '0 : phase_x_q == '0;
-  assign first_y   = Overlap != 0 ? row_q == '0 : phase_y_q == '0;
+  assign wrap_x    = phase_x_q == PhaseXWidth'(StrideW - 1);
+  assign wrap_y    = phase_y_q == PhaseYWidth'(StrideH - 1);
+  assign first_x   = col_q == '0 || (Overlap == 0 && phase_x_q == '0);
+  assign first_y   = row_q == '0 || (Overlap == 0 && phase_y_q == '0);
   // fault: left-over-column
-  assign whole_x   = phase_x_q == PhaseXWidth'(StrideW - 1) || (Overlap != 0 && col_end);
+  assign whole_x   = (wrap_x && !(AloneX && col_q == '0)) || (Columns > Width && col_end);
   // fault: left-over-row
-  assign whole_y   = phase_y_q == PhaseYWidth'(StrideH - 1) || (Overlap != 0 && row_end);
+  assign whole_y   = (wrap_y && !(AloneY && row_q == '0)) || (Rows > Height && row_end);
 
   always_ff @(posedge clk_i) begin
     if (take) begin
       group_q <= group_end ? '0 : group_q + 1'b1;
       if (group_end) begin
         col_q     <= col_end ? '0 : col_q + 1'b1;
-        phase_x_q <= col_end || whole_x ? '0 : phase_x_q + 1'b1;
+        phase_x_q <= col_end ? PhaseXWidth'(StartX) : wrap_x ? '0 : phase_x_q + 1'b1;
       end
       if (line_end) begin
         row_q     <= row_end ? '0 : row_q + 1'b1;
-        phase_y_q <= row_end || whole_y ? '0 : phase_y_q + 1'b1;
+        phase_y_q <= row_end ? PhaseYWidth'(StartY) : wrap_y ? '0 : phase_y_q + 1'b1;
       end
       if (line_end) addr_q <= '0;
       else if (whole_x) addr_q <= addr_q + 1'b1;
@@ -118,8 +144,8 @@ module br_max_pool #(
       group_q   <= '0;
       col_q     <= '0;
       row_q     <= '0;
-      phase_x_q <= '0;
-      phase_y_q <= '0;
+      phase_x_q <= PhaseXWidth'(StartX);
+      phase_y_q <= PhaseYWidth'(StartY);
       addr_q    <= '0;
     end
   end

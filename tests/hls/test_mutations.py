@@ -39,8 +39,8 @@ FAULTS: dict[str, tuple[Layer, str, str, str]] = {
     "a column that is left over": (
         BITS,
         "max_pool",
-        "phase_x == StrideW - 1 || (Overlap &&",
-        "phase_x == StrideW - 1 || (true &&",
+        "(OverX && x_end)",
+        "(!OverX && x_end)",
     ),
     "lowest bit in place of the sign": (SIGN, "sign", "(l + 1) * Config::InWidth - 1", "l * Config::InWidth"),
     "PReLU drops the half": (PRELU, "merge", "Wide((u + half) >> k)", "Wide(u >> k)"),

@@ -24,7 +24,7 @@ def wide() -> Graph:
     nodes = (
         Node("center", Center(np.full(3, 128)), ("image",)),
         Node("rescale", rescale, ("center",)),
-        Node("pool", MaxPool((2, 3), (2, 3), 0), ("rescale",)),
+        Node("pool", MaxPool.tiled(2, 3), ("rescale",)),
     )
     return verify(Graph("wide", TensorType.full(4, 6, 3, PIXEL), nodes))
 

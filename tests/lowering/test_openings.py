@@ -84,6 +84,39 @@ def test_concat_of_unlike_sizes(kind: str, widths: tuple[int, ...], tmp_path: Pa
     assert held(tmp_path / "m.onnx").largest == 0
 
 
+# ---- windows of max pools
+
+POOLS: dict[str, dict[str, Any]] = {
+    "3x3, none": {"kernel_shape": [3, 3], "strides": [2, 2]},
+    "3x3, before": {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 0, 0]},
+    "3x3, behind": {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [0, 0, 1, 1]},
+    "3x3, all but the left": {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 0, 1, 1]},
+    "3x3, same": {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"},
+    "3x3, same, lower": {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_LOWER"},
+    "3x3, ceil": {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
+    "2x2, stride 1": {"kernel_shape": [2, 2]},
+    "2x3": {"kernel_shape": [2, 3], "strides": [1, 2], "pads": [0, 1, 0, 0]},
+    "2x2, ceil": {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1},
+    "4x3, padded": {"kernel_shape": [4, 3], "strides": [4, 3], "pads": [1, 2, 2, 0]},
+    "4x3, ceil": {"kernel_shape": [4, 3], "strides": [4, 3], "ceil_mode": 1},
+}
+
+
+@pytest.mark.parametrize("reader", ["numbers", "bits"])
+@pytest.mark.parametrize("size", [(6, SIDE), (5, 7), (7, 6)])
+@pytest.mark.parametrize("pool", POOLS)
+def test_windows_of_max_pools(pool: str, size: tuple[int, int], reader: str, tmp_path: Path) -> None:
+    """The file itself says which pixels a window holds."""
+    file = File()
+    x = file.quant(file.node("Sub", "p", file.constant(128.0)), 1.0, 8)
+    x = file.node("MaxPool", file.bits(x) if reader == "bits" else x, **POOLS[pool])
+    x = file.node("Conv", file.bits(x), binary(file, CHANNELS, 3, 3, 3), **PADDED)
+    model = file.finish(x, tmp_path / "m.onnx")
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("p", onnx.TensorProto.FLOAT, [1, 3, *size]))
+    onnx.save(model, str(tmp_path / "m.onnx"))
+    assert held(tmp_path / "m.onnx").largest == 0
+
+
 # ---- images in (N, H, W, C)
 
 
@@ -169,7 +202,7 @@ def _in_groups(file: File) -> str:
 
 
 def _overlapping(file: File) -> str:
-    return file.conv(file.bits(file.node("MaxPool", file.start(), kernel_shape=[3, 3], strides=[2, 2])))
+    return file.conv(file.bits(file.node("MaxPool", file.start(), kernel_shape=[3, 3], strides=[1, 1], pads=[1] * 4)))
 
 
 REFUSED: dict[str, tuple[Callable[[File], str], str]] = {
@@ -178,7 +211,10 @@ REFUSED: dict[str, tuple[Callable[[File], str], str]] = {
         r"\(Reshape\): found features that become an image again, .*: leave out the Flatten or the dense layer",
     ),
     "groups of bits": (_in_groups, r"\(Conv\): found a binary convolution in 2 groups, .*; supported: group=1"),
-    "an overlapping pool": (_overlapping, r"max_pool: kernel 3x3, stride 2x2, pad 0; supported are 3x3 with stride 2"),
+    "windows that overlap by two": (
+        _overlapping,
+        r"\(MaxPool\): found kernel_shape=\[3, 3\] strides=\[1, 1\] pads=\[1, 1, 1, 1\]; supported: strides",
+    ),
 }
 
 

@@ -123,7 +123,12 @@ def test_header_answers_every_question(module: str) -> None:
         ("layers/br_center", {"OutWidth": 10}, "br_center: OutWidth=10 must be 8 or 9"),
         ("layers/br_merge", {"Channels": 8, "Lanes": 3}, "br_merge: Channels=8 must be a multiple of Lanes=3"),
         ("layers/br_avg_pool", {"Height": 5}, "br_avg_pool: a 2x2 window does not tile 5x2"),
-        ("layers/br_max_pool", {"Overlap": 0}, "br_max_pool: a 3x3 window does not fit 2x2"),
+        ("layers/br_max_pool", {"Height": 1, "PadTop": 0}, "br_max_pool: a 3x3 window does not fit 1x2"),
+        (
+            "layers/br_max_pool",
+            {"PadRight": 2},
+            "pads 1, 1, 1, 2 (top, left, bottom, right) must be less than the stride",
+        ),
         ("layers/br_rescale", {"Low": 9, "High": 8}, "br_rescale: Low=9 and High=8 must be in this order"),
         ("lib/br_width_converter", {"InLanes": 6, "OutLanes": 4}, "InLanes=6 and OutLanes=4: one must be a multiple"),
     ],

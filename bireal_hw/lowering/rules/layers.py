@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
+from bireal_hw.errors import BirealError
 from bireal_hw.ir.types import PIXEL, TensorType, ranged
 from bireal_hw.lowering import closing
 from bireal_hw.lowering.closing import integers
@@ -350,20 +351,25 @@ def _maxpool(site: Site) -> Value:
     pads = _pads(site, (x.height, x.width), tuple(kernel), strides)
     ends = zip((x.height, x.width), pads[:2], pads[2:], kernel, strides, strict=True)
     rest = [(size + before + behind - taps) % step for size, before, behind, taps, step in ends]
-    if attributes.get("ceil_mode") and any(rest):
-        raise site.unsupported("ceil_mode=1 where windows reach over the edge", "ceil_mode=0")
-    if tuple(kernel) == (3, 3) and strides == [2, 2] and pads in ((1, 1, 1, 1), (1, 1, 0, 0)):
-        even = x.height % 2 == 0 and x.width % 2 == 0
-        pads = (1, 1, 1, 1) if even or pads == (1, 1, 1, 1) else pads
-    if len(set(pads)) != 1:
-        raise site.unsupported(f"pads={list(pads)}", "the same on all sides")
-    return _largest(site, MaxPool((kernel[0], kernel[1]), (strides[0], strides[1]), pads[0]))
+    more = [attributes.get("ceil_mode", 0) * (-left % step) for left, step in zip(rest, strides, strict=True)]
+    sides = (pads[0], pads[1], pads[2] + more[0], pads[3] + more[1])
+    pool = MaxPool((kernel[0], kernel[1]), (strides[0], strides[1]), sides)
+    try:
+        pool.infer(x)
+    except BirealError as error:
+        added = " with those of ceil_mode" if any(more) else ""
+        raise site.unsupported(
+            f"kernel_shape={kernel} strides={strides} pads={list(sides)}{added}",
+            "strides of the kernel's size or one less on both sides, and pads less than the stride",
+        ) from error
+    return _largest(site, pool)
 
 
 def _globalmaxpool(site: Site) -> Value:
     check_layout(site)
     x = image(site, site.value(0))
-    return _largest(site, MaxPool((x.height, x.width), (x.height, x.width), 0))
+    whole = (x.height, x.width)
+    return _largest(site, MaxPool.tiled(*whole))
 
 
 def _largest(site: Site, op: MaxPool) -> Value:
@@ -407,7 +413,7 @@ def _averagepool(site: Site) -> Value:
     x = image(site, site.value(0))
     pads = _pads(site, (x.height, x.width), tuple(kernel), strides)
     if strides != kernel or any(pads):
-        raise site.unsupported(f"kernel={kernel} strides={strides} pads={list(pads)}", "stride = kernel, no pads")
+        raise site.unsupported(f"kernel_shape={kernel} strides={strides} pads={list(pads)}", "stride = kernel, no pads")
     if x.height % kernel[0] or x.width % kernel[1]:
         raise site.unsupported(f"a window of {kernel} on {x.height}x{x.width} pixels", "windows that tile the image")
     return _window_sum(site, (kernel[0], kernel[1]), 1.0 / (kernel[0] * kernel[1]))
@@ -430,7 +436,7 @@ def _reduce(site: Site) -> Value:
         site.reader.ranks[site.output] = 2
     whole = (x.height, x.width)
     if site.node.op_type == "ReduceMax":
-        return _largest(site, MaxPool(whole, whole, 0))
+        return _largest(site, MaxPool.tiled(*whole))
     return _window_sum(site, whole, 1.0 / x.pixels if site.node.op_type == "ReduceMean" else 1.0)
 
 

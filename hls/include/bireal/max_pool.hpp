@@ -1,11 +1,10 @@
 // max_pool: largest value of each window; windows side by side, or with a row and a column in common.
-// Function       Overlap = 0: out[y][x] = largest of in[y*KernelH..][x*KernelW..], KernelH x KernelW taps; what is left
-//                over at the end is dropped. Overlap = 1: of in[y*(KernelH-1)-1..][x*(KernelW-1)-1..], taps outside the
-//                image left out: the pool of 3x3, stride 2, padding 1
+// Function       out[y][x] = largest of in[y*(KernelH-Overlap)-PadTop..][x*(KernelW-Overlap)-PadLeft..], KernelH x
+//                KernelW taps, those outside the image left out; what is left over at the end is dropped
 // Stream in      beat = Lanes numbers of InWidth bits of one pixel; rows from the top, pixels from the left
 // Stream out     the same format
-// Parameters     Lanes divides Channels, at least one window fits; Overlap = 1 takes kernels of 2 and more; Signed = 0
-//                compares without sign, as bits of -1 and +1 are
+// Parameters     Lanes divides Channels, at least one window fits; Overlap = 1 takes kernels of 2 and more; pads are less
+//                than the kernel without Overlap; Signed = 0 compares without sign, as bits of -1 and +1 are
 // Throughput     frames * Height*Width*(Channels/Lanes) iterations: a frame every Height*Width*(Channels/Lanes) cycles
 // Source         golden in bireal_hw/ops/max_pool.py. The maximum runs along the row, then down the column, and both are the
 //                same step: a value begins the maximum or is taken in; where a window ends the maximum is complete, and
@@ -36,12 +35,26 @@ void max_pool(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
   static_assert(Config::Channels % Config::Lanes == 0, "max_pool: Channels must be a multiple of Lanes");
   static_assert(Config::Overlap <= 1 && Config::KernelH > Config::Overlap && Config::KernelW > Config::Overlap,
                 "max_pool: Overlap must be 0 or 1 and less than the kernel");
-  constexpr int Padding = 2 * Config::Overlap;
-  static_assert(Config::Height + Padding >= Config::KernelH && Config::Width + Padding >= Config::KernelW,
-                "max_pool: a window must fit the image");
   constexpr int StrideH = Config::KernelH - Config::Overlap, StrideW = Config::KernelW - Config::Overlap;
+  static_assert(Config::PadTop < StrideH && Config::PadBottom < StrideH && Config::PadLeft < StrideW &&
+                    Config::PadRight < StrideW,
+                "max_pool: pads must be less than the stride");
+  constexpr int PaddedHeight = Config::Height + Config::PadTop + Config::PadBottom;
+  constexpr int PaddedWidth = Config::Width + Config::PadLeft + Config::PadRight;
+  static_assert(PaddedHeight >= Config::KernelH && PaddedWidth >= Config::KernelW,
+                "max_pool: a window must fit the image");
+  constexpr int OutHeight = (PaddedHeight - Config::KernelH) / StrideH + 1;
+  constexpr int OutWidth = (PaddedWidth - Config::KernelW) / StrideW + 1;
+  // Whether the last windows reach over the edge; the place of the first row and column in the stride; whether that is
+  // where a window ends, though there is none before them.
+  constexpr bool OverY = OutHeight * StrideH + Config::Overlap - Config::PadTop > Config::Height;
+  constexpr bool OverX = OutWidth * StrideW + Config::Overlap - Config::PadLeft > Config::Width;
+  constexpr int StartY = (Config::PadTop + StrideH - Config::Overlap) % StrideH;
+  constexpr int StartX = (Config::PadLeft + StrideW - Config::Overlap) % StrideW;
+  constexpr bool AloneY = Config::Overlap != 0 && Config::PadTop == 0;
+  constexpr bool AloneX = Config::Overlap != 0 && Config::PadLeft == 0;
   constexpr int Groups = Config::Channels / Config::Lanes;
-  constexpr int Depth = ((Config::Width + Padding - Config::KernelW) / StrideW + 1) * Groups;
+  constexpr int Depth = OutWidth * Groups;
   constexpr int Beats = Config::Height * Config::Width * Groups;
   constexpr bool Overlap = Config::Overlap != 0, Signed = Config::Signed != 0;
   typedef ap_uint<Config::Lanes * Config::InWidth> Beat;
@@ -57,16 +70,17 @@ void max_pool(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
   Count<Groups - 1> group = 0;
   Count<Config::Width - 1> x = 0;
   Count<Config::Height - 1> y = 0;
-  Count<StrideW - 1> phase_x = 0;
-  Count<StrideH - 1> phase_y = 0;
+  Count<StrideW - 1> phase_x = StartX;
+  Count<StrideH - 1> phase_y = StartY;
   Count<Depth> address = 0;
   for (Countdown<Beats> beats(frames); beats.left(); beats.next()) {
     BIREAL_PRAGMA(HLS PIPELINE II=1 style=flp)
     BIREAL_PRAGMA(HLS LOOP_TRIPCOUNT min=Beats max=Beats)
     const bool group_end = group == Groups - 1, x_end = x == Config::Width - 1, y_end = y == Config::Height - 1;
-    const bool first_x = Overlap ? x == 0 : phase_x == 0, first_y = Overlap ? y == 0 : phase_y == 0;
-    const bool whole_x = phase_x == StrideW - 1 || (Overlap && x_end);
-    const bool whole_y = phase_y == StrideH - 1 || (Overlap && y_end);
+    const bool wrap_x = phase_x == StrideW - 1, wrap_y = phase_y == StrideH - 1;
+    const bool first_x = x == 0 || (!Overlap && phase_x == 0), first_y = y == 0 || (!Overlap && phase_y == 0);
+    const bool whole_x = (wrap_x && !(AloneX && x == 0)) || (OverX && x_end);
+    const bool whole_y = (wrap_y && !(AloneY && y == 0)) || (OverY && y_end);
     const Beat beat = in.read();
 
     Beat row_max = beat;
@@ -92,11 +106,11 @@ void max_pool(hls::stream<ap_uint<Config::Lanes * Config::InWidth>>& in,
     group = step(group, group_end);
     if (group_end) {
       x = step(x, x_end);
-      phase_x = step(phase_x, x_end || whole_x);
+      phase_x = x_end ? Count<StrideW - 1>(StartX) : step(phase_x, wrap_x);
     }
     if (group_end && x_end) {
       y = step(y, y_end);
-      phase_y = step(phase_y, y_end || whole_y);
+      phase_y = y_end ? Count<StrideH - 1>(StartY) : step(phase_y, wrap_y);
       address = 0;
     }
   }
