@@ -73,6 +73,7 @@ class _Segment:
         model = helper.make_model(graph, opset_imports=opsets, ir_version=min(self._model.ir_version or 8, 10))
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        options.intra_op_num_threads = 1  # a part is small; threads of every part would wait for work by spinning
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
