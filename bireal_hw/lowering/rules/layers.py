@@ -413,7 +413,7 @@ def _averagepool(site: Site) -> Value:
     x = image(site, site.value(0))
     pads = _pads(site, (x.height, x.width), tuple(kernel), strides)
     if strides != kernel or any(pads):
-        raise site.unsupported(f"kernel_shape={kernel} strides={strides} pads={list(pads)}", "stride = kernel, no pads")
+        raise site.unsupported(f"kernel={kernel} strides={strides} pads={list(pads)}", "stride = kernel, no pads")
     if x.height % kernel[0] or x.width % kernel[1]:
         raise site.unsupported(f"a window of {kernel} on {x.height}x{x.width} pixels", "windows that tile the image")
     return _window_sum(site, (kernel[0], kernel[1]), 1.0 / (kernel[0] * kernel[1]))
