@@ -29,12 +29,22 @@ TOP = "br_bench"
 PACKED = ".gz"
 CHUNK = 1 << 20
 
-# Split files let make use both cores; -O2 makes a network no faster than -O1.
-_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "--output-split", "5000")
+# Files of a large design are split, so that make uses both cores; up to so many operations one file takes less time
+# than the headers that several share. -O2 makes a network no faster than -O1.
+_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "--output-split", "40000")
 # Assertions on every stream, not only at the ends of a bench: a network simulates a third slower. See sim/br_checks.sv.
 _CHECKS = ("-DBR_CHECK_ALL",) if os.environ.get("BIREAL_CHECKS") else ()
 _COMPILER = "OPT_FAST=-O1 OPT_GLOBAL=-O2 CFG_CXXFLAGS_PCH_I=-include"
-_RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o")
+# What the two files begin with that do not depend on the design's size: most of the compile time of a small one.
+_SHARED = "".join(
+    f"#include <{name}>\n" for name in ("memory", "string", "verilated.h", "verilated_vpi.h", "verilated_dpi.h")
+)
+_SHARED_RULES = """verilator.o Vtop__ALL.o: private CPPFLAGS += -include shared.h
+verilator.o Vtop__ALL.o: | shared.h.gch
+shared.h.gch:
+\t$(CXX) $(OPT_FAST) $(CXXFLAGS) $(CPPFLAGS) -x c++-header shared.h -o $@
+"""
+_LIBRARY = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o")
 
 
 def tool_environment() -> dict[str, str]:
@@ -91,7 +101,7 @@ def build(name: str, bench: str, sources: Sequence[Path], builds: Path, waves: s
             "waveforms in FST need lz4.h and zlib.h (liblz4-dev, zlib1g-dev): install them or name a .vcd.gz"
         )
     started = time.perf_counter()
-    versions = repr((version("verilator"), version("cocotb"), _COMPILER, waves)).encode()
+    versions = repr((version("verilator"), version("cocotb"), _COMPILER, _SHARED, _SHARED_RULES, waves)).encode()
     key = hashlib.sha256(versions + repr(_FLAGS + _CHECKS).encode() + bench.encode())
     for path in sources:
         key.update(path.read_bytes())
@@ -240,7 +250,9 @@ def _compile(sources: Sequence[Path], obj: Path, environment: dict[str, str], lo
         "share/lib/verilator/verilator.cpp",
     ]
     jobs = len(os.sched_getaffinity(0))
-    make = ["make", "-j", str(jobs), "-f", "Vtop.mk", f"VM_TRACE={int(bool(waves))}"]
+    (obj / "shared.h").write_text(_SHARED)
+    (obj / "shared.mk").write_text(_SHARED_RULES)
+    make = ["make", "-j", str(jobs), "-f", "Vtop.mk", "-f", "shared.mk", f"VM_TRACE={int(bool(waves))}"]
     around = {**environment, "VERILATOR_ROOT": "root", "MAKEFLAGS": f"-- {_COMPILER}"}
     with log.open("w") as words:
         for command in ([*verilator, *names], make):
@@ -249,10 +261,12 @@ def _compile(sources: Sequence[Path], obj: Path, environment: dict[str, str], lo
 
 
 def _place_runtime(runtime: Path, obj: Path) -> None:
-    """Put Verilator's own library, the same in every build, in place of 10 s of compiling it.
+    """Put Verilator's own library and headers, the same in every build, in place of 12 s of compiling them.
 
     Its makefile takes the objects for outdated where they are older than itself, hence the time in the future.
     """
+    for path in runtime.glob("*.gch"):
+        (obj / path.name).symlink_to(path)
     for path in runtime.glob("*.o"):
         copy = Path(shutil.copyfile(path, obj / path.name))
         later = time.time() + 3600
@@ -264,7 +278,7 @@ def _keep_runtime(runtime: Path, obj: Path) -> None:
     if runtime.exists():
         return
     temporary = Path(tempfile.mkdtemp(prefix="runtime-tmp-", dir=runtime.parent))
-    for path in (obj / part for part in _RUNTIME):
+    for path in (obj / part for part in ("shared.h.gch", *_LIBRARY)):
         if path.exists():
             shutil.copyfile(path, temporary / path.name)
     try:

@@ -24,7 +24,7 @@ SPECS = {
     "plain": ModelSpec("plain18", 0.125, (16, 16), 3, 4, shortcut_bits=12),
 }
 """Both stems, grey and RGB, square and not, every kind of block, four stream widths; "means" has 9-bit pixels."""
-LONG = ("pooled", "deep", "means", "react a pooled")
+LONG = ("pooled", "deep", "means", "react a", "react a pooled")
 """Those of them that `make test-all` alone runs where each takes many seconds."""
 SAMPLES = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in SPECS]
 """Their names, for a test of each."""

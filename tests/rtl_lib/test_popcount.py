@@ -136,7 +136,7 @@ def prove(widths: tuple[int, ...], family: str, folder: Path, wrong: dict[str, s
 
 
 @pytest.mark.synth
-@pytest.mark.parametrize("family", ["7series", "ecp5"])
+@pytest.mark.parametrize("family", ["7series", pytest.param("ecp5", marks=pytest.mark.slow)])
 def test_what_is_synthesised_counts_as_what_is_simulated(family: str, tmp_path: Path) -> None:
     prove((1, 2, 3, 5, 8, 12, 16, 21, 32), family, tmp_path)
 

@@ -101,7 +101,7 @@ def gradients(fitting: StageTraining, answered: Any, images: Tensor, labels: Ten
     ("model", "precision"),
     [
         ("bireal18", "float32"),
-        ("react18", "bfloat16"),
+        pytest.param("react18", "bfloat16", marks=pytest.mark.slow),
         pytest.param("bireal50", "float32", marks=pytest.mark.slow),
         pytest.param("reactneta", "bfloat16", marks=pytest.mark.slow),
     ],

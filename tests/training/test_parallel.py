@@ -107,6 +107,7 @@ def test_losses_are_those_of_one_process(tmp_path: Path) -> None:
         torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=1e-3, msg=name)
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_in_two_processes(tmp_path: Path) -> None:
     (tmp_path / "few.toml").write_text(STAGES)
     words = ["-m", "bireal_hw", "train", "recipe=few.toml", "width=0.125", "image=8", "epochs=3"]

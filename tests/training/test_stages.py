@@ -495,7 +495,7 @@ def test_epochs_and_batch_by_default() -> None:
     assert default_config(SPEC, "digits", recipe=load_recipe("calibrate")).epochs == 1
 
 
-@pytest.mark.parametrize("snap", [True, False])
+@pytest.mark.parametrize("snap", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_mixed_precision(digits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snap: bool) -> None:
     """Convolutions train in half precision and the network learns; its deploy model is as good as it is."""
     seen: set[tuple[bool, torch.dtype]] = set()
