@@ -89,7 +89,7 @@ def test_zeros_as_early_versions_have_them(tmp_path: Path) -> None:
 
 REFUSED: dict[str, tuple[list[int], dict[str, Any], float, str]] = {
     "reflect": ([0, 0, 1, 1, 0, 0, 1, 1], {"mode": "reflect"}, 0.0, "found mode=reflect with 0; supported: mode=const"),
-    "ones": ([0, 0, 1, 1, 0, 0, 1, 1], {}, 1.0, "found mode=constant with 1; supported: mode=constant with 0"),
+    "ones": ([0, 0, 1, 1, 0, 0, 1, 1], {}, 1.0, "found mode=constant with 1; supported: mode=constant with 0;"),
     "channels": ([0, 1, 0, 0, 0, 1, 0, 0], {}, 0.0, "supported: numbers from 0 on for height and width"),
     "smaller": ([0, 0, -1, 0, 0, 0, 1, 0], {}, 0.0, "supported: numbers from 0 on for height and width"),
 }
