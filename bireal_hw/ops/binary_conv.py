@@ -56,7 +56,7 @@ class BinaryConv(Convolution):
     """
 
     kind: ClassVar[str] = "binary_conv"
-    look: ClassVar[Look] = Look("#a5cdf0", "1-bit convolution, XNOR and popcount; padding adds nothing", 5)
+    look: ClassVar[Look] = Look("#a5cdf0", "1-bit convolution, XNOR and popcount; padding is exact", 5)
     gives_sums: ClassVar[bool] = True
     weight_width: ClassVar[int] = 1
     weights: Array

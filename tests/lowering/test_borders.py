@@ -120,9 +120,9 @@ def test_one_tensor_with_several_borders_and_none(tmp_path: Path) -> None:
     x = file.start()
     own = bits(file, x, "both", 1.0)
     ones = border(file, own, 1.0, SAME)
-    read = [(ones, {}), (ones, {}), (border(file, own, -1.0, SAME), {}), (border(file, own, 0.0, SAME), {})]
-    for tensor, more in [*read, (own, {"pads": SAME})]:
-        x = file.merge(x, file.affine(conv(file, tensor, **more)))
+    for tensor in (ones, ones, border(file, own, -1.0, SAME), border(file, own, 0.0, SAME)):
+        x = file.merge(x, file.affine(conv(file, tensor)))
+    x = file.merge(x, file.affine(conv(file, own, pads=SAME)))
     file.finish(x, tmp_path / "m.onnx")
     turned = np.where(np.resize(GAINS["both"], CHANNELS) < 0, -1, 1).tolist()
     found = [None if op.border is None else op.border.tolist() for op in exact(tmp_path / "m.onnx")]
@@ -194,7 +194,7 @@ def _too_wide(file: File, x: str) -> str:
     return conv(file, border(file, file.bits(x), 1.0, (2, 1, 1, 1)))
 
 
-REFUSED = {
+REFUSED: dict[Callable[[File, str], str], str] = {
     _of_numbers: "found mode=constant with 1; supported: mode=constant with 0; of bits also with -1 or +1",
     _of_another_number: "found mode=constant with 1; supported: mode=constant with 0, -0.5 or 0.5, which the bits are",
     _with_zeros_around: r"found pads=[1, 1, 1, 1] behind 1 around 't7', [1, 1, 1, 1]; supported: pads=[0, 0, 0, 0]",

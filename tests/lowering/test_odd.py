@@ -179,6 +179,19 @@ def test_axes_that_come_back_one_by_one(tmp_path: Path) -> None:
     assert held(tmp_path / "m.onnx").agreement == 1
 
 
+@pytest.mark.parametrize("axes", [[2, 3], [], None], ids=str)
+def test_a_mean_that_would_be_none_without_axes(axes: list[int] | None, tmp_path: Path) -> None:
+    file = File()
+    given = [] if axes is None else [file.constant(np.array(axes, np.int64))]
+    x = file.node("ReduceMean", file.start(), *given, noop_with_empty_axes=1)
+    file.classify(file.quant(x, 2.0**-8, 16), tmp_path / "m.onnx")
+    if axes:
+        assert held(tmp_path / "m.onnx").agreement == 1
+    else:
+        with pytest.raises(BirealError, match=r"\(ReduceMean\): found axes=.*; supported: axes=\[2, 3\]"):
+            convert(tmp_path / "m.onnx")
+
+
 @pytest.mark.parametrize("axes", [[0, 2, 3], [1], [0]])
 def test_other_axes_stay(axes: list[int], tmp_path: Path) -> None:
     file = File()

@@ -583,9 +583,9 @@ RULES = {
     "GlobalMaxPool": Rule(_globalmaxpool),
     "MatMul": Rule(_matmul),
     "MaxPool": Rule(_maxpool, (*SIZES, "ceil_mode"), {"dilations": [1, 1], "storage_order": 0}),
-    "ReduceMax": Rule(_reduce, ("axes", "keepdims"), {"noop_with_empty_axes": 0}),
-    "ReduceMean": Rule(_reduce, ("axes", "keepdims"), {"noop_with_empty_axes": 0}),
-    "ReduceSum": Rule(_reduce, ("axes", "keepdims"), {"noop_with_empty_axes": 0}),
+    "ReduceMax": Rule(_reduce, ("axes", "keepdims"), {}, ("noop_with_empty_axes",)),
+    "ReduceMean": Rule(_reduce, ("axes", "keepdims"), {}, ("noop_with_empty_axes",)),
+    "ReduceSum": Rule(_reduce, ("axes", "keepdims"), {}, ("noop_with_empty_axes",)),
     "Resize": Rule(
         _resize,
         ("mode", "coordinate_transformation_mode", "nearest_mode", "scales"),
