@@ -54,6 +54,7 @@ class Layer:
 CONV = Layer(
     BinaryConv(RNG.choice(np.array([-1, 1], np.int8), (4, 3, 3, 4))), (TensorType.full(5, 4, 4, BIPOLAR),), Fold(2, 2)
 )
+BORDER = Layer(replace(CONV.op, border=np.array([1, -1, -1, 1], np.int8)), CONV.types, CONV.fold)  # type: ignore[type-var]
 REAL = Layer(
     RealConv(
         RNG.integers(-127, 128, (4, 3, 3, 2)).astype(np.int32),
@@ -109,6 +110,7 @@ CENTER = Layer(Center(np.array([124, 116])), (TensorType.full(2, 3, 2, PIXEL),),
 
 FAULTS: dict[str, tuple[Layer, str]] = {
     "padding-counts": (CONV, ".half_i(1'b0),"),
+    "border-of-ones": (BORDER, "assign tap_tdata = window_tpad ? '1 : window_tdata;"),
     "window-column": (
         CONV,
         "assign pad = (PadColumns != 0 && 32'(col_q) >= Width - 1) || (PadRows != 0 && 32'(row_q) >= Height);",
@@ -228,12 +230,12 @@ def test_every_mark_has_a_fault() -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [CONV, REAL, MERGE, PRELU, RESCALE, RSIGN, CENTER],
-    ids=["binary_conv", "real_conv", "merge", "prelu", "rescale", "rsign", "center"],
+    [CONV, BORDER, REAL, MERGE, PRELU, RESCALE, RSIGN, CENTER],
+    ids=["binary_conv", "border", "real_conv", "merge", "prelu", "rescale", "rsign", "center"],
 )
 def test_one_flipped_bit_in_a_memory_is_caught(layer: Layer) -> None:
     def flip(binding: Binding) -> Binding:
-        name, memory = next(iter(binding.memories.items()))
+        name, memory = list(binding.memories.items())[-1]
         words = [memory.words[0] ^ 1 << memory.width - 1, *memory.words[1:]]
         return replace(binding, memories={**binding.memories, name: Memory(memory.width, words)})
 

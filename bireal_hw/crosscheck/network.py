@@ -37,9 +37,12 @@ def refuse_padding(graph: Graph) -> None:
     """Raise BirealError if a binary convolution pads: the other tools compute something else there."""
     for node in graph:
         if isinstance(node.op, BinaryConv) and any(node.op.pads):
+            reason = "know no bit that adds nothing and would turn the 0 into -1"
+            if node.op.border is not None:
+                reason = "pad with 0 and would turn it into -1"
             raise BirealError(
-                f"{node.name} pads its bits by {max(node.op.pads)}: hls4ml and finn-plus know no bit that adds nothing"
-                " and would turn the 0 into -1; crosscheck takes networks whose binary convolutions have pad 0"
+                f"{node.name} pads its bits by {max(node.op.pads)}: hls4ml and finn-plus {reason};"
+                " crosscheck takes networks whose binary convolutions have pad 0"
             )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bireal_hw.errors import BirealError
-from bireal_hw.ir.op import Op
+from bireal_hw.ir.op import Op, Pads
 from bireal_hw.ir.types import DataType
 from bireal_hw.lowering.grid import NEAR, Floats, Integers
 
@@ -63,8 +63,8 @@ class Bits:
     """What a sign gives: scale times the bits of a stream, opposite in the channels whose comparison was turned.
 
     The hardware compares x >= theta; a negative gain in front of a sign wants x <= theta, which is the opposite of
-    x >= theta + 1. The convolution that reads the bits has the opposite weights there; a padded tap adds nothing in
-    either case.
+    x >= theta + 1. The convolution that reads the bits has the opposite weights there, and where its padding is a
+    bit, the opposite one.
 
     Attributes:
         stream: the bits.
@@ -108,7 +108,7 @@ class Source:
     node: str = ""
     weights: Integers | None = None
     stride: int = 1
-    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    pads: Pads = (0, 0, 0, 0)
     kernel: tuple[int, int] | None = None
     limit: int = 0
 
@@ -224,19 +224,21 @@ class Pair:
 
 @dataclass(frozen=True)
 class Padded:
-    """A tensor of the file with zeros around it, which a convolution reads.
+    """A tensor of the file with a border, which a convolution reads.
 
     Attributes:
         tensor: of the file.
         pads: (top, left, bottom, right).
+        value: of the border: 0, or around bits a number that they stand for.
     """
 
     tensor: str
-    pads: tuple[int, int, int, int]
+    pads: Pads
+    value: float = 0.0
 
     def describe(self) -> str:
         """In words, for a message."""
-        return f"zeros around '{self.tensor}', {list(self.pads)}"
+        return f"{f'{self.value:g}' if self.value else 'zeros'} around '{self.tensor}', {list(self.pads)}"
 
 
 @dataclass(frozen=True)

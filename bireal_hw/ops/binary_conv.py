@@ -1,4 +1,4 @@
-"""Binary convolution: XNOR and popcount with exact zero padding (paper, sections 3.1 and 3.2)."""
+"""Binary convolution: XNOR and popcount, padding that adds nothing or is -1 or +1 (paper, sections 3.1 and 3.2)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import ceil
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numba import njit, prange
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Rom, index_bits
+from bireal_hw.ir.anatomy import Anatomy, Features, Parameters, Ram, Rom, index_bits
 from bireal_hw.ir.encoding import limb_width, weight_words
 from bireal_hw.ir.op import (
     Array,
@@ -28,6 +28,7 @@ from bireal_hw.ir.op import (
     QonnxWriter,
     both_ends,
     conv_lead,
+    per_channel,
     require,
     require_divides,
     shared_lanes,
@@ -44,21 +45,24 @@ DEEPEST = 4608
 class BinaryConv(Convolution):
     """dot[o] = sum over the taps inside the image of w[o] * x, with w and x in {-1, +1}.
 
-    A tap outside the image adds nothing: it is neither -1 nor +1. In bits, dot = 2*popcount(xnor(w, x)) - valid.
+    A tap outside the image adds nothing: it is neither -1 nor +1. In bits, dot = 2*popcount(xnor(w, x)) - valid. With a
+    border it is a pixel like any other, whose bits are the border's.
 
     Attributes:
         weights: (Cout, kernel, kernel, Cin) int8, -1 or +1.
         stride: pixels between windows, both directions.
         pads: rows and columns of padding, (top, left, bottom, right).
+        border: (Cin,) int8, -1 or +1, the bits of every tap outside the image; None where it adds nothing.
     """
 
     kind: ClassVar[str] = "binary_conv"
-    look: ClassVar[Look] = Look("#a5cdf0", "1-bit convolution, XNOR and popcount; padding adds nothing", 5)
+    look: ClassVar[Look] = Look("#a5cdf0", "1-bit convolution, XNOR and popcount; padding is exact", 5)
     gives_sums: ClassVar[bool] = True
     weight_width: ClassVar[int] = 1
     weights: Array
     stride: int = 1
     pads: Pads = (1, 1, 1, 1)
+    border: Array | None = None
 
     @cached_property
     def _bipolar(self) -> bool:
@@ -71,6 +75,9 @@ class BinaryConv(Convolution):
         require(x.dtype.bipolar, f"binary_conv: input is {x.dtype}, not bits; put a sign before it")
         require(cin == x.channels, f"binary_conv: weights for {cin} channels, input has {x.channels}")
         require(self._bipolar, "binary_conv: weights must be -1 or +1")
+        if self.border is not None:
+            require(len(self.border) == cin, f"binary_conv: a border of {len(self.border)} bits for {cin} channels")
+            require(bool(np.all(np.abs(self.border) == 1)), "binary_conv: the bits of a border must be -1 or +1")
         return TensorType(*self.output_size(x.height, x.width), cout, ranged(-self.k, self.k, 0), -self.k, self.k)
 
     @cached_property
@@ -82,6 +89,8 @@ class BinaryConv(Convolution):
     def golden(self, *inputs: Array) -> Array:
         (x,) = inputs
         cout, kernel, _, cin = self.weights.shape
+        if self.border is not None:
+            return replace(self, pads=(0, 0, 0, 0), border=None).golden(_surrounded(x, self.border, self.pads))
         height, width = self.output_size(x.shape[1], x.shape[2])
         (top, left), dot = self.pads[:2], np.empty((len(x), height, width, cout), np.int32)
         windows = _row_windows(x, kernel, self.stride, left, width)
@@ -89,10 +98,31 @@ class BinaryConv(Convolution):
         _xnor_conv(windows, masks, taps, self._packed_weights, self.stride, top, dot)
         return dot
 
+    def summary(self) -> str:
+        bits = set() if self.border is None else set(self.border.tolist())
+        return super().summary() + (
+            f", a border of {' and '.join(f'{bit:+d}' for bit in sorted(bits))}" if bits else ""
+        )
+
+    def resized(self, before: TensorType, after: TensorType, channels: int) -> Self:
+        resized = super().resized(before, after, channels)
+        return resized if self.border is None else replace(resized, border=per_channel(self.border, after.channels))
+
     def qonnx(self, write: QonnxWriter, name: str, inputs: list[str], types: list[TensorType], last: bool) -> str:
-        raw = write.constant(f"{name}_raw", self.weights.transpose(0, 3, 1, 2) * 0.5)
+        """Write a Conv; in front of it a Pad where there is a border, of +1 or -1 in channels turned alike."""
+        (x,), conv = inputs, self
+        if self.border is not None:
+            one = float(self.border[0])
+            turn = one * self.border
+            if np.any(turn < 0):
+                x = write.node("Mul", f"{name}_turn", [x, write.constant(f"{name}_bits", turn.reshape(1, -1, 1, 1))])
+            top, left, bottom, right = self.pads
+            pads = write.constant(f"{name}_pads", [0, 0, top, left, 0, 0, bottom, right])
+            x = write.node("Pad", f"{name}_pad", [x, pads, write.constant(f"{name}_border", one)])
+            conv = replace(self, weights=self.weights * turn.astype(np.int8), pads=(0, 0, 0, 0), border=None)
+        raw = write.constant(f"{name}_raw", conv.weights.transpose(0, 3, 1, 2) * 0.5)
         w = write.node("BipolarQuant", f"{name}_weight", [raw, write.constant(f"{name}_one", 1.0)])
-        return self.qonnx_conv(write, name, inputs[0], w)
+        return conv.qonnx_conv(write, name, x, w)
 
     @property
     def row(self) -> int:
@@ -120,6 +150,10 @@ class BinaryConv(Convolution):
         (x,) = inputs
         out = self.infer(x)
         cout, kernel, _, cin = self.weights.shape
+        border: dict[str, Memory] = {}
+        if self.border is not None:
+            words = weight_words(self.border.reshape(1, 1, 1, -1), 1, fold.simd, 1)
+            border["BorderFile"] = Memory(fold.simd, words, limb_width(fold.simd))
         return Binding(
             "br_binary_conv",
             {
@@ -133,6 +167,7 @@ class BinaryConv(Convolution):
                 "Pe": fold.pe,
                 "Simd": fold.simd,
                 "AccWidth": out.dtype.width,
+                **({"Border": 1} if border else {}),
             },
             *self.rtl_ports(fold, x),
             {
@@ -140,7 +175,8 @@ class BinaryConv(Convolution):
                     fold.pe * fold.simd,
                     weight_words(self.weights, fold.pe, fold.simd, 1),
                     entry=limb_width(fold.simd),
-                )
+                ),
+                **border,
             },
         )
 
@@ -148,8 +184,8 @@ class BinaryConv(Convolution):
         binding = super().hls(fold, *inputs)
         return replace(binding, inner_width=fold.pe * binding.parameters["AccWidth"])
 
-    def engine(self, *inputs: TensorType) -> Products:
-        return Products(self.weights, True, self.stride, self.pads)
+    def engine(self, *inputs: TensorType) -> Products | None:
+        return None if self.border is not None else Products(self.weights, True, self.stride, self.pads)
 
     @classmethod
     def anatomy(cls, parameters: Parameters) -> Anatomy:
@@ -171,7 +207,10 @@ class BinaryConv(Convolution):
             "sum": p["Pe"] * p["AccWidth"],
             "count": p["Pe"] * registers,
         }
-        return Anatomy(features | sizes, [buffer, Rom(depth, product, "weights")])
+        memories: list[Rom | Ram] = [buffer, Rom(depth, product, "weights")]
+        if p.get("Border"):
+            memories.append(Rom(chunks, p["Simd"], "border"))
+        return Anatomy(features | sizes, memories)
 
     @classmethod
     def calibration(cls, draw: Draw) -> Iterator[tuple[BinaryConv, tuple[TensorType, ...], Fold]]:
@@ -219,6 +258,16 @@ def _tree_size(positions: int) -> tuple[int, int]:
         luts, registers = (sum(amounts) for amounts in zip(*halves, strict=True))
         return 1 + luts + index_bits(first + 1), 1 + registers
     return luts, positions.bit_length()
+
+
+def _surrounded(x: Array, border: Array, pads: Pads) -> Array:
+    """Images (N, H, W, C) with a pixel of these bits (C,) as their border."""
+    top, left, bottom, right = pads
+    frames, height, width, channels = x.shape
+    whole = np.empty((frames, top + height + bottom, left + width + right, channels), np.int8)
+    whole[:] = border
+    whole[:, top : top + height, left : left + width] = x
+    return whole
 
 
 def _row_windows(x: Array, kernel: int, stride: int, left: int, columns: int) -> NDArray[np.uint64]:

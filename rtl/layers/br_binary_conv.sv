@@ -1,12 +1,12 @@
 // br_binary_conv: Kernel x Kernel binary convolution of an NHWC pixel stream.
 // Function       y[o] = 2*popcount(xnor(w[o], x)) - valid, over the taps inside the image; bit 1 means +1, bit 0 means
-//                -1
+//                -1. With Border also over those outside, which hold the bits of BorderFile
 // Stream in      beat = Simd channels of one pixel, lowest channel in bit 0; rows from the top, pixels from the left;
 //                tlast on the frame's last beat
 // Stream out     beat = Pe signed sums of AccWidth bits, lowest output channel in the low bits; tlast likewise
 // Parameters     Simd divides InChannels, Pe divides OutChannels, PadTop + PadBottom and PadLeft + PadRight less than
 //                Kernel (checked); AccWidth holds every sum, which is at most the number of taps inside the image
-//                (checked); WeightFile: docs/architecture.md, section 4
+//                or, with Border, of all taps (checked); WeightFile, BorderFile: docs/architecture.md, section 4
 // Latency        C*(N + Kernel*Kernel) + 3 cycles from first input beat to first output beat, C = InChannels/Simd, N =
 //                min(Height*Width, (Kernel-1-PadTop)*Width + Kernel-PadLeft)
 // Throughput     a frame every max(Height*Width*C, Ho*Wo*(OutChannels/Pe)*Kernel*Kernel*C) cycles, Ho and Wo the
@@ -16,20 +16,22 @@
 `default_nettype none
 
 module br_binary_conv #(
-  parameter int unsigned Height      = 8,  // rows of an image
-  parameter int unsigned Width       = 8,  // columns of an image
-  parameter int unsigned InChannels  = 8,  // channels of a pixel in
-  parameter int unsigned OutChannels = 8,  // channels of a pixel out
-  parameter int unsigned Kernel      = 3,  // taps along each side of a window
-  parameter int unsigned Stride      = 1,  // pixels between two windows, along both sides; 1 or more
-  parameter int unsigned PadTop      = 1,  // rows of padding above
-  parameter int unsigned PadLeft     = 1,  // columns of padding on the left
-  parameter int unsigned PadBottom   = 1,  // rows of padding below; with PadTop less than Kernel
-  parameter int unsigned PadRight    = 1,  // columns of padding on the right; with PadLeft less than Kernel
-  parameter int unsigned Pe          = 2,  // output channels at a time; divides OutChannels
-  parameter int unsigned Simd        = 8,  // input channels at a time; divides InChannels
-  parameter int unsigned AccWidth    = 8,  // bits of a sum, signed; holds +- the taps inside the image
-  parameter              WeightFile  = ""  // memory file of the weights: docs/architecture.md, section 4
+  parameter int unsigned Height      = 8,     // rows of an image
+  parameter int unsigned Width       = 8,     // columns of an image
+  parameter int unsigned InChannels  = 8,     // channels of a pixel in
+  parameter int unsigned OutChannels = 8,     // channels of a pixel out
+  parameter int unsigned Kernel      = 3,     // taps along each side of a window
+  parameter int unsigned Stride      = 1,     // pixels between two windows, along both sides; 1 or more
+  parameter int unsigned PadTop      = 1,     // rows of padding above
+  parameter int unsigned PadLeft     = 1,     // columns of padding on the left
+  parameter int unsigned PadBottom   = 1,     // rows of padding below; with PadTop less than Kernel
+  parameter int unsigned PadRight    = 1,     // columns of padding on the right; with PadLeft less than Kernel
+  parameter int unsigned Pe          = 2,     // output channels at a time; divides OutChannels
+  parameter int unsigned Simd        = 8,     // input channels at a time; divides InChannels
+  parameter int unsigned AccWidth    = 8,     // bits of a sum, signed; holds +- the taps inside the image
+  parameter bit          Border      = 1'b0,  // 1: taps outside the image hold bits, 0: they add nothing
+  parameter              WeightFile  = "",    // memory file of the weights: docs/architecture.md, section 4
+  parameter              BorderFile  = ""     // memory file of the border: docs/architecture.md, section 4
 ) (
   input  wire                    clk_i,
   input  wire                    rst_ni,
@@ -51,10 +53,13 @@ module br_binary_conv #(
   end
 
   localparam int unsigned Folds = OutChannels / Pe;
-  localparam int unsigned Beats = Kernel * Kernel * (InChannels / Simd);
+  localparam int unsigned Chunks = InChannels / Simd;
+  localparam int unsigned Beats = Kernel * Kernel * Chunks;
 
-  // A sum has as many terms as there are taps inside the image.
-  localparam int unsigned MaxSum = br_pkg::min2(Kernel, Height) * br_pkg::min2(Kernel, Width) * InChannels;
+  // A sum has as many terms as there are taps inside the image, or in the window.
+  localparam int unsigned Rows = Border ? Kernel : br_pkg::min2(Kernel, Height);
+  localparam int unsigned Columns = Border ? Kernel : br_pkg::min2(Kernel, Width);
+  localparam int unsigned MaxSum = Rows * Columns * InChannels;
   localparam int unsigned MinWidth = br_pkg::cnt_width(MaxSum) + 1;
 
   if (AccWidth < MinWidth) begin : gen_check_acc_width
@@ -79,7 +84,7 @@ module br_binary_conv #(
     .PadBottom(PadBottom),
     .PadRight (PadRight),
     .Folds    (Folds),
-    .MaskPad  (1'b0)         // the matrix unit skips padded beats
+    .MaskPad  (1'b0)         // the matrix unit skips padded beats, or they hold the border
   ) u_window (
     .clk_i,
     .rst_ni,
@@ -94,6 +99,42 @@ module br_binary_conv #(
     .m_axis_tready(window_tready),
     .m_axis_tlast (window_tlast)
   );
+
+  // What the matrix unit sees: a tap of the border is one like any other.
+  logic [Simd-1:0] tap_tdata;
+  logic tap_tpad;
+
+  if (Border) begin : gen_border
+    localparam int unsigned ChunkWidth = br_pkg::idx_width(Chunks);
+    logic [ChunkWidth-1:0] chunk, chunk_q;
+    logic [Simd-1:0] border_q;  // of the channels of chunk_q
+
+    always_comb begin
+      chunk = chunk_q;
+      if (window_tvalid && window_tready) chunk = chunk_q == ChunkWidth'(Chunks - 1) ? '0 : chunk_q + 1'b1;
+      if (!rst_ni) chunk = '0;
+    end
+
+    always_ff @(posedge clk_i) chunk_q <= chunk;
+
+    br_rom #(
+      .Width(Simd),
+      .Depth(Chunks),
+      .File (BorderFile)
+    ) u_border (
+      .clk_i,
+      .en_i  (1'b1),
+      .addr_i(chunk),
+      .data_o(border_q)
+    );
+
+    // fault: border-of-ones
+    assign tap_tdata = window_tpad ? border_q : window_tdata;
+    assign tap_tpad  = 1'b0;
+  end else begin : gen_nothing
+    assign tap_tdata = window_tdata;
+    assign tap_tpad  = window_tpad;
+  end
 
   logic weights_next, weights_ready;
   logic [Pe*Simd-1:0] weights_data;
@@ -121,8 +162,8 @@ module br_binary_conv #(
     .weights_next_o (weights_next),
     .weights_ready_i(weights_ready),
     .weights_data_i (weights_data),
-    .s_axis_tdata   (window_tdata),
-    .s_axis_tpad    (window_tpad),
+    .s_axis_tdata   (tap_tdata),
+    .s_axis_tpad    (tap_tpad),
     .s_axis_tend    (window_tend),
     .s_axis_tvalid  (window_tvalid),
     .s_axis_tready  (window_tready),

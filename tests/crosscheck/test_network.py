@@ -1,5 +1,6 @@
 """The network that the other tools see, and the file that holds it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,15 @@ def test_kernels_and_pools_of_all_kinds() -> None:
 def test_padding_is_refused(graph: Graph, layer: str) -> None:
     with pytest.raises(BirealError, match=rf"^{layer} pads its bits by 1: .* turn the 0 into -1; .* pad 0$"):
         refuse_padding(graph)
+
+
+def test_a_border_of_bits_is_refused() -> None:
+    graph = padded_block()
+    conv = graph.makers["conv"]
+    assert isinstance(conv.op, BinaryConv)
+    bordered = replace(conv, op=replace(conv.op, border=np.ones(4, np.int8)))
+    with pytest.raises(BirealError, match=r"^conv pads its bits by 1: hls4ml and finn-plus pad with 0 and would turn"):
+        refuse_padding(replace(graph, nodes=tuple(bordered if node is conv else node for node in graph)))
 
 
 def test_no_padding_is_accepted() -> None:

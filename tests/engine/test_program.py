@@ -120,6 +120,18 @@ def test_where_it_cannot_begin_is_said(begin: str, message: str) -> None:
     assert str(error.value).startswith(message)
 
 
+def test_a_border_of_bits_stays_in_front() -> None:
+    graph = tail(4, 4, 8)
+    node = graph.makers["conv3"]
+    border = np.ones(node.op.weights.shape[3], np.int8)  # type: ignore[attr-defined]
+    bordered = replace(node, op=replace(node.op, border=border))  # type: ignore[type-var]
+    with pytest.raises(BirealError) as error:
+        parts(replace(graph, nodes=tuple(bordered if one is node else one for one in graph)))
+    assert str(error.value) == (
+        "conv3: the engine has no binary_conv 3x3, stride 1, 16 -> 16 channels, K = 144, a border of +1"
+    )
+
+
 @pytest.mark.parametrize("begin", ["sign3", "round5"])
 def test_a_folding_file_of_two_streams_is_read_back(begin: str, tmp_path: Path) -> None:
     graph = crossing()

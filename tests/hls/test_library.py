@@ -153,6 +153,13 @@ SYNTHESISED = {
         [TensorType.full(3, 3, 96, BIPOLAR)],
         Fold(4, 96),
     ),
+    "binary, a border in limbs of 48 bits": (
+        BinaryConv(
+            RNG.choice(np.array([-1, 1], np.int8), (4, 3, 3, 96)), border=RNG.choice(np.array([-1, 1], np.int8), 96)
+        ),
+        [TensorType.full(3, 3, 96, BIPOLAR)],
+        Fold(4, 48),
+    ),
     "real": (
         RealConv(
             RNG.integers(-127, 128, (4, 3, 3, 3)).astype(np.int32),

@@ -15,14 +15,30 @@ from bireal_hw.hls.gpp import QUICK
 from bireal_hw.ir.op import Fold
 from tests.conformance import BUILDS, draw
 from tests.ops.test_engine import tail
-from tests.test_mutations import BITS, CENTER, CLIP, CONV, MAX, MERGE, POOL, PRELU, REAL, RESCALE, RSIGN, SIGN, Layer
+from tests.test_mutations import (
+    BITS,
+    BORDER,
+    CENTER,
+    CLIP,
+    CONV,
+    MAX,
+    MERGE,
+    POOL,
+    PRELU,
+    REAL,
+    RESCALE,
+    RSIGN,
+    SIGN,
+    Layer,
+)
 
 pytestmark = pytest.mark.hls
 
 TAIL = tail(4, 6, 8, seed=3)
 ENGINE = Layer(TAIL, (TAIL.graph.input,), Fold(pe=8, simd=32, lanes=8))
 FAULTS: dict[str, tuple[Layer, str, str, str]] = {
-    "padded tap counts": (CONV, "binary_conv", "if (inside)", "if (inside || at == 0)"),
+    "padded tap counts": (CONV, "binary_conv", "if (inside || HasBorder)", "if (inside || at == 0)"),
+    "border of another channel": (BORDER, "binary_conv", "border[window.chunk()][i]", "border[0][i]"),
     "xor in place of xnor": (CONV, "binary_conv", "Config::Simd - 2 * different", "2 * different - Config::Simd"),
     "accumulator not cleared": (CONV, "binary_conv", "sum = first ?", "sum = first && word == 0 ?"),
     "window off by one column": (CONV, "window", "column_ < Shape::Width;", "column_ < Shape::Width - 1;"),

@@ -89,7 +89,7 @@ def test_zeros_as_early_versions_have_them(tmp_path: Path) -> None:
 
 REFUSED: dict[str, tuple[list[int], dict[str, Any], float, str]] = {
     "reflect": ([0, 0, 1, 1, 0, 0, 1, 1], {"mode": "reflect"}, 0.0, "found mode=reflect with 0; supported: mode=const"),
-    "ones": ([0, 0, 1, 1, 0, 0, 1, 1], {}, 1.0, "found mode=constant with 1; supported: mode=constant with 0"),
+    "ones": ([0, 0, 1, 1, 0, 0, 1, 1], {}, 1.0, "found mode=constant with 1; supported: mode=constant with 0;"),
     "channels": ([0, 1, 0, 0, 0, 1, 0, 0], {}, 0.0, "supported: numbers from 0 on for height and width"),
     "smaller": ([0, 0, -1, 0, 0, 0, 1, 0], {}, 0.0, "supported: numbers from 0 on for height and width"),
 }
@@ -177,6 +177,19 @@ def test_axes_that_come_back_one_by_one(tmp_path: Path) -> None:
     x = file.node("Conv", file.bits(x), file.bits(weights))
     file.classify(file.quant(x, 2.0**-5, 16), tmp_path / "m.onnx")
     assert held(tmp_path / "m.onnx").agreement == 1
+
+
+@pytest.mark.parametrize("axes", [[2, 3], [], None], ids=str)
+def test_a_mean_that_would_be_none_without_axes(axes: list[int] | None, tmp_path: Path) -> None:
+    file = File()
+    given = [] if axes is None else [file.constant(np.array(axes, np.int64))]
+    x = file.node("ReduceMean", file.start(), *given, noop_with_empty_axes=1)
+    file.classify(file.quant(x, 2.0**-8, 16), tmp_path / "m.onnx")
+    if axes:
+        assert held(tmp_path / "m.onnx").agreement == 1
+    else:
+        with pytest.raises(BirealError, match=r"\(ReduceMean\): found axes=.*; supported: axes=\[2, 3\]"):
+            convert(tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize("axes", [[0, 2, 3], [1], [0]])

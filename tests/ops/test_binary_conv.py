@@ -1,4 +1,4 @@
-"""Binary convolution: plain loops over -1/+1 with padded taps left out."""
+"""Binary convolution: plain loops over -1/+1 with padded taps left out, or holding a border's bits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bireal_hw.ops import BinaryConv
 from tests.conformance import check_op
 
 
-def naive(x: Array, weights: Array, stride: int, pads: Pads) -> Array:
+def naive(x: Array, weights: Array, stride: int, pads: Pads, border: Array | None = None) -> Array:
     frames, height, width, _ = x.shape
     cout, kernel, _, _ = weights.shape
     top_pad, left_pad, bottom_pad, right_pad = pads
@@ -31,6 +31,8 @@ def naive(x: Array, weights: Array, stride: int, pads: Pads) -> Array:
                         iy, ix = top + ky - top_pad, left + kx - left_pad
                         if 0 <= iy < height and 0 <= ix < width:
                             out[n, oy, ox] += weights[:, ky, kx].astype(int) @ x[n, iy, ix].astype(int)
+                        elif border is not None:
+                            out[n, oy, ox] += weights[:, ky, kx].astype(int) @ border
     return out
 
 
@@ -80,23 +82,51 @@ def test_naive_golden_and_rtl_agree(case: str) -> None:
     check_op(op, [TensorType.full(*shape, BIPOLAR)], fold, lambda x: naive(x, op.weights, stride, pads))
 
 
+BOTH = (1, -1, -1)
+BORDERED: dict[str, tuple[tuple[int, int, int], int, int, int, Pads, Fold, tuple[int, ...]]] = {
+    "one pixel, one channel": ((1, 1, 1), 1, 3, 1, (1, 1, 1, 1), Fold(1, 1), (1,)),
+    "of +1": ((4, 5, 6), 4, 3, 1, (1, 1, 1, 1), Fold(2, 2), (1,)),
+    "of -1, one beat a tap": ((5, 4, 8), 4, 3, 1, (1, 1, 1, 1), Fold(4, 8), (-1,)),
+    "one beat a tap": ((5, 4, 8), 4, 3, 1, (1, 1, 1, 1), Fold(4, 8), BOTH),
+    "three beats a tap, stride 2": ((6, 7, 6), 2, 3, 2, (1, 1, 1, 1), Fold(1, 2), BOTH),
+    "even sides as TensorFlow pads them": ((6, 8, 4), 4, 3, 2, (0, 0, 1, 1), Fold(2, 2), BOTH),
+    "four different pads": ((5, 6, 2), 3, 5, 2, (3, 0, 1, 4), Fold(3, 1), BOTH),
+    "5x5 over a small image": ((2, 1, 4), 2, 5, 1, (2, 2, 2, 2), Fold(2, 2), BOTH),
+    "odd lanes, input the bottleneck": ((7, 5, 9), 1, 3, 3, (1, 0, 0, 1), Fold(1, 3), BOTH),
+    "that nothing reads": ((3, 4, 4), 2, 3, 1, (0, 0, 0, 0), Fold(2, 2), BOTH),
+    "words in several entries": ((3, 2, 192), 2, 3, 1, (1, 1, 1, 1), Fold(2, 96), BOTH),
+}
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("case", BORDERED)
+def test_a_border_of_bits(case: str) -> None:
+    shape, cout, kernel, stride, pads, fold, bits = BORDERED[case]
+    border = np.resize(np.array(bits, np.int8), shape[2])
+    op = BinaryConv(random_weights(cout, kernel, shape[2]), stride, pads, border)
+    check_op(op, [TensorType.full(*shape, BIPOLAR)], fold, lambda x: naive(x, op.weights, stride, pads, border))
+
+
 @given(
     st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 70)),
     st.integers(1, 5),
     st.sampled_from([1, 3, 5]),
     st.integers(1, 3),
     st.tuples(*[st.integers(0, 2)] * 4),
+    st.booleans(),
     st.integers(0, 1 << 20),
 )
 def test_golden_equals_loops(
-    shape: tuple[int, int, int], cout: int, kernel: int, stride: int, pads: Pads, seed: int
+    shape: tuple[int, int, int], cout: int, kernel: int, stride: int, pads: Pads, bordered: bool, seed: int
 ) -> None:
     rows, columns = both_ends(pads)
     assume(max(rows, columns) < kernel <= min(shape[0] + rows, shape[1] + columns))
     rng = np.random.default_rng(seed)
     x = rng.choice(np.array([-1, 1], np.int8), (2, *shape))
     weights = random_weights(cout, kernel, shape[2], seed)
-    np.testing.assert_array_equal(BinaryConv(weights, stride, pads).golden(x), naive(x, weights, stride, pads))
+    border = rng.choice(np.array([-1, 1], np.int8), shape[2]) if bordered else None
+    want = naive(x, weights, stride, pads, border)
+    np.testing.assert_array_equal(BinaryConv(weights, stride, pads, border).golden(x), want)
 
 
 @pytest.mark.parametrize("value", [-1, 1])
@@ -111,11 +141,13 @@ def test_all_equal_inputs_reach_the_ends_of_the_range(value: int) -> None:
 
 
 def test_messages_name_the_limits() -> None:
-    op = BinaryConv(random_weights(4, 3, 6))
+    op, ones = BinaryConv(random_weights(4, 3, 6)), np.ones(6, np.int8)
     bits = TensorType.full(4, 4, 6, BIPOLAR)
     for call, message in [
         (lambda: op.infer(TensorType.full(4, 4, 6, DataType(8))), "binary_conv: input is s8.0, not bits"),
         (lambda: op.infer(TensorType.full(4, 4, 5, BIPOLAR)), "binary_conv: weights for 6 channels, input has 5"),
+        (lambda: replace(op, border=ones[1:]).infer(bits), "binary_conv: a border of 5 bits for 6 channels"),
+        (lambda: replace(op, border=0 * ones).infer(bits), "binary_conv: the bits of a border must be -1 or +1"),
         (
             lambda: replace(op, pads=(1, 2, 1, 1)).infer(bits),
             "binary_conv: pads (top, left, bottom, right) = (1, 2, 1, 1) of a 3x3 kernel; top + bottom and left + right"

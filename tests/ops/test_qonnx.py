@@ -48,6 +48,14 @@ CASES: dict[str, tuple[Op, TensorType] | tuple[Op, TensorType, TensorType]] = {
     "max pool, left over": (MaxPool.tiled(2, 3), TensorType.full(5, 7, 2, NUMBER)),
     "max pool of bits": (MaxPool.tiled(2, 2), TensorType.full(4, 4, 3, BIPOLAR)),
     "binary, pads": (BinaryConv(bits(3, 3, 3, 2), 2, (0, 1, 2, 0)), TensorType.full(5, 4, 2, BIPOLAR)),
+    "binary, border": (
+        BinaryConv(bits(3, 3, 3, 2), 1, (1, 2, 0, 0), np.array([-1, -1])),
+        TensorType.full(5, 4, 2, BIPOLAR),
+    ),
+    "binary, border of both": (
+        BinaryConv(bits(3, 3, 3, 3), 2, (0, 1, 2, 0), np.array([-1, 1, -1])),
+        TensorType.full(5, 4, 3, BIPOLAR),
+    ),
     "real, pads": (
         RealConv(numbers(127, 3, 2, 2, 2), numbers(500, 3), np.array([3, 6, 0]), OUT, 1, (1, 0, 0, 1)),
         TensorType.full(4, 5, 2, NUMBER),

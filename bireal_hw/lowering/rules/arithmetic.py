@@ -126,9 +126,10 @@ def _neg(site: Site) -> Value:
 
 
 def _times(site: Site, at: int, value: Value, constant: Floats) -> Value:
-    if isinstance(value, Bits) and constant.size == 1 and constant.ravel()[0] != 0:
-        factor = float(constant.ravel()[0])
-        return replace(value, scale=value.scale * abs(factor), turned=value.turned ^ (factor < 0))
+    if isinstance(value, Bits):
+        factors = site.per_channel(constant, value)
+        if factors[0] and np.all(np.abs(factors) == abs(factors[0])):
+            return replace(value, scale=value.scale * abs(float(factors[0])), turned=value.turned ^ (factors < 0))
     if isinstance(value, Pair) and site.reader.uses[site.tensor(at)] == 1:
         return value.times(site.per_channel(constant, value.a))
     inner = _operand(site, at)

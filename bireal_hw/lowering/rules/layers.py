@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from bireal_hw.errors import BirealError
+from bireal_hw.ir.op import Pads
 from bireal_hw.ir.types import PIXEL, TensorType, ranged
 from bireal_hw.lowering import closing
 from bireal_hw.lowering.closing import integers
@@ -34,7 +35,12 @@ def _conv(site: Site) -> Value:
     check_layout(site)
     padded = site.value(0)
     if isinstance(padded, Padded):
-        return _conv(_padding_itself(site, padded))
+        return _convolved(_padding_itself(site, padded), padded.value)
+    return _convolved(site, 0.0)
+
+
+def _convolved(site: Site, around: float) -> Value:
+    """A convolution whose padding is this number."""
     weights = _weights(site)
     if weights.array.ndim != 4:
         raise site.unsupported(f"weights of {weights.array.ndim - 2} dimensions", "2, an image")
@@ -59,15 +65,17 @@ def _conv(site: Site) -> Value:
             f"weights for {weights.array.shape[1]} channels in {group} groups on {x.channels}", "the same number"
         )
     bias = _bias(site, len(weights.array))
-    return _products(site, weights, bias, strides[0], pads, group)
+    return _products(site, weights, bias, strides[0], pads, group, around)
 
 
 def _padding_itself(site: Site, padded: Padded) -> Site:
-    """A convolution that reads zeros around a tensor, as one that pads the tensor itself."""
+    """A convolution that reads a tensor with a border, as one that pads the tensor itself."""
     auto = site.attributes.get("auto_pad", "NOTSET")
     if auto not in ("NOTSET", "VALID"):
         raise site.unsupported(f"auto_pad={auto} behind {padded.describe()}", "auto_pad=NOTSET, VALID")
     own = site.attributes.get("pads", [0, 0, 0, 0]) if auto == "NOTSET" else [0, 0, 0, 0]
+    if padded.value and any(own):
+        raise site.unsupported(f"pads={own} behind {padded.describe()}", "pads=[0, 0, 0, 0]")
     node = onnx.NodeProto.FromString(site.node.SerializeToString())
     del node.attribute[:]
     node.attribute.extend(one for one in site.node.attribute if one.name not in ("auto_pad", "pads"))
@@ -78,12 +86,13 @@ def _padding_itself(site: Site, padded: Padded) -> Site:
 
 
 def _pad(site: Site) -> Value:
-    """Zeros around an image, for a convolution."""
+    """Zeros around an image, for a convolution; or the number of a bit around bits, for a binary one."""
     attributes = site.attributes
     mode = attributes.get("mode", "constant")
     filling = site.constant(2).ravel().tolist() if site.has(2) else [attributes.get("value", 0.0)]
-    if mode != "constant" or any(filling):
-        raise site.unsupported(f"mode={mode} with {filling[0] if filling else 0:g}", "mode=constant with 0")
+    around = float(filling[0]) if filling else 0.0
+    if mode != "constant":
+        raise site.unsupported(f"mode={mode} with {around:g}", "mode=constant with 0")
     given = (
         site.constant(1).astype(int).tolist() if site.has(1) else attributes.get("pads", attributes.get("paddings", []))
     )
@@ -96,12 +105,17 @@ def _pad(site: Site) -> Value:
     rows, columns = (ends.get(side, (0, 0)) for side in sides)
     if rank != 4 or min(*rows, *columns) < 0 or any(any(ends[axis]) for axis in ends if axis not in sides):
         raise site.unsupported(f"pads={given}", "numbers from 0 on for height and width")
-    image(site, site.value(0))
-    return Padded(site.tensor(0), (rows[0], columns[0], rows[1], columns[1]))
+    value = site.value(0)
+    image(site, value)
+    bit = abs(value.scale) if isinstance(value, Bits) else 0.0
+    if np.float32(abs(around)) not in (0, np.float32(bit)):
+        wanted = f"0, -{bit:g} or {bit:g}, which the bits are" if bit else "0; of bits also with -1 or +1"
+        raise site.unsupported(f"mode=constant with {around:g}", f"mode=constant with {wanted}")
+    return Padded(site.tensor(0), (rows[0], columns[0], rows[1], columns[1]), around)
 
 
 def _products(
-    site: Site, weights: Constant, bias: Floats, stride: int, pads: tuple[int, int, int, int], group: int = 1
+    site: Site, weights: Constant, bias: Floats, stride: int, pads: Pads, group: int = 1, around: float = 0.0
 ) -> Value:
     """The sums of products of weights (Cout, Cin, k, k) and an input: bits with bits, or numbers with 8-bit weights."""
     read, weights = site.value(0), _of_one_magnitude(site, weights, group)
@@ -111,7 +125,9 @@ def _products(
                 f"a binary convolution in {group} groups, for which bits have no 0",
                 "group=1, or real-valued weights of 8 bits (Int8WeightPerTensorFloat) in groups",
             )
-        return _binary(site, read, weights, bias, stride, pads)
+        return _binary(site, read, weights, bias, stride, pads, around)
+    if around and any(pads):
+        raise site.unsupported(f"{around:g} around what weights of 8 bits read", "0 there, or binary weights")
     if group != 1:
         weights = _ungrouped(weights, group)
     return _real(site, weights, bias, stride, pads)
@@ -138,14 +154,17 @@ def _of_one_magnitude(site: Site, weights: Constant, group: int) -> Constant:
 
 
 def _binary(
-    site: Site, bits: Bits, weights: Constant, bias: Floats, stride: int, pads: tuple[int, int, int, int]
+    site: Site, bits: Bits, weights: Constant, bias: Floats, stride: int, pads: Pads, around: float
 ) -> Expression:
     assert weights.integers is not None
     signs = weights.integers.transpose(0, 2, 3, 1).astype(np.int8)
     if bits.order is not None:
         signs = signs[..., bits.order]
     signs[..., bits.turned] *= -1
-    made = site.reader.emit(site.name, BinaryConv(signs, stride, pads), bits.stream.name)
+    border = None
+    if around and any(pads):
+        border = np.where(bits.turned ^ (around * bits.scale < 0), -1, 1).astype(np.int8)
+    made = site.reader.emit(site.name, BinaryConv(signs, stride, pads, border), bits.stream.name)
     gain = _magnitude(site, weights) * bits.scale
     found = Expression(Source("dot", made), gain, bias, slack=weights.moved * bits.scale)
     whole = all(exponent(float(one)) is not None for one in gain) and not np.any(bias / gain % 1)
@@ -162,7 +181,7 @@ def _magnitude(site: Site, weights: Constant) -> Floats:
     return every[:, 0]
 
 
-def _real(site: Site, weights: Constant, bias: Floats, stride: int, pads: tuple[int, int, int, int]) -> Expression:
+def _real(site: Site, weights: Constant, bias: Floats, stride: int, pads: Pads) -> Expression:
     """Integers times one step per output channel, of an input with one gain for all channels."""
     inner = _uniform(site, any(pads))
     whole, step, away = _eight_bits(site, weights)
@@ -320,7 +339,7 @@ def _bias(site: Site, count: int) -> Floats:
     return bias
 
 
-def _pads(site: Site, size: tuple[int, int], kernel: tuple[int, ...], strides: list[int]) -> tuple[int, int, int, int]:
+def _pads(site: Site, size: tuple[int, int], kernel: tuple[int, ...], strides: list[int]) -> Pads:
     """Padding (top, left, bottom, right), also where the node leaves it to a rule."""
     auto = site.attributes.get("auto_pad", "NOTSET")
     if auto in ("NOTSET", "VALID"):
@@ -564,9 +583,9 @@ RULES = {
     "GlobalMaxPool": Rule(_globalmaxpool),
     "MatMul": Rule(_matmul),
     "MaxPool": Rule(_maxpool, (*SIZES, "ceil_mode"), {"dilations": [1, 1], "storage_order": 0}),
-    "ReduceMax": Rule(_reduce, ("axes", "keepdims"), {"noop_with_empty_axes": 0}),
-    "ReduceMean": Rule(_reduce, ("axes", "keepdims"), {"noop_with_empty_axes": 0}),
-    "ReduceSum": Rule(_reduce, ("axes", "keepdims"), {"noop_with_empty_axes": 0}),
+    "ReduceMax": Rule(_reduce, ("axes", "keepdims"), {}, ("noop_with_empty_axes",)),
+    "ReduceMean": Rule(_reduce, ("axes", "keepdims"), {}, ("noop_with_empty_axes",)),
+    "ReduceSum": Rule(_reduce, ("axes", "keepdims"), {}, ("noop_with_empty_axes",)),
     "Resize": Rule(
         _resize,
         ("mode", "coordinate_transformation_mode", "nearest_mode", "scales"),

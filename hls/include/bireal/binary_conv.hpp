@@ -1,12 +1,13 @@
 // binary_conv: Kernel x Kernel binary convolution of an NHWC pixel stream.
 // Function       y[o] = 2*popcount(xnor(w[o], x)) - valid, over the taps inside the image; bit 1 means +1, bit 0 means
-//                -1
+//                -1. With a border also over those outside, which hold its bits
 // Stream in      beat = Simd channels of one pixel, lowest channel in bit 0; rows from the top, pixels from the left
 // Stream out     beat = Pe signed sums of AccWidth bits, lowest output channel in the low bits
 // Parameters     Simd divides InChannels, Pe divides OutChannels, PadTop + PadBottom and PadLeft + PadRight less than
 //                Kernel; AccWidth holds every sum
 // Memory         weights[(OutChannels/Pe)*(K/Simd)][Pe*Simd/Limb], K = Kernel*Kernel*InChannels: docs/architecture.md,
-//                section 4; a lane's Simd bits lie in entries of Limb bits, Limb = limb_width(Simd)
+//                section 4; a lane's Simd bits lie in entries of Limb bits, Limb = limb_width(Simd).
+//                border[InChannels/Simd][Simd/Limb]: the bits of a tap outside the image; where it adds nothing, none
 // Throughput     a frame every max(Height*Width*C, Ho*Wo*(OutChannels/Pe)*Kernel*Kernel*C) iterations, C =
 //                InChannels/Simd, Ho and Wo the sides of the output image, for Stride <= Kernel or Kernel = 1; the first
 //                one takes C*N more at most, N = min(Height*Width, (Kernel-1-PadTop)*Width + Kernel-PadLeft). An iteration
@@ -23,6 +24,8 @@ namespace bireal {
 
 template <class Config>
 struct BinaryWindow {
+  static_assert(Config::OutChannels % Config::Pe == 0, "binary_conv: OutChannels must be a multiple of Pe");
+  static_assert(Config::InChannels % Config::Simd == 0, "binary_conv: InChannels must be a multiple of Simd");
   static constexpr int Height = Config::Height, Width = Config::Width;
   static constexpr int Chunks = Config::InChannels / Config::Simd;
   static constexpr int KernelH = Config::Kernel, KernelW = Config::Kernel;
@@ -36,13 +39,16 @@ struct BinaryWindow {
 };
 
 template <class Config>
-void binary_conv(hls::stream<ap_uint<Config::Simd>>& in,
-                 hls::stream<ap_uint<Config::Pe * Config::AccWidth>>& out,
-                 const Entry<BinaryWindow<Config>::Limb> (
-                     &weights)[BinaryWindow<Config>::Depth][Config::Pe * BinaryWindow<Config>::Limbs],
-                 int frames) {
-  static_assert(Config::OutChannels % Config::Pe == 0, "binary_conv: OutChannels must be a multiple of Pe");
-  static_assert(Config::InChannels % Config::Simd == 0, "binary_conv: InChannels must be a multiple of Simd");
+using BinaryWeights = Entry<BinaryWindow<Config>::Limb>[BinaryWindow<Config>::Depth]
+                                                       [Config::Pe * BinaryWindow<Config>::Limbs];
+template <class Config>
+using BinaryBorder = Entry<BinaryWindow<Config>::Limb>[BinaryWindow<Config>::Chunks][BinaryWindow<Config>::Limbs];
+
+// Both kernels below. Without HasBorder nothing is read of border.
+template <class Config, bool HasBorder>
+void binary_conv_with(hls::stream<ap_uint<Config::Simd>>& in, hls::stream<ap_uint<Config::Pe * Config::AccWidth>>& out,
+                      const BinaryWeights<Config>& weights, const BinaryBorder<Config>& border, int frames) {
+  BIREAL_PRAGMA(HLS INLINE)
   typedef BinaryWindow<Config> Shape;
   constexpr int Limb = Shape::Limb, Limbs = Shape::Limbs;
 
@@ -83,11 +89,12 @@ void binary_conv(hls::stream<ap_uint<Config::Simd>>& in,
       for (int p = 0; p < Config::Pe; ++p) {
         BIREAL_PRAGMA(HLS UNROLL)
         ap_int<Config::AccWidth> sum = first ? ap_int<Config::AccWidth>(0) : sums[p];
-        if (inside) {
+        if (inside || HasBorder) {
           int different = 0;
           for (int i = 0; i < Limbs; ++i) {
             BIREAL_PRAGMA(HLS UNROLL)
-            different += popcount<Limb>(weights[word][p * Limbs + i] ^ pixels[at][i]);
+            const Entry<Limb> x = inside ? pixels[at][i] : border[window.chunk()][i];
+            different += popcount<Limb>(weights[word][p * Limbs + i] ^ x);
           }
           sum += Config::Simd - 2 * different;
         }
@@ -102,6 +109,19 @@ void binary_conv(hls::stream<ap_uint<Config::Simd>>& in,
     ++iterations;
   }
   ran(iterations);
+}
+
+template <class Config>
+void binary_conv(hls::stream<ap_uint<Config::Simd>>& in, hls::stream<ap_uint<Config::Pe * Config::AccWidth>>& out,
+                 const BinaryWeights<Config>& weights, int frames) {
+  static const BinaryBorder<Config> none = {};
+  binary_conv_with<Config, false>(in, out, weights, none, frames);
+}
+
+template <class Config>
+void binary_conv(hls::stream<ap_uint<Config::Simd>>& in, hls::stream<ap_uint<Config::Pe * Config::AccWidth>>& out,
+                 const BinaryWeights<Config>& weights, const BinaryBorder<Config>& border, int frames) {
+  binary_conv_with<Config, true>(in, out, weights, border, frames);
 }
 
 }  // namespace bireal

@@ -70,6 +70,11 @@ class Window {
     BIREAL_PRAGMA(HLS INLINE)
     return chunk_ == Shape::Chunks - 1 && kx_ == Shape::KernelW - 1 && ky_ == Shape::KernelH - 1;
   }
+  // Which beat of its tap the current one is.
+  int chunk() const {
+    BIREAL_PRAGMA(HLS INLINE)
+    return chunk_;
+  }
   int address() const {
     BIREAL_PRAGMA(HLS INLINE)
     return read_;
