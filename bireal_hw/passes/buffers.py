@@ -189,6 +189,7 @@ class Buffers:
         if len(arrivals) == 1:
             return arrivals[0]
         start = max(one.first for one in arrivals)
+        spread = max(one.last - one.first for one in arrivals)
         for index, one in enumerate(arrivals):
             wait = start - one.first
             held = wait if one.slack is None else min(wait, one.slack)
@@ -196,19 +197,30 @@ class Buffers:
                 layer = self._layers[one.holder]
                 layer.shift = max(layer.shift, held)
             if wait > held or ahead:
-                self.waiting[node.name, index] = self._passed(node, index, one, wait - held) + ahead
-        return _Stream(start, start + max(one.last - one.first for one in arrivals))
+                self.waiting[node.name, index] = self._passed(node, index, one, wait - held, spread) + ahead
+        return _Stream(start, start + spread)
 
-    def _passed(self, node: Node, index: int, stream: _Stream, wait: Fraction) -> Fraction:
-        """Pixels of a stream that pass while its first beat waits, but for the last beat."""
+    def _passed(self, node: Node, index: int, stream: _Stream, wait: Fraction, spread: Fraction) -> Fraction:
+        """Pixels of a stream that wait at most, but for the last beat, if its first beat waits so long.
+
+        From then on they leave as they come, a pixel's beats within `spread` cycles: where these are more than it takes
+        to come, most wait when the next pixel has come.
+        """
         tensor = self.graph.types[node.inputs[index]]
-        pace, spread = self._pace(tensor), stream.last - stream.first
+        pace = self._pace(tensor)
+        beats = tensor.channels // self._ports[node.name][index] if self.folding else 1
+        within, leaving = stream.last - stream.first, spread
         if self.folding:
             wait += 1
-            beats = tensor.channels // self._ports[node.name][index]
-            spread = spread * beats / (beats - 1) if beats > 1 else pace
-        whole = wait // pace
-        return whole + min((wait - whole * pace) / spread, Fraction(1))
+            within, leaving = (time * beats / (beats - 1) if beats > 1 else pace for time in (within, leaving))
+
+        def passed(cycles: Fraction, time: Fraction) -> Fraction:
+            whole = cycles // pace
+            return whole + min((cycles - whole * pace) / time, Fraction(1))
+
+        most = passed(wait, within)
+        later = math.ceil((wait - within) / pace) * pace + within - wait
+        return max(most, passed(wait + later, within) - passed(later, leaving)) if leaving > within else most
 
     def _burst(self, node: Node) -> None:
         """Find how many pixels wait behind a layer that gives them in bursts."""
