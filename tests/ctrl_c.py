@@ -93,7 +93,12 @@ def _temporary(parent: Path) -> Iterator[Path]:
 
 
 def press(
-    words: list[str], folder: Path, after: float, number: signal.Signals = signal.SIGINT, group: bool = True
+    words: list[str],
+    folder: Path,
+    after: float,
+    number: signal.Signals = signal.SIGINT,
+    group: bool = True,
+    undisturbed: tuple[int, str] = (0, ""),
 ) -> Outcome:
     """Run a command in a folder and send a signal after some seconds.
 
@@ -103,6 +108,7 @@ def press(
         after: seconds.
         number: the signal.
         group: whether all processes of the command get it, as from a terminal, or the first one only.
+        undisturbed: its status and the last line that it says where nothing disturbs it.
     """
     with _temporary(folder.parent) as scratch:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
@@ -128,13 +134,21 @@ def press(
         problems = [f"goes on: {' '.join(map(str, left))}"] if left else []
         # Python had not come to the program yet
         early = ("Traceback" in err and "/bireal_hw/" not in err) or (process.returncode == -number and after < 1)
-        late = process.returncode == 0 or (words[0] == "make" and " Error " not in err)  # its work was done
+        # its work was done
+        late = process.returncode == 0 or (words[0] == "make" and " Error " not in err)
+        late = late or (process.returncode, last_line(err)) == undisturbed
         finished = finished or early or late
         if not finished:
             problems += _problems(process.returncode, err, number, words[0] == "make")
         problems += [f"left in the temporary folder: {path.name}" for path in scratch.iterdir() if not _library(path)]
     problems += [f"left: {path}" for path in unfinished(folder / "build")]
     return Outcome(over, finished, seconds, tuple(problems))
+
+
+def last_line(text: str) -> str:
+    """Return the last line of what a program said, but for make's."""
+    lines = [line for line in text.splitlines() if not line.startswith("make: ")]
+    return lines[-1] if lines else ""
 
 
 def _library(path: Path) -> bool:
@@ -187,13 +201,15 @@ def main(folder: Path, moments: int, seed: int, *names: str) -> int:
     for name in names or CAMPAIGN:
         words, before = CAMPAIGN[name].split(), results(folder / "build")
         started = time.monotonic()
-        subprocess.run([*PROGRAM, *words], cwd=folder, env=environment, capture_output=True, check=False)
+        whole = subprocess.run(
+            [*PROGRAM, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
         length = time.monotonic() - started
-        outcomes = []
+        ends, outcomes = (whole.returncode, last_line(whole.stderr)), []
         for count in range(moments):
             forget(folder, "new", *(("sim", "synth-cache") if count % 2 else ()))  # else no compiler would be called
             after = draw.uniform(0, 0.8 * length)
-            outcome = press([*(make if count % 4 == 3 else PROGRAM), *words], folder, after)
+            outcome = press([*(make if count % 4 == 3 else PROGRAM), *words], folder, after, undisturbed=ends)
             now = results(folder / "build")
             lost = [f"lost {file}" for file in before if file not in now]
             outcomes.append(outcome)
