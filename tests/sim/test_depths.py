@@ -11,7 +11,7 @@ from bireal_hw import golden
 from bireal_hw.errors import BirealError
 from bireal_hw.ir.graph import INPUT, Graph, Node, verify
 from bireal_hw.ir.types import PIXEL, DataType, TensorType
-from bireal_hw.ops import AvgPool, BinaryConv, Center, Merge, RealConv, Sign
+from bireal_hw.ops import AvgPool, BinaryConv, Center, MaxPool, Merge, RealConv, Sign
 from bireal_hw.passes.folding import fold
 from bireal_hw.sim.depths import Adjustable
 from bireal_hw.sim.runner import SimResult, StallMode
@@ -116,3 +116,37 @@ def test_shortcuts_around_several_convolutions(tmp_path: Path) -> None:
     np.testing.assert_array_equal(logits(free), golden.run(graph, images).reshape(IMAGES, -1))
     assert network.keeps_pace(free)
     assert not any(network.keeps_pace(result) for result in shorter)
+
+
+def pooled(pads: tuple[int, int, int, int]) -> Graph:
+    """A max pool from 4x4 to 2x2 pixels, which gives them in bursts, and a block whose window holds all of them."""
+    rng = np.random.default_rng(7)
+    stream = DataType(12, frac=6)
+    weights, few = rng.integers(-127, 128, (8, 3, 3, 1)).astype(np.int32), rng.integers(-127, 128, (5, 1, 1, 8))
+    bits, zeros = rng.choice(np.array([-1, 1], np.int8), (8, 3, 3, 8)), np.zeros(8, np.int32)
+    nodes = [
+        Node("center", Center(np.array([128], np.int32)), (INPUT,)),
+        Node("stem", RealConv(weights, zeros, zeros + 4, stream, pads=(1, 1, 1, 1)), ("center",)),
+        Node("pool", MaxPool(pads=pads), ("stem",)),
+        Node("sign", Sign(), ("pool",)),
+        Node("conv", BinaryConv(bits), ("sign",)),
+        Node("merge", Merge(zeros + 100, zeros, 4, stream), ("pool", "conv")),
+        Node("mean", AvgPool((2, 2), 6, DataType(8, frac=1)), ("merge",)),
+        Node("classifier", RealConv(few.astype(np.int32), zeros[:5], zeros[:5], stream), ("mean",)),
+    ]
+    return verify(Graph("pooled", TensorType.full(4, 4, 1, PIXEL), tuple(nodes), {"classes": list("abcde")}))
+
+
+@pytest.mark.parametrize("pads", [(0, 0, 1, 1), (1, 1, 0, 0), (0, 1, 1, 0)])
+def test_a_shortcut_behind_a_pool_that_gives_pixels_in_bursts(pads: tuple[int, int, int, int], tmp_path: Path) -> None:
+    graph = pooled(pads)
+    network = Adjustable(graph, fold(graph, 144), tmp_path / "rtl", BUILDS)
+    assert {network.flow.costs[name].cycles for name in ("stem", "conv")} == {144}
+    images = random_images(graph, IMAGES)
+    all_pixels = 4 * 8  # what waits when the first one leaves; of the pixel before, some beats are still there then
+    free, shorter = network.run(images, [StallMode(), StallMode(depths={"merge_fifo": all_pixels})])
+    np.testing.assert_array_equal(logits(free), golden.run(graph, images).reshape(IMAGES, -1))
+    assert isinstance(free, SimResult)
+    assert isinstance(shorter, SimResult)
+    assert free.interval == 144 < shorter.interval
+    assert 0 <= network.depths["merge_fifo"] - network.least(images)["merge_fifo"] <= 1
