@@ -157,7 +157,7 @@ def _library(path: Path) -> bool:
 
 
 def _problems(status: int, err: str, number: signal.Signals, by_make: bool) -> list[str]:
-    lines = [line for line in err.splitlines() if not line.startswith(("synthesis: ", "make: "))]
+    lines = [line for line in err.splitlines() if not line.startswith(("synthesis", "place and route", "make: "))]
     found = []
     if by_make and status in (2, -number):
         status = 128 + number  # make's own
