@@ -136,7 +136,9 @@ def press(
         early = ("Traceback" in err and "/bireal_hw/" not in err) or (process.returncode == -number and after < 1)
         # its work was done
         late = process.returncode == 0 or (words[0] == "make" and " Error " not in err)
-        late = late or (process.returncode, last_line(err)) == undisturbed
+        status, line = undisturbed
+        status = 2 if status and words[0] == "make" else status  # make's own
+        late = late or (process.returncode, last_line(err)) == (status, line)
         finished = finished or early or late
         if not finished:
             problems += _problems(process.returncode, err, number, words[0] == "make")
