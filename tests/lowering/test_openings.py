@@ -188,6 +188,21 @@ def test_one_channel_lies_alike_in_both_layouts(inside: str, sides: tuple[int, .
     assert convert(path).graph.input.shape == (6, SIDE, 1)
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_a_cube_stays_in_its_layout(last: bool, tmp_path: Path) -> None:
+    """A Reshape to the same shape, where all three sizes are alike: gains behind it are per channel all the same."""
+    file = File()
+    x = file.start()
+    x = file.node("Transpose", x, perm=[0, 2, 3, 1]) if last else x
+    x = file.node("Reshape", x, file.constant(np.array([-1, SIDE, SIDE, CHANNELS], np.int64)))
+    gains = np.linspace(-2, 2, CHANNELS).reshape((1, 1, 1, -1) if last else (1, -1, 1, 1))
+    x = file.node("Mul", x, file.constant(gains))
+    x = file.node("Transpose", x, perm=[0, 3, 1, 2]) if last else x
+    file.finish(file.affine(file.conv(file.bits(x))), tmp_path / "m.onnx")
+    assert SIDE == CHANNELS
+    assert held(tmp_path / "m.onnx").largest == 0
+
+
 # ---- refused, with what to change
 
 

@@ -172,7 +172,7 @@ def _reshape(site: Site) -> Value:
     same, other = (last, first) if site.is_channels_last else (first, last)
     if target == same or (target == other and x.channels == 1):  # one channel lies alike in both layouts
         reader.ranks[site.output] = 4
-        if target == last:
+        if site.is_channels_last == (target == same):
             reader.channels_last.add(site.output)
         return value
     if target not in ([1, x.size], [1, x.size, 1, 1]):
