@@ -76,7 +76,9 @@ class MaxPool(Op):
 
     def summary(self) -> str:
         kernel = f"{self.kernel[0]}x{self.kernel[1]}"
-        return kernel if self.stride == self.kernel else f"{kernel}, stride {self.stride[0]}"
+        sides = self.stride[: len({*self.stride})]
+        stride = "" if self.stride == self.kernel else f", stride {'x'.join(map(str, sides))}"
+        return kernel + stride + (f", pads {list(self.pads)}" if len({*self.pads}) > 1 else "")
 
     def resized(self, before: TensorType, after: TensorType, channels: int) -> Self:
         whole, size = self.kernel == (before.height, before.width), (after.height, after.width)

@@ -91,6 +91,11 @@ def test_a_pool_of_the_whole_image_grows_with_it() -> None:
     assert MaxPool().resized(TensorType.full(3, 3, 2, NUMBER), large, 2) == MaxPool()
 
 
+def test_what_it_is_in_words() -> None:
+    assert [MaxPool().summary(), MaxPool.tiled(2, 3).summary()] == ["3x3, stride 2", "2x3"]
+    assert MaxPool((2, 3), (1, 2), (0, 1, 0, 0)).summary() == "2x3, stride 1x2, pads [0, 1, 0, 0]"
+
+
 @pytest.mark.parametrize(
     ("op", "message"),
     [
