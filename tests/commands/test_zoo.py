@@ -123,7 +123,6 @@ def without_training(*lines: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.rtl
 @pytest.mark.hls
-@pytest.mark.slow
 def test_without_torch_a_network_of_the_zoo_is_simulated_on_its_own_images(little: Path) -> None:
     assert cli.run(["zoo", "run=little"]) == 0
     done = without_training(

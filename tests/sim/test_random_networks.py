@@ -22,8 +22,8 @@ from tests.random_networks import MODELS, draw, graph_of
 pytestmark = [pytest.mark.rtl, pytest.mark.torch]
 
 FRAMES = 8
-FEW = (4,)
-"""Seeds of `make test`."""
+FEW = (3, 4, 6)
+"""Seeds of `make test`: a network with thresholds, one with shortcuts around two convolutions, layers of all kinds."""
 
 
 @pytest.mark.parametrize(
