@@ -17,6 +17,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background jo
 os.environ["BIREAL_CHECKS"] = "1"  # assertions on every stream, in every simulation; see bireal_hw/sim/verilator.py
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; see bireal_hw/__main__.py
 
+collect_ignore = ["lowering/keras_networks.py"]  # needs TensorFlow, in an environment of its own
+
 settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("repeatable")
 
