@@ -1,30 +1,32 @@
 """Studies: several networks trained alike but for what their rows say, over several seeds; a table and a plot.
 
 The rows are data, `bireal_hw/studies/VERB.toml`. A row is a name, a label, and variables of `train`; every training is
-a run of its own inside of the study's folder, so what is finished is never trained again.
+a run of its own inside of the study's folder, so what is finished is never trained again. A row with several learning
+rates is trained at each of them with the first seed, and at the best of them with the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from bireal_hw.commands.study_table import HEADINGS, cells, conditions, save_plot
+from bireal_hw.commands.study_table import columns, conditions, save_plot
 from bireal_hw.commands.study_table import table as markdown
 from bireal_hw.commands.verb import CONSOLE, Verb
-from bireal_hw.errors import BirealError
+from bireal_hw.errors import BirealError, unknown
 from bireal_hw.files import read_json, write_json
-from bireal_hw.results.accuracy import ACCURACIES
+from bireal_hw.results.accuracy import ACCURACIES, DEPLOY, FLOAT
 from bireal_hw.run.build import Build
 from bireal_hw.run.config import BuildConfig, UsageError, parse_arguments
 from bireal_hw.run.engine import ensure
 from bireal_hw.run.network import BUILD, EVIDENCE, OTHER, dataset_name, resolve, show
 from bireal_hw.run.rundir import RunDir
 from bireal_hw.toml import read_toml
+from bireal_hw.training.recipe import load_recipe
 
 FOLDER = Path(__file__).parent.parent / "studies"
 SEEDS = 3
@@ -33,8 +35,10 @@ NETWORK = (
     "skip_broken",
 )  # fmt: skip
 TRAINING = ("train_images", "recipe", "epochs", "batch")
-OWN = ("seeds", "run")
+OWN = ("rows", "seeds", "run")
 """Variables that a study takes: of the network, of its training, and of the study itself."""
+ROW = ("name", "label", "start", "over", "learning_rates")
+"""Fields of a row; the others are variables of `train`."""
 KEYS = tuple(one.key for one in ACCURACIES)
 """The accuracies of a training."""
 
@@ -45,20 +49,25 @@ Say = Callable[[str], None]
 class Row:
     """A network of a study.
 
-    name    of its folders
-    label   in table and plot
-    given   variables that it sets, over what the user gives
-    start   name of an earlier row whose network of the same seed it begins with; "" for none
+    name            of its folders
+    label           in table and plot
+    given           variables that it sets, over what the user gives
+    start           name of an earlier row whose network of the same seed it begins with; "" for none
+    over            name of an earlier row that its gain is over; "" for the one above
+    learning_rates  to choose from; none: the recipe's
     """
 
     name: str
     label: str
     given: Mapping[str, Any]
     start: str = ""
+    over: str = ""
+    learning_rates: tuple[float, ...] = ()
 
     def about(self) -> dict[str, Any]:
         """Return what makes it, as plain values."""
-        return {"start": self.start or None, **self.given}
+        rates = {"learning_rates": list(self.learning_rates)} if self.learning_rates else {}
+        return {"start": self.start or None, **rates, **self.given}
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,37 @@ class Study:
         """Variables that every row sets, so that the user has no say in them."""
         return set.intersection(*(set(row.given) for row in self.rows))
 
+    def only(self, names: Sequence[str]) -> Study:
+        """Return the study of these rows and of those that they start from; raises BirealError for an unknown one."""
+        known = {row.name: row for row in self.rows}
+        if foreign := next((name for name in names if name not in known), None):
+            raise BirealError(unknown(f"row of {self.verb}", foreign, known))
+        wanted = set(names)
+        for row in reversed(self.rows):
+            if row.name in wanted:
+                wanted.add(row.start)
+        return replace(self, rows=tuple(row for row in self.rows if row.name in wanted))
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training of a study.
+
+    rate     its learning rate; None: the recipe's
+    content  its train.json
+    """
+
+    row: Row
+    rate: float | None
+    seed: int
+    content: Mapping[str, Any]
+
+    @property
+    def accuracy(self) -> float:
+        """Of the deploy model, or of a real-valued network, which has none; in percent of the test images."""
+        deploy = self.content[DEPLOY.key]
+        return float(self.content[FLOAT.key] if deploy is None else deploy)
+
 
 def load_study(verb: str) -> Study:
     """Read the rows of a study; their variables are checked as those of a command line are."""
@@ -81,8 +121,10 @@ def load_study(verb: str) -> Study:
     content = read_toml(path, f"study {path}")
     rows = []
     for entry in content["row"]:
-        arguments = [f"{key}={value}" for key, value in entry.items() if key not in ("name", "label", "start")]
-        rows.append(Row(entry["name"], entry["label"], parse_arguments(arguments).given(), entry.get("start", "")))
+        own = {key: value for key, value in entry.items() if key in ROW}
+        arguments = [f"{key}={value}" for key, value in entry.items() if key not in ROW]
+        rates = tuple(own.pop("learning_rates", ()))
+        rows.append(Row(**own, given=parse_arguments(arguments).given(), learning_rates=rates))
     return Study(verb, content["title"], tuple(rows))
 
 
@@ -107,18 +149,41 @@ def study(verb: str, arguments: list[str], say: Say) -> tuple[dict[str, Any], li
     if foreign := next((key for key in given if key not in allowed), None):
         why = f"every row of {verb} sets it" if foreign in plan.fixed else f"{verb} does not use it"
         raise UsageError(f"{show(foreign, given[foreign])}: {why}; it takes {', '.join(allowed)}")
+    chosen = plan.only(config.rows.split(",")) if config.rows else plan
     folder = RunDir(BUILD / verb / (config.run or dataset_name(config).replace("/", "-")))
     with folder.locked():
-        config = _settings(folder, plan, config)
-        seeds = list(range(config.seeds or SEEDS))
-        jobs = [(row, seed) for seed in seeds for row in plan.rows]
-        trained: dict[str, list[dict[str, Any]]] = {row.name: [] for row in plan.rows}
-        for number, (row, seed) in enumerate(jobs, start=1):
-            say(f"training {number} of {len(jobs)}: {row.label}, seed {seed}")
-            trained[row.name].append(_train(folder.path, row, seed, config))
-            report = _report(folder.path.name, plan, trained, len(jobs))
-            files = _write(folder, verb, report)
+        config, plan = _settings(folder, plan, config), chosen
+        for row in plan.rows:
+            _check_epochs(replace(config, **row.given))
+        wanted = sum(len(row.learning_rates) or 1 for row in plan.rows) + ((config.seeds or SEEDS) - 1) * len(plan.rows)
+        trained: list[Training] = []
+        for seed in range(config.seeds or SEEDS):
+            for row in plan.rows:
+                for rate in _rates(row, trained):
+                    at = f" at learning rate {rate:g}" if rate else ""
+                    say(f"training {len(trained) + 1} of {wanted}: {row.label}, seed {seed}{at}")
+                    trained.append(Training(row, rate, seed, _train(folder.path, row, rate, seed, trained, config)))
+                    report = _report(folder.path.name, plan, trained, wanted)
+                    files = _write(folder, verb, report)
     return report, files
+
+
+def _check_epochs(config: BuildConfig) -> None:
+    """Raise BirealError if a row's recipe has more stages than epochs."""
+    if config.epochs and config.recipe:
+        load_recipe(config.recipe, config.without).epochs_of(config.epochs)
+
+
+def _rates(row: Row, trained: list[Training]) -> Sequence[float | None]:
+    """Return the learning rates that a row is trained at with the next seed: all, or the best of the seed before."""
+    best = _best(row, trained)
+    return [best.rate] if best else row.learning_rates or [None]
+
+
+def _best(row: Row, trained: list[Training]) -> Training | None:
+    """Return the training of a row's first seed with the highest accuracy; None where it has none yet."""
+    first = [one for one in trained if one.row == row and one.seed == 0]
+    return max(first, key=lambda one: one.accuracy, default=None)
 
 
 def _settings(folder: RunDir, plan: Study, config: BuildConfig) -> BuildConfig:
@@ -146,27 +211,33 @@ def _settings(folder: RunDir, plan: Study, config: BuildConfig) -> BuildConfig:
     return replace(config, **given)
 
 
-def _train(folder: Path, row: Row, seed: int, config: BuildConfig) -> dict[str, Any]:
-    """Train a row with a seed, unless that is done; return its train.json."""
-    start: dict[str, Any] = {"init": str(_place(folder, row.start, seed) / "checkpoint.ckpt")} if row.start else {}
-    config = replace(config, **row.given, **start, seed=seed, run=None, seeds=None)
-    build = Build(config, RunDir(_place(folder, row.name, seed)), {})
+def _train(
+    folder: Path, row: Row, rate: float | None, seed: int, trained: list[Training], config: BuildConfig
+) -> dict[str, Any]:
+    """Train a row with a seed at a learning rate (None: the recipe's), unless that is done; return its train.json."""
+    start: dict[str, Any] = {}
+    if row.start:
+        source = next(one.row for one in trained if one.row.name == row.start)
+        best = _best(source, trained)
+        start = {"init": str(_place(folder, source, best.rate if best else None, seed) / "checkpoint.ckpt")}
+    config = replace(config, **row.given, **start, learning_rate=rate, seed=seed, run=None, seeds=None, rows=None)
+    build = Build(config, RunDir(_place(folder, row, rate, seed)), {})
     with build.run.locked():
         build.values = resolve(config, build.run)
         ensure(build, "train")
         return read_json(build.path / "train.json", *KEYS, "seconds")
 
 
-def _place(folder: Path, row: str, seed: int) -> Path:
-    return folder / f"{row}-{seed}"
+def _place(folder: Path, row: Row, rate: float | None, seed: int) -> Path:
+    return folder / (f"{row.name}-at-{rate:g}-{seed}" if rate else f"{row.name}-{seed}")
 
 
-def _report(name: str, plan: Study, trained: dict[str, list[dict[str, Any]]], wanted: int) -> dict[str, Any]:
+def _report(name: str, plan: Study, trained: list[Training], wanted: int) -> dict[str, Any]:
     """Put the trainings so far into the content of the JSON file (docs/ablation.md)."""
-    first = trained[plan.rows[0].name][0]
+    every = [one.content for one in trained]
+    first = every[0]
     keys = ("dataset", "width", "image", "channels", "classes", "train_images", "test_images", "epochs", "batch")
-    every = [one for trainings in trained.values() for one in trainings]
-    rows = [_row(row, trained[row.name]) for row in plan.rows if trained[row.name]]
+    rows = [_row(row, trained) for row in plan.rows if _best(row, trained)]
     return {
         "study": plan.verb,
         "title": plan.title,
@@ -182,27 +253,40 @@ def _report(name: str, plan: Study, trained: dict[str, list[dict[str, Any]]], wa
 
 
 def _reference(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the row that a row is compared with: the one that it starts from, or else the one above it."""
-    if row["start"]:
-        return next(one for one in rows if one["name"] == row["start"])
+    """Return the row that a row's gain is over: the one that it names, or else the one above it."""
+    if row["over"]:
+        return next((one for one in rows if one["name"] == row["over"]), None)
     place = rows.index(row)
     return rows[place - 1] if place else None
 
 
-def _row(row: Row, trainings: list[dict[str, Any]]) -> dict[str, Any]:
-    """Summarise the trainings of a row; accuracies are percent of the test images."""
-    deploy = [one["top1_deploy"] for one in trainings]
-    mean = {key: _mean([one[key] for one in trainings]) for key in KEYS}
-    keys = ("seed", *KEYS, "seconds")
+def _row(row: Row, trained: list[Training]) -> dict[str, Any]:
+    """Summarise the trainings of a row at its best learning rate; accuracies are percent of the test images.
+
+    Those of a real-valued network, which has no deploy model, are of the network in floating point.
+    """
+    best = _best(row, trained)
+    assert best
+    own = [one for one in trained if one.row == row]
+    kept = [one for one in own if one.rate == best.rate]
+    trainings = [{**one.content, "accuracy": one.accuracy} for one in kept]
+    shown = [one.accuracy for one in kept]
+    mean = {key: _mean([one[key] for one in trainings]) for key in KEYS if trainings[0][key] is not None}
+    keys = ("seed", *KEYS, "accuracy", "seconds")
     return {
         "name": row.name,
         "label": row.label,
         **row.about(),
+        "over": row.over or None,
         **{key: trainings[0][key] for key in ("model", "recipe", "without", "epochs", "shortcut_bits")},
+        "learning_rate": best.rate,
+        "tried": {f"{one.rate:g}": one.accuracy for one in own if one.rate and one.seed == 0},
+        **dict.fromkeys(KEYS),
         **mean,
-        "lowest": min(deploy),
-        "highest": max(deploy),
-        "minutes": round(sum(one["seconds"] for one in trainings) / 60, 1),
+        "accuracy": _mean(shown),
+        "lowest": min(shown),
+        "highest": max(shown),
+        "minutes": round(sum(one.content["seconds"] for one in own) / 60, 1),
         "trainings": [{key: one[key] for key in keys} for one in trainings],
     }
 
@@ -212,13 +296,13 @@ def compared(row: Mapping[str, Any], other: Mapping[str, Any] | None) -> dict[st
 
     They can if there are two at least and every one of one row is above every one of the other.
 
-    >>> row = {"top1_deploy": 50, "lowest": 49, "highest": 51, "trainings": [1, 2]}
-    >>> compared(row, {"top1_deploy": 45, "lowest": 41, "highest": 49, "trainings": [1, 2]})
+    >>> row = {"accuracy": 50, "lowest": 49, "highest": 51, "trainings": [1, 2]}
+    >>> compared(row, {"accuracy": 45, "lowest": 41, "highest": 49, "trainings": [1, 2]})
     {'gain': 5, 'beyond_spread': False}
     """
     if other is None:
         return {"gain": None, "beyond_spread": None}
-    gain = round(row["top1_deploy"] - other["top1_deploy"], 4)
+    gain = round(row["accuracy"] - other["accuracy"], 4)
     if min(len(row["trainings"]), len(other["trainings"])) < 2:
         return {"gain": gain, "beyond_spread": None}
     return {"gain": gain, "beyond_spread": row["lowest"] > other["highest"] or row["highest"] < other["lowest"]}
@@ -242,10 +326,11 @@ def _verb(name: str, help: str) -> Verb:
     def run(arguments: list[str]) -> int:
         report, files = study(name, arguments, CONSOLE.print)
         table = Table(title=report["title"], caption=conditions(report), title_justify="left", caption_justify="left")
-        for heading in HEADINGS:
-            table.add_column(heading, justify="left" if heading == HEADINGS[0] else "right")
-        for row in report["rows"]:
-            table.add_row(*cells(row))
+        found = columns(report)
+        for heading in found:
+            table.add_column(heading, justify="left" if heading == "row" else "right")
+        for cells in zip(*found.values(), strict=True):
+            table.add_row(*cells)
         CONSOLE.print(table)
         CONSOLE.print("\n".join(map(str, files)))
         return 0

@@ -11,12 +11,12 @@ from bireal_hw.results.accuracy import DEPLOY, TRAINED
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HEADINGS = ("row", DEPLOY.name, "lowest to highest", "gain", TRAINED.name, "epochs", "minutes")
 NOTE = (
-    f"Top-1 accuracies in percent, means of the seeds. {DEPLOY.name}: of {DEPLOY.meaning}. gain: over the row above, "
-    "or over the one that a row starts from; within the spread if some seed of the two rows says otherwise. "
-    f"{TRAINED.name}: of {TRAINED.meaning}."
+    f"Top-1 accuracies in percent, means of the seeds. {DEPLOY.name}: of {DEPLOY.meaning}; of a real-valued network in "
+    "floating point. gain: over the row above, or the one that is named; within the spread if some seed of the two "
+    f"says otherwise. {TRAINED.name}: of {TRAINED.meaning}."
 )
+RATES = " rate: of those tried with the first seed, the one of the highest accuracy; the other seeds have it too."
 DOT, MEAN = "#1f77b4", "#d62728"
 
 
@@ -33,28 +33,42 @@ def conditions(report: dict[str, Any]) -> str:
     )
 
 
-def cells(row: dict[str, Any]) -> tuple[str, ...]:
-    """Write a row's figures, in the order of HEADINGS; those that its seeds cannot tell from the row above say so."""
+def columns(report: dict[str, Any]) -> dict[str, list[str]]:
+    """Write the rows of a study as columns by their headings, without those that have nothing to say.
+
+    Gains that the seeds of two rows cannot tell from nothing say so.
+    """
+    labels = {row["name"]: row["label"] for row in report["rows"]}
+    rows = [_cells(row, labels) for row in report["rows"]]
+    table = {heading: [cells[heading] for cells in rows] for heading in rows[0]}
+    return {heading: texts for heading, texts in table.items() if any(texts)}
+
+
+def _cells(row: dict[str, Any], labels: dict[str, str]) -> dict[str, str]:
     gain = "" if row["gain"] is None else f"{row['gain']:+.2f}"
+    if gain and row["over"]:
+        gain += f" over {labels[row['over']]}"
     if row["beyond_spread"] is False:
         gain += " (within the spread)"
-    return (
-        row["label"],
-        f"{row[DEPLOY.key]:.2f}",
-        f"{row['lowest']:.2f} to {row['highest']:.2f}",
-        gain,
-        f"{row[TRAINED.key]:.2f}",
-        str(row["epochs"]),
-        f"{row['minutes']:g}",
-    )
+    return {
+        "row": row["label"],
+        "rate": f"{row['learning_rate']:g} of {', '.join(row['tried'])}" if row["tried"] else "",
+        DEPLOY.name: f"{row['accuracy']:.2f}",
+        "lowest to highest": f"{row['lowest']:.2f} to {row['highest']:.2f}",
+        "gain": gain,
+        TRAINED.name: f"{row[TRAINED.key]:.2f}",
+        "epochs": str(row["epochs"]),
+        "minutes": f"{row['minutes']:g}",
+    }
 
 
 def table(report: dict[str, Any]) -> str:
     """Write a study as Markdown."""
+    found = columns(report)
     lines = [f"# {report['title']}", "", f"{conditions(report)}.", ""]
-    lines += [f"| {' | '.join(HEADINGS)} |", f"|---|{'---:|' * (len(HEADINGS) - 1)}"]
-    lines += [f"| {' | '.join(cells(row))} |" for row in report["rows"]]
-    lines += ["", textwrap.fill(NOTE, 120)]
+    lines += [f"| {' | '.join(found)} |", f"|---|{'---:|' * (len(found) - 1)}"]
+    lines += [f"| {' | '.join(cells)} |" for cells in zip(*found.values(), strict=True)]
+    lines += ["", textwrap.fill(NOTE + (RATES if "rate" in found else ""), 120)]
     return "\n".join(lines) + "\n"
 
 
@@ -68,10 +82,10 @@ def plot(report: dict[str, Any]) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for place, row in enumerate(rows):
-        values = [one[DEPLOY.key] for one in row["trainings"]]
+        values = [one["accuracy"] for one in row["trainings"]]
         axes.plot(values, [place] * len(values), "o", color=DOT, alpha=0.6, label="a seed")
-        axes.vlines(row[DEPLOY.key], place - 0.28, place + 0.28, color=MEAN, label="mean")
-        mean, beside = f"{row[DEPLOY.key]:.1f}", (max(values), place)
+        axes.vlines(row["accuracy"], place - 0.28, place + 0.28, color=MEAN, label="mean")
+        mean, beside = f"{row['accuracy']:.1f}", (max(values), place)
         axes.annotate(mean, beside, (8, 0), textcoords="offset points", va="center", color=MEAN)
     axes.set_yticks(range(len(rows)), [textwrap.fill(row["label"], 40) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)

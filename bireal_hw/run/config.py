@@ -224,6 +224,7 @@ class BuildConfig:
         _integer("seeds", 1, 100),
         "trainings of each row of an ablation or study, or of each network of depth (default 3; depth 1)",
     )
+    rows: str | None = _variable(_text, "rows of an ablation or study to train, separated by commas (default: all)")
     images: int | None = _variable(_integer("images", 1, 10_000), "images to simulate (default 4; hls 256)")
     clock: float | None = _variable(_number("clock", 1, 1000, " MHz"), "clock in MHz (default: the board's)")
     target_fps: float | str | None = _variable(

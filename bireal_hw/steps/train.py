@@ -41,9 +41,7 @@ def planned(values: Values) -> tuple[TrainConfig, Data]:
     from bireal_hw.training.data import load_data
     from bireal_hw.training.fit import default_config
 
-    recipe = load_recipe(values["recipe"])
-    for technique in (values["without"] or "").split(",") if values["without"] else ():
-        recipe = recipe.without(technique)
+    recipe = load_recipe(values["recipe"], values["without"])
     folder = Path(values["data"]) if values["data"] else None
     shape = values["image"], values["channels"], values["classes"]
     if recipe.binary:

@@ -330,10 +330,11 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def load_recipe(name: str = DEFAULT) -> Recipe:
-    """Read a recipe by its name, or a TOML file by its path.
+def load_recipe(name: str = DEFAULT, without: str | None = None) -> Recipe:
+    """Read a recipe by its name, or a TOML file by its path, and leave out techniques that are separated by commas.
 
-    Raises BirealError for an unknown name, a file that cannot be read, an unknown field or stage, an impossible value.
+    Raises BirealError for an unknown name, a file that cannot be read, an unknown field or stage, an impossible value,
+    and a technique that the recipe does not use.
     """
     path = Path(name)
     if path.suffix != ".toml":
@@ -342,9 +343,12 @@ def load_recipe(name: str = DEFAULT) -> Recipe:
         path = FOLDER / f"{name}.toml"
     content = read_toml(path, f"recipe {path}")
     try:
-        return parse_recipe(path.stem, content)
+        recipe = parse_recipe(path.stem, content)
     except BirealError as error:
         raise BirealError(f"recipe {path.name}: {error}") from None
+    for technique in without.split(",") if without else ():
+        recipe = recipe.without(technique)
+    return recipe
 
 
 def parse_recipe(name: str, content: Mapping[str, Any]) -> Recipe:

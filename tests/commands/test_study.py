@@ -30,6 +30,8 @@ class Bench:
     """Runs studies whose trainings only write a train.json, and remembers them."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.best: dict[tuple[str, int], float] = {}
+        """Learning rate that a row does best at with a seed, where it is not 0.1."""
         self.capsys = capsys
         self.trained: list[str] = []
         self.stop_at: str | None = None
@@ -42,10 +44,14 @@ class Bench:
         build.record_values()
         (folder / "checkpoint.ckpt").write_text(f"{values['init']}")
         deploy = 90.0 + 0.5 * values["seed"] - (20 - values["shortcut_bits"]) / 8
+        rate = values["learning_rate"]
+        if rate:
+            deploy -= 10 * abs(rate - self.best.get((build.path.name.split("-")[0], values["seed"]), 0.1))
         keys = ("model", "dataset", "width", "image", "channels", "classes", "recipe", "without", "epochs", "seed")
         content = {key: values[key] for key in (*keys, "shortcut_bits")} | {
             "batch": 64, "train_images": 1433, "test_images": 364, "top1_trained": deploy + 0.25, "top1_float": deploy,
-            "top1_deploy": deploy, "seconds": 90.0, "device": "an abacus",
+            "top1_deploy": None if build.path.name.startswith("real") else deploy,
+            "seconds": 90.0, "device": "an abacus",
         }  # fmt: skip
         (folder / "train.json").write_text(json.dumps(content))
         return {}
@@ -77,10 +83,7 @@ def report(verb: str = "study", name: str = "digits") -> dict[str, Any]:
 
 
 def recipe_of(row: Row) -> Recipe:
-    recipe = load_recipe(row.given["recipe"])
-    for technique in row.given["without"].split(",") if "without" in row.given else ():
-        recipe = recipe.without(technique)
-    return recipe
+    return load_recipe(row.given["recipe"], row.given["without"])
 
 
 @pytest.mark.parametrize("verb", ["ablation", "study"])
@@ -91,37 +94,48 @@ def test_rows_have_names_of_their_own_and_start_from_earlier_ones(verb: str) -> 
     assert all(row.start == "" or row.start in names[: names.index(row.name)] for row in rows)
 
 
-SIGNS = {  # of each row's binary stages: what the activation's and the weights' gradients are
-    "plain": ("straight_sign", "unscaled"),
-    "shortcut": ("straight_sign", "unscaled"),
-    "approx_sign": ("sign", "unscaled"),
-    "magnitude_aware": ("sign", "binary_pytorch"),
-    "clip": ("sign", "binary_pytorch"),
-    "two_steps": ("sign", "binary_pytorch"),
+ONE_THING = {  # what a row changes in the row that its gain is over: fields of the last stage, or where it begins
+    "plain": {"model"},
+    "approx_sign": {"activation"},
+    "magnitude_aware": {"weights"},
+    "both": {"activation"},
+    "clip": {"begins"},
+    "react": {"model", "begins"},
 }
-STAGES = {
-    **{name: ["relu", "binary"] for name in ("plain", "shortcut", "approx_sign", "magnitude_aware")},
-    "clip": ["relu", "leaky_clip", "clip", "binary"],
-    "two_steps": ["relu", "leaky_clip", "clip", "binary", "batchnorm"],
-    "react": ["teacher", "activations", "weights"],
-}
+REAL = {"real_plain": ["relu"], "real": ["relu"], "real_clip": ["relu", "leaky_clip", "clip"], "real_react": ["relu"]}
 
 
-def test_each_row_of_the_ablation_has_one_thing_more_than_the_row_above() -> None:
+def test_each_row_of_the_ablation_changes_one_thing() -> None:
     rows = {row.name: row for row in load_study("ablation").rows}
-    assert [row.given["model"] for row in rows.values()] == ["plain18"] + ["bireal18"] * 5 + ["react18"]
-    recipes = {name: recipe_of(row) for name, row in rows.items()}
-    assert {name: [stage.name for stage in recipe.stages] for name, recipe in recipes.items()} == STAGES
-    for name, signs in SIGNS.items():
-        binary = [stage for stage in recipes[name].stages if stage.binary]
-        assert {(stage.activation, stage.weights) for stage in binary} == {signs}, name
-        last = recipes[name].stages[-1]
-        assert (last.train == "batchnorm") == last.unit_weights == (name == "two_steps")
-    stages = [next(stage for stage in recipes[name].stages if stage.name == "binary") for name in SIGNS]
-    alike = {dataclasses.replace(stage, activation="sign", weights="binary") for stage in stages}
-    assert len(alike) == 1  # but for the gradients
-    assert {stage.augment for recipe in recipes.values() for stage in recipe.stages} == {"dataset"}
-    assert all(recipe.binary for recipe in recipes.values())
+    assert set(rows) == {*ONE_THING, *REAL, "shortcut", "two_steps"}
+    rows["plain"] = dataclasses.replace(rows["plain"], over="shortcut", start="real")  # for one shortcut less
+    last = {name: recipe_of(row).stages[-1] for name, row in rows.items()}
+    for name, changed in ONE_THING.items():
+        mine, theirs = (
+            {"model": rows[one].given["model"], "begins": rows[one].start}
+            | dataclasses.asdict(dataclasses.replace(last[one], start="previous"))
+            for one in (name, rows[name].over)
+        )
+        assert {key for key in mine if mine[key] != theirs[key]} == changed, name
+    assert (last["plain"].activation, last["plain"].weights) == ("straight_sign", "unscaled")
+    assert (last["both"].activation, last["both"].weights) == ("sign", "binary_pytorch")
+
+
+def test_binary_rows_begin_with_real_ones_of_as_many_epochs_and_choose_a_learning_rate() -> None:
+    rows = {row.name: row for row in load_study("ablation").rows}
+    for name, row in rows.items():
+        stages = [stage.name for stage in recipe_of(row).stages]
+        if name in REAL:
+            assert (stages, row.learning_rates, row.start) == (REAL[name], (), "")
+            assert not recipe_of(row).binary
+        elif name == "two_steps":
+            assert (stages, row.given["epochs"], row.start) == (["batchnorm"], 1, "both")
+            assert recipe_of(row).stages[0].unit_weights
+        else:
+            assert (stages, "epochs" in row.given) == (["binary"], False)
+            assert len(row.learning_rates) == 3
+            assert row.start in REAL
+            assert rows[row.start].given["model"] == row.given["model"]
 
 
 # ---- what is trained ----
@@ -214,7 +228,7 @@ def test_rows_that_another_version_had_stop(run: Bench, monkeypatch: pytest.Monk
 def test_variables_that_the_rows_set(run: Bench) -> None:
     taken = (
         "it takes model, dataset, data, label, image_column, width, image, channels, classes, skip_broken, "
-        "train_images, recipe, epochs, batch, seeds, run"
+        "train_images, recipe, epochs, batch, rows, seeds, run"
     )
     assert run("study shortcut_bits=8", 2) == f"error: shortcut_bits=8: every row of study sets it; {taken}"
     assert run("study clock=100", 2).startswith("error: study does not use clock=100: it takes model, dataset, data, ")
@@ -222,6 +236,71 @@ def test_variables_that_the_rows_set(run: Bench) -> None:
     assert run("study config=mine.toml", 2) == f"error: seed=1: study does not use it; {taken}"
     assert run("ablation without=settle", 2).startswith("error: ablation does not use without=settle: it takes model, ")
     assert run("study seeds=0", 1) == "error: seeds=0 is out of range: an integer from 1 to 100"
+
+
+# ---- learning rates, real-valued rows, some of the rows ----
+
+
+def test_the_rate_of_a_row_is_the_best_of_its_first_seed(run: Bench) -> None:
+    run.best = {("both", 0): 0.3, ("both", 1): 0.03, ("shortcut", 0): 1.0}
+    out = run("ablation seeds=2 epochs=3 rows=both,shortcut")
+    assert run.trained == [
+        "real-0", "shortcut-at-0.1-0", "shortcut-at-0.3-0", "shortcut-at-1-0",
+        "both-at-0.03-0", "both-at-0.1-0", "both-at-0.3-0", "real-1", "shortcut-at-1-1", "both-at-0.3-1",
+    ]  # fmt: skip
+    assert "training 4 of 10: a shortcut, seed 0 at learning rate 1" in out
+    found = report("ablation")
+    rows = {row["name"]: row for row in found["rows"]}
+    assert (rows["both"]["learning_rate"], rows["shortcut"]["learning_rate"], rows["real"]["learning_rate"]) == (
+        0.3, 1.0, None,
+    )  # fmt: skip
+    assert rows["both"]["tried"] == {"0.03": 86.8, "0.1": 87.5, "0.3": 89.5}
+    assert [one["top1_deploy"] for one in rows["both"]["trainings"]] == [89.5, 90.0 - 2.7]
+    assert (rows["both"]["accuracy"], rows["both"]["minutes"]) == (88.4, 6.0)  # the minutes of all that were tried
+    assert (found["trainings"], found["trainings_wanted"], found["minutes"]) == (10, 10, 15.0)
+    assert "| a shortcut | 1 of 0.1, 0.3, 1 | 85.25 |" in (Path("build/ablation/digits/ablation.md")).read_text()
+
+
+def test_a_row_begins_with_the_network_of_the_best_rate_of_another(run: Bench) -> None:
+    run.best = {("both", 0): 0.03}
+    run("ablation seeds=2 epochs=3 rows=two_steps")
+    folder = Path("build/ablation/digits")
+    for seed in (0, 1):
+        assert (
+            folder / f"two_steps-{seed}/checkpoint.ckpt"
+        ).read_text() == f"{folder}/both-at-0.03-{seed}/checkpoint.ckpt"
+        assert (folder / f"both-at-0.03-{seed}/checkpoint.ckpt").read_text() == f"{folder}/real-{seed}/checkpoint.ckpt"
+
+
+def test_real_valued_rows_have_their_float_accuracy(run: Bench) -> None:
+    run("ablation seeds=2 epochs=3 rows=real_plain,plain,approx_sign")
+    rows = {row["name"]: row for row in report("ablation")["rows"]}
+    assert (rows["real_plain"]["top1_deploy"], rows["real_plain"]["accuracy"]) == (None, 89.75)
+    assert (rows["plain"]["gain"], rows["plain"]["over"]) == (0.0, "real_plain")
+    assert (rows["approx_sign"]["gain"], rows["approx_sign"]["over"]) == (None, "shortcut")  # which is not trained
+
+
+def test_more_rows_later(run: Bench) -> None:
+    run("ablation seeds=1 epochs=3 rows=approx_sign")
+    run("ablation seeds=1 rows=magnitude_aware,approx_sign")
+    assert run.trained == ["magnitude_aware-at-0.03-0", "magnitude_aware-at-0.1-0", "magnitude_aware-at-0.3-0"]
+    assert [row["name"] for row in report("ablation")["rows"]] == ["real", "approx_sign", "magnitude_aware"]
+
+
+def test_unknown_rows(run: Bench) -> None:
+    error = run("ablation rows=real,aprox_sign", 1)
+    assert error.startswith(
+        "error: unknown row of ablation 'aprox_sign': did you mean 'approx_sign'? choose from real_plain, "
+    )
+    assert not Path("build").exists()
+
+
+def test_too_few_epochs_for_a_row_stop_before_the_first_training(run: Bench) -> None:
+    stages = "recipe 'short' has 3 stages (relu, leaky_clip, clip)"
+    assert run("ablation epochs=2", 1) == f"error: epochs=2 is out of range: {stages}"
+    assert run.trained == []
+    run("ablation epochs=2 rows=both seeds=1")
+    assert len(run.trained) == 4
 
 
 # ---- table and plot ----
@@ -251,7 +330,7 @@ def test_the_plot_has_every_seed_and_the_mean_in_the_order_of_the_rows(run: Benc
     for place, (row, dots, mean) in enumerate(zip(found["rows"], axes.lines, means, strict=True)):
         assert np.asarray(dots.get_xdata()).tolist() == [one["top1_deploy"] for one in row["trainings"]]
         assert set(np.asarray(dots.get_ydata()).tolist()) == {place}
-        assert set(mean.get_segments()[0][:, 0]) == {row["top1_deploy"]}
+        assert set(mean.get_segments()[0][:, 0]) == {row["accuracy"]}
     save_plot(found, tmp_path / "study.png")
     with Image.open(tmp_path / "study.png") as picture:
         assert picture.format == "PNG"
@@ -282,13 +361,13 @@ def test_a_tiny_study(workdir: Path) -> None:
 
 @pytest.mark.slow
 def test_a_tiny_ablation(workdir: Path) -> None:
-    words = ["ablation", "seeds=2", "epochs=5", "train_images=16", "width=0.125", "image=8"]
+    words = ["ablation", "seeds=1", "epochs=3", "train_images=16", "width=0.125", "image=8"]
     assert cli.run(words) == 0
     found = report("ablation")
-    assert [row["name"] for row in found["rows"]] == list(STAGES)
+    assert [row["name"] for row in found["rows"]] == [row.name for row in load_study("ablation").rows]
     for row in found["rows"]:
-        for one in row["trainings"]:
-            path = Path(f"build/ablation/digits/{row['name']}-{one['seed']}/train.json")
-            content = json.loads(path.read_text())
-            assert [stage["name"] for stage in content["stages"]] == STAGES[row["name"]]
-            assert (content["model"], content["top1_deploy"]) == (row["model"], one["top1_deploy"])
+        rate = f"-at-{row['learning_rate']:g}" if row["learning_rate"] else ""
+        content = json.loads(Path(f"build/ablation/digits/{row['name']}{rate}-0/train.json").read_text())
+        assert (content["model"], content["top1_deploy"]) == (row["model"], row["trainings"][0]["top1_deploy"])
+        assert (content["learning_rate"] == row["learning_rate"]) is bool(rate)
+        assert (content["top1_deploy"] is None) is (row["name"] in REAL)

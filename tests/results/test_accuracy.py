@@ -58,7 +58,10 @@ def test_verdicts_are_about_the_figures_they_name() -> None:
 
 
 def test_a_study_names_them_alike() -> None:
-    row = FIGURES | {"label": "a", "lowest": 1.0, "highest": 2.0, "gain": None, "beyond_spread": None, "minutes": 1}
+    row = FIGURES | {
+        "name": "a", "label": "a", "lowest": 1.0, "highest": 2.0, "gain": None, "beyond_spread": None, "minutes": 1,
+        "accuracy": FIGURES["top1_deploy"], "over": None, "learning_rate": None, "tried": {},
+    }  # fmt: skip
     about: dict[str, Any] = {
         "title": "t", "dataset": "digits", "image": [8, 8], "seeds": [0], "trainings": 1, "trainings_wanted": 1,
         "train_images": 1, "test_images": 1, "width": 1, "epochs": 3, "batch": 1, "minutes": 1, "devices": ["cpu"],

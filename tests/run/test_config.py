@@ -9,8 +9,9 @@ from bireal_hw.run.config import BuildConfig, UsageError, parse_arguments, varia
 
 NAMES = (
     "model, dataset, data, width, image, classes, channels, shortcut_bits, epochs, batch, learning_rate, "
-    "train_images, recipe, without, init, label, image_column, pixels, calibration, skip_broken, seed, seeds, images, "
-    "clock, target_fps, folding, run, board, real, untrained, stalls, whole, cosim, picture, by, logits, kernel, waves"
+    "train_images, recipe, without, init, label, image_column, pixels, calibration, skip_broken, seed, seeds, rows, "
+    "images, clock, target_fps, folding, run, board, real, untrained, stalls, whole, cosim, picture, by, logits, "
+    "kernel, waves"
 )
 
 
@@ -19,7 +20,7 @@ def test_all_variables_are_read() -> None:
         "model=bireal34 dataset=uoft-cs/cifar10 data=. width=0.5 image=48x64 classes=7 channels=1 shortcut_bits=12 "
         "epochs=3 seed=9 images=2 clock=150 target_fps=250.5 run=mine board=kv260 untrained=1 stalls=0 waves=yes "
         "whole=1 cosim=1 folding=pyproject.toml recipe=paper without=settle init=pyproject.toml skip_broken=1 "
-        "train_images=900 seeds=5 real=0 batch=24 learning_rate=3e-4 label=fine image_column=img "
+        "train_images=900 seeds=5 rows=plain real=0 batch=24 learning_rate=3e-4 label=fine image_column=img "
         "pixels=0..1 calibration=. picture=pyproject.toml by=rtl logits=pyproject.toml kernel=hls"
     )
     assert parse_arguments(words.split()).given() == {
@@ -50,6 +51,7 @@ def test_all_variables_are_read() -> None:
         "skip_broken": True,
         "train_images": 900,
         "seeds": 5,
+        "rows": "plain",
         "real": False,
         "batch": 24,
         "learning_rate": 3e-4,
