@@ -7,9 +7,11 @@ either. These layers are Brevitas layers in every other respect: evaluation, exp
 from __future__ import annotations
 
 from brevitas.nn import QuantConv2d, QuantIdentity
+from brevitas.quant_tensor import QuantTensor
 from torch import Tensor
 
 from bireal_hw.models.quantizers import Act8, SignAct, SignWeight, StreamAct, Weight8
+from bireal_hw.models.sign_conv import SignConv, usable
 
 
 class TrainedConv(QuantConv2d):
@@ -21,6 +23,22 @@ class TrainedConv(QuantConv2d):
         return super().forward(x)
 
 
+class BinaryConv(TrainedConv):
+    """A TrainedConv of signs with weights +-alpha_c, whose sums a processor takes of integers (sign_conv.py).
+
+    `signs` says that what it reads and its weights are signs; where a stage of the training has real numbers in the
+    place of one of them (modes.py), it is a convolution like any other.
+    """
+
+    signs = True
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.signs and not self.export_mode and usable(x):
+            weight = weight.value if isinstance(weight, QuantTensor) else weight
+            return SignConv.apply(x, weight, self.stride, self.padding)
+        return super()._conv_forward(x, weight, bias)
+
+
 class TrainedAct(QuantIdentity):
     """A QuantIdentity that quantizes directly while training."""
 
@@ -30,9 +48,9 @@ class TrainedAct(QuantIdentity):
         return super().forward(x)
 
 
-def binary_conv(cin: int, cout: int, kernel: int, stride: int) -> TrainedConv:
+def binary_conv(cin: int, cout: int, kernel: int, stride: int) -> BinaryConv:
     """Make a convolution with weights +-alpha_c; zero padding, so a padded tap adds nothing."""
-    return TrainedConv(cin, cout, kernel, stride=stride, padding=kernel // 2, bias=False, weight_quant=SignWeight)
+    return BinaryConv(cin, cout, kernel, stride=stride, padding=kernel // 2, bias=False, weight_quant=SignWeight)
 
 
 def real_conv(cin: int, cout: int, kernel: int, stride: int = 1, padding: int = 0) -> TrainedConv:

@@ -140,7 +140,7 @@ def _kept_bytes(model: nn.Module, images: Tensor, labels: Tensor) -> int:
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         kept[storage.data_ptr()] = storage
-        return tensor
+        return tensor.detach()  # the tensor itself would hold the graph that holds it
 
     model.train()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
