@@ -134,19 +134,16 @@ class RealConv(Convolution):
         bound = int(weights.reshape(cout, -1).sum(1).max()) * largest
         # Exact: no partial sum exceeds the bound, so they stay below 2^24 (float32) or 2^53 (float64).
         number = np.float32 if bound < FLOAT32_EXACT else np.float64
-        windows = self._windows(x.astype(number))
-        acc = windows.reshape(-1, self.k) @ self.weights.reshape(cout, -1).T.astype(number)
-        out = np.empty(acc.shape, np.int32)
+        kernel, (top, before, bottom, behind) = self.weights.shape[1], self.pads
+        padded = np.pad(x, ((0, 0), (top, bottom), (before, behind), (0, 0))) if any(self.pads) else x
+        shape = (conv_output(side, kernel, self.stride, 0) for side in padded.shape[1:3])
+        out = np.empty((len(x), *shape, cout), np.int32)
         right, left = np.maximum(self.shift, 0).astype(np.int64), np.maximum(-self.shift, 0).astype(np.int64)
-        _requantize(acc, self.bias.astype(np.int64), left, right, self.dtype.low, self.dtype.high, out)
-        return out.reshape(*windows.shape[:3], cout)
-
-    def _windows(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """(N, Hout, Wout, kernel, kernel, C) view of the zero-padded input."""
-        kernel, (top, left, bottom, right) = self.weights.shape[1], self.pads
-        padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0))) if any(self.pads) else x
-        view = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(1, 2))
-        return view[:, :: self.stride, :: self.stride].transpose(0, 1, 2, 4, 5, 3)
+        _convolve(
+            padded.astype(number), self.weights.transpose(1, 2, 3, 0).astype(number, order="C"), self.stride,
+            self.bias.astype(np.int64), left, right, self.dtype.low, self.dtype.high, out,
+        )  # fmt: skip
+        return out
 
     def resized(self, before: TensorType, after: TensorType, channels: int) -> Self:
         found = super().resized(before, after, channels)
@@ -377,9 +374,24 @@ class RealConv(Convolution):
 
 
 @njit(parallel=True, cache=True)
-def _requantize(acc, bias, left, right, low, high, out):  # type: ignore[no-untyped-def]
-    """The definition behind the sums, one pixel a row: acc (pixels, Cout) whole numbers, the rest (Cout,)."""
-    for pixel in prange(acc.shape[0]):
-        for c in range(acc.shape[1]):
-            t = ((np.int64(acc[pixel, c]) + bias[c]) << left[c]) >> right[c]
-            out[pixel, c] = min(max(t, low), high)
+def _convolve(x, weights, stride, bias, left, right, low, high, out):  # type: ignore[no-untyped-def]
+    """The definition: x (N, H, W, C) padded, weights (k, k, C, Cout), of each channel (Cout,), out (N, Ho, Wo, Cout).
+
+    Not a library's product of matrices: its threads and those of the other layers' loops wait for each other.
+    """
+    kernel, _, channels, cout = weights.shape
+    frames, height, width, _ = out.shape
+    for row in prange(frames * height):
+        n, oy = row // height, row % height
+        sums = np.empty(cout, x.dtype)
+        for ox in range(width):
+            sums[:] = 0
+            for ky in range(kernel):
+                for kx in range(kernel):
+                    for c in range(channels):
+                        value = x[n, oy * stride + ky, ox * stride + kx, c]
+                        for o in range(cout):
+                            sums[o] += value * weights[ky, kx, c, o]
+            for o in range(cout):
+                t = ((np.int64(sums[o]) + bias[o]) << left[o]) >> right[o]
+                out[n, oy, ox, o] = min(max(t, low), high)
