@@ -245,10 +245,10 @@ def test_the_rate_of_a_row_is_the_best_of_its_first_seed(run: Bench) -> None:
     run.best = {("both", 0): 0.3, ("both", 1): 0.03, ("shortcut", 0): 1.0}
     out = run("ablation seeds=2 epochs=3 rows=both,shortcut")
     assert run.trained == [
-        "real-0", "shortcut-at-0.1-0", "shortcut-at-0.3-0", "shortcut-at-1-0",
+        "real-0", "shortcut-at-0.3-0", "shortcut-at-1-0", "shortcut-at-3-0",
         "both-at-0.03-0", "both-at-0.1-0", "both-at-0.3-0", "real-1", "shortcut-at-1-1", "both-at-0.3-1",
     ]  # fmt: skip
-    assert "training 4 of 10: a shortcut, seed 0 at learning rate 1" in out
+    assert "training 4 of 10: a shortcut, seed 0 at learning rate 3" in out
     found = report("ablation")
     rows = {row["name"]: row for row in found["rows"]}
     assert (rows["both"]["learning_rate"], rows["shortcut"]["learning_rate"], rows["real"]["learning_rate"]) == (
@@ -258,7 +258,7 @@ def test_the_rate_of_a_row_is_the_best_of_its_first_seed(run: Bench) -> None:
     assert [one["top1_deploy"] for one in rows["both"]["trainings"]] == [89.5, 90.0 - 2.7]
     assert (rows["both"]["accuracy"], rows["both"]["minutes"]) == (88.4, 6.0)  # the minutes of all that were tried
     assert (found["trainings"], found["trainings_wanted"], found["minutes"]) == (10, 10, 15.0)
-    assert "| a shortcut | 1 of 0.1, 0.3, 1 | 85.25 |" in (Path("build/ablation/digits/ablation.md")).read_text()
+    assert "| a shortcut | 1 of 0.3, 1, 3 | 85.25 |" in (Path("build/ablation/digits/ablation.md")).read_text()
 
 
 def test_a_row_begins_with_the_network_of_the_best_rate_of_another(run: Bench) -> None:
@@ -276,7 +276,7 @@ def test_real_valued_rows_have_their_float_accuracy(run: Bench) -> None:
     run("ablation seeds=2 epochs=3 rows=real_plain,plain,approx_sign")
     rows = {row["name"]: row for row in report("ablation")["rows"]}
     assert (rows["real_plain"]["top1_deploy"], rows["real_plain"]["accuracy"]) == (None, 89.75)
-    assert (rows["plain"]["gain"], rows["plain"]["over"]) == (0.0, "real_plain")
+    assert (rows["plain"]["gain"], rows["plain"]["over"]) == (-2.0, "real_plain")
     assert (rows["approx_sign"]["gain"], rows["approx_sign"]["over"]) == (None, "shortcut")  # which is not trained
 
 
