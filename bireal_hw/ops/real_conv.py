@@ -290,7 +290,8 @@ class RealConv(Convolution):
         """As `rtl`, but for the multipliers: Vitis HLS packs them as it sees fit."""
         binding = super().hls(replace(fold, pack=1), *inputs)
         p = {key: value for key, value in binding.parameters.items() if key != "Pack"}
-        inner = max(p["Kernel"] * p["InChannels"] * p["InWidth"], fold.pe * p["AccWidth"])
+        row = p["Kernel"] * p["InChannels"] * p["InWidth"] if p["Kernel"] > 1 else 0  # that is unfolded
+        inner = max(row, fold.pe * p["AccWidth"])
         return replace(binding, parameters=p, inner_width=inner)
 
     def engine(self, *inputs: TensorType) -> Products | None:

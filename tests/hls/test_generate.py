@@ -190,6 +190,15 @@ def test_words_that_vitis_hls_would_refuse_are_refused_when_the_project_is_made(
     assert not (tmp_path / "hls").exists()
 
 
+def test_a_wide_pixel_that_no_word_holds_is_not_refused(tmp_path: Path) -> None:
+    """A kernel of one pixel reads it beat by beat; only rows that are unfolded are words of kernel times a pixel."""
+    graph = tiny(base=512)
+    (classifier,) = (node for node in graph if node.name == "classifier")
+    (x,) = graph.inputs_of(classifier)
+    assert x.channels * x.dtype.width > 4_096
+    generate(graph, fold(graph, 400_000), tmp_path / "hls", PART, 100)
+
+
 def test_a_blank_in_the_path_does_no_harm(tmp_path: Path) -> None:
     """No file is looked for by a folder of the command line: each includes others by their place."""
     folder = project(tiny(), tmp_path / "two words")
