@@ -83,12 +83,11 @@ def workplace(parent: Path) -> Iterator[Path]:
     import uuid
 
     def remove() -> None:
+        gone = folder.with_name(f".{folder.name}")
+        with contextlib.suppress(OSError):
+            folder.rename(gone)  # a thread that goes on making files in it finds no folder
+        shutil.rmtree(gone, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
-        for _ in range(10):  # a thread may have been about to make a file in it
-            if not folder.exists():
-                break
-            time.sleep(0.01)
-            shutil.rmtree(folder, ignore_errors=True)
 
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / f"run-{uuid.uuid4().hex[:12]}"

@@ -23,7 +23,7 @@ class TrainedConv(QuantConv2d):
         return super().forward(x)
 
 
-class BinaryConv(TrainedConv):
+class TrainedBinaryConv(TrainedConv):
     """A TrainedConv of signs with weights +-alpha_c, whose sums a processor takes of integers (sign_conv.py).
 
     `signs` says that what it reads and its weights are signs; where a stage of the training has real numbers in the
@@ -48,9 +48,9 @@ class TrainedAct(QuantIdentity):
         return super().forward(x)
 
 
-def binary_conv(cin: int, cout: int, kernel: int, stride: int) -> BinaryConv:
+def binary_conv(cin: int, cout: int, kernel: int, stride: int) -> TrainedBinaryConv:
     """Make a convolution with weights +-alpha_c; zero padding, so a padded tap adds nothing."""
-    return BinaryConv(cin, cout, kernel, stride=stride, padding=kernel // 2, bias=False, weight_quant=SignWeight)
+    return TrainedBinaryConv(cin, cout, kernel, stride=stride, padding=kernel // 2, bias=False, weight_quant=SignWeight)
 
 
 def real_conv(cin: int, cout: int, kernel: int, stride: int = 1, padding: int = 0) -> TrainedConv:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from bireal_hw.errors import unknown
-from bireal_hw.models.layers import BinaryConv
+from bireal_hw.models.layers import TrainedBinaryConv
 from bireal_hw.models.quantizers import ApproxSign, ApproxSignQuant, MagnitudeSign, MagnitudeSignQuant, hard_sign
 
 LEAK = 0.1
@@ -127,13 +127,13 @@ def set_modes(model: nn.Module, activation: str = "sign", weights: str = "binary
             module.function = ACTIVATIONS[activation]
         elif isinstance(module, MagnitudeSignQuant):
             module.function = WEIGHTS[weights]
-        elif isinstance(module, BinaryConv):
+        elif isinstance(module, TrainedBinaryConv):
             module.signs = activation in SIGNS and weights in BINARY
 
 
-def binary_convs(model: nn.Module) -> list[BinaryConv]:
+def binary_convs(model: nn.Module) -> list[TrainedBinaryConv]:
     """Return the convolutions whose weights are signs in the end, in the order of the data."""
-    return [module for module in model.modules() if isinstance(module, BinaryConv)]
+    return [module for module in model.modules() if isinstance(module, TrainedBinaryConv)]
 
 
 def is_binary(model: nn.Module) -> bool:

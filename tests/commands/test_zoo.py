@@ -64,7 +64,8 @@ def little(trained: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 @pytest.mark.parametrize("name", zoo.names())
 def test_a_network_that_comes_with_the_program(name: str, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [zoo.FOLDER / f"{name}{suffix}" for suffix in (".npz", ".json")]
-    assert sum(file.stat().st_size for file in files) < 300_000
+    binary, _ = ModelSpec.from_json(zoo.about(name)["spec"]).parameters()
+    assert sum(file.stat().st_size for file in files) < binary / 8 + 120_000
     about, spec = zoo.about(name), ModelSpec.from_json(zoo.about(name)["spec"])
     words = about["command"].removeprefix("make train ")
     assert all(parse_arguments(words.split()).given()[key] == value for key, value in vars_of(spec).items())

@@ -12,7 +12,7 @@ from torch import Tensor  # noqa: E402
 
 from bireal_hw.models import sign_conv  # noqa: E402
 from bireal_hw.models.bireal import build_model  # noqa: E402
-from bireal_hw.models.layers import BinaryConv, binary_conv  # noqa: E402
+from bireal_hw.models.layers import TrainedBinaryConv, binary_conv  # noqa: E402
 from bireal_hw.models.modes import ACTIVATIONS, WEIGHTS, is_binary, set_modes  # noqa: E402
 from bireal_hw.models.randomise import random_images  # noqa: E402
 from bireal_hw.models.sign_conv import SignConv, usable  # noqa: E402
@@ -145,7 +145,7 @@ def test_without_it_networks_compute_the_same(monkeypatch: pytest.MonkeyPatch) -
 
 def test_doubles_are_not_its_business() -> None:
     conv = binary_conv(8, 4, 3, 1).double()
-    assert isinstance(conv, BinaryConv)
+    assert isinstance(conv, TrainedBinaryConv)
     assert not usable(torch.zeros(1, dtype=torch.float64))
     x = signs((1, 8, 4, 4), 0, torch.contiguous_format).double()
     assert conv.train()(x).dtype == torch.float64
