@@ -18,6 +18,8 @@ from bireal_hw.picture.drawing import svg
 
 MODELS = ("bireal18", "bireal34", "bireal50", "bireal152")
 BOARD = "alveo-u250"
+CYCLES = 400_000
+"""Of the folding, at most in a layer: with fewer, beats of the deeper networks are wider than Vitis HLS takes."""
 PARTS = ("lower", "graph", "rtl", "hls")
 """What is timed."""
 
@@ -48,7 +50,7 @@ def generate_all(model: Path, board: Board, folder: Path) -> dict[str, float]:
 
     Counted is the work: `lower` reads the QONNX file into a verified graph, `graph` writes graph.json and the picture,
     `rtl` writes SystemVerilog and memories, `hls` the C++ project. Not counted: the start of the program, the choice of
-    the folding (here the least that takes 100,000 cycles in a layer, without the solver), g++ and simulation.
+    the folding (here the least that takes CYCLES in a layer, without the solver), g++ and simulation.
 
     Args:
         model: QONNX file.
@@ -75,7 +77,7 @@ def generate_all(model: Path, board: Board, folder: Path) -> dict[str, float]:
     save(graph, folder / "graph.json")
     (folder / "graph.svg").write_text(svg(graph))
     lap("graph")
-    folding = fold(graph)
+    folding = fold(graph, CYCLES)
     started = time.process_time()
     rtl.generate(graph, folding, folder / "rtl")
     lap("rtl")
