@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bireal_hw import ending
 from tests.ctrl_c import PROGRAM, press, processes
 
 REST = "earlier results are as they were; the same command goes on from there\n"
@@ -128,3 +132,18 @@ def test_a_command_while_it_loads(workdir: Path, after: float, number: signal.Si
     (workdir / "build").mkdir()
     outcome = press([*PROGRAM, "lower", "model=zoo:bireal18-digits"], workdir, after, number)
     assert outcome.problems == ()
+
+
+def test_a_workplace_goes_however_fast_files_are_made_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more appears whenever the folder has just been emptied."""
+    rmdir = os.rmdir
+
+    def late(*args: Any, **kwargs: Any) -> None:
+        with contextlib.suppress(OSError):
+            (place / "late").touch()
+        rmdir(*args, **kwargs)
+
+    monkeypatch.setattr(os, "rmdir", late)
+    with ending.workplace(tmp_path) as place:
+        (place / "first").touch()
+    assert list(tmp_path.iterdir()) == []

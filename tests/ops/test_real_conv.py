@@ -58,6 +58,7 @@ CASES = {
     "stem 7x7, 7 of 21": ((8, 8, 3), layer(4, 7, 3, 14, (0, 3), stride=2, pads=(3,) * 4), Fold(4, 7)),
     "shortcut 1x1, left shifts": ((4, 3, 8), layer(12, 1, 8, 20, (-3, 2)), Fold(4, 4, pack=2)),
     "1x1 fully parallel": ((3, 3, 4), layer(4, 1, 4, 8, (5, 7)), Fold(4, 4)),
+    "1x1, more channels than a word holds": ((3, 3, 1024), layer(4, 1, 1024, 8, (8, 11), stride=2), Fold(2, 8)),
     "classifier": ((1, 1, 24), layer(10, 1, 24, 22, (0, 0)), Fold(5, 8, pack=2)),
     "a dense memory of weights": ((2, 3, 3), layer(128, 3, 3, 12, (2, 8), pads=(1,) * 4), Fold(2, 3, pack=2)),
     "5x5, stride 3": ((8, 7, 2), layer(2, 5, 2, 14, (1, 6), stride=3, pads=(2,) * 4), Fold(2, 5)),
