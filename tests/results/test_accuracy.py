@@ -58,7 +58,7 @@ def test_verdicts_are_about_the_figures_they_name() -> None:
 
 
 def test_a_study_names_them_alike() -> None:
-    row = FIGURES | {
+    row: dict[str, Any] = FIGURES | {
         "name": "a", "label": "a", "lowest": 1.0, "highest": 2.0, "gain": None, "beyond_spread": None, "minutes": 1,
         "accuracy": FIGURES["top1_deploy"], "over": None, "learning_rate": None, "tried": {},
     }  # fmt: skip
