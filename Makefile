@@ -19,7 +19,7 @@ finn  := .venv-finn/.ready
 pip   := bin/python -m pip --disable-pip-version-check
 
 # Verbs that need torch, and those to which the small environment is enough where it is the one that was made.
-training := train export demo all bench ablation study depth crosscheck
+training := train export demo all bench ablation recipes study depth crosscheck
 hardware := lower fold rtl sim hls synth bitstream board predict report zoo info check
 # Files of a training, which took long.
 kept     := *.ckpt train.json metrics.csv curves.png steps.json
@@ -86,6 +86,7 @@ zoo:      ## trained networks that come with the program; run= adds one
 info:     ## layers, parameters and operations of model=
 bench:    ## a page of figures: LUTs, block RAM, clock, speed, simulation, generation, training
 ablation: ## what each technique of the training adds, over seeds= trainings of every row
+recipes:  ## accuracy by recipes that differ in one thing, over seeds= trainings of each
 study:    ## accuracy at 16 to 8 bits of the shortcut stream
 depth:    ## depth from one image by a binary and a real-valued network, compared
 crosscheck: try-finn ## an unpadded network through hls4ml and finn-plus, beside the golden model

@@ -126,6 +126,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "all": ("train", "sim", "hls", "synth"),
     "bench": ("train", "sim", "hls", "synth", "bitstream"),
     "ablation": ("train",),
+    "recipes": ("train",),
     "study": ("train",),
     "depth": ("train",),
     "crosscheck": ("train", "hls"),

@@ -286,7 +286,7 @@ def test_doctor_after_the_small_set_up(monkeypatch: pytest.MonkeyPatch, capsys: 
         printed = capsys.readouterr().out
         (torch,) = (line for line in printed.splitlines() if line.startswith("torch "))
         assert torch.endswith("optional: make setup")
-        besides = "train export demo all bench ablation study depth crosscheck"
+        besides = "train export demo all bench ablation recipes study depth crosscheck"
         assert f"make setup brings the packages that these need besides: {besides}\n" in printed
         assert ("1 to mend: cocotb" in printed) is bool(lost)
 

@@ -51,7 +51,7 @@ class Row:
 
     name            of its folders
     label           in table and plot
-    given           variables that it sets, over what the user gives
+    given           variables that it sets, over what the user gives; a recipe's file lies beside the studies
     start           name of an earlier row whose network of the same seed it begins with; "" for none
     over            name of an earlier row that its gain is over; "" for the one above
     learning_rates  to choose from; none: the recipe's
@@ -67,7 +67,14 @@ class Row:
     def about(self) -> dict[str, Any]:
         """Return what makes it, as plain values."""
         rates = {"learning_rates": list(self.learning_rates)} if self.learning_rates else {}
-        return {"start": self.start or None, **rates, **self.given}
+        given = {**self.given, "recipe": self.recipe} if "recipe" in self.given else self.given
+        return {"start": self.start or None, **rates, **given}
+
+    @property
+    def recipe(self) -> str:
+        """Its recipe as the study has it: a name, or a file beside the studies."""
+        path = Path(self.given["recipe"])
+        return path.relative_to(FOLDER).as_posix() if path.is_relative_to(FOLDER) else str(path)
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,8 @@ def load_study(verb: str) -> Study:
     rows = []
     for entry in content["row"]:
         own = {key: value for key, value in entry.items() if key in ROW}
+        if entry.get("recipe", "").endswith(".toml"):
+            entry["recipe"] = FOLDER / entry["recipe"]
         arguments = [f"{key}={value}" for key, value in entry.items() if key not in ROW]
         rates = tuple(own.pop("learning_rates", ()))
         rows.append(Row(**own, given=parse_arguments(arguments).given(), learning_rates=rates))
@@ -339,4 +348,5 @@ def _verb(name: str, help: str) -> Verb:
 
 
 ABLATION = _verb("ablation", "train what each technique adds, over several seeds: a table and a plot")
+RECIPES = _verb("recipes", "train by recipes that differ in one thing, over several seeds: a table and a plot")
 STUDY = _verb("study", "train with a shortcut stream of 16 to 8 bits, over several seeds: a table and a plot")

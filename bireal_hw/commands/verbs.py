@@ -23,6 +23,7 @@ VERBS = {
         everything.VERB,
         bench.VERB,
         study.ABLATION,
+        study.RECIPES,
         study.STUDY,
         depth.VERB,
         crosscheck.VERB,

@@ -26,7 +26,7 @@ SPEC = tuple(item.name for item in dataclasses.fields(ModelSpec))
 DATASETS = ("digits", "cifar10", "mnist", "folder", "rooms", "nyu")
 
 #: Folders of build/ that are no runs: studies, kept simulators, synthesised modules, benchmark, other tools.
-RESERVED = ("ablation", "bench", "crosscheck", "sim", "study", "synth-cache")
+RESERVED = ("ablation", "bench", "crosscheck", "recipes", "sim", "study", "synth-cache")
 
 BACKENDS = ("golden", "rtl")
 """What `predict` can ask for the logits of a picture: the golden model, or the simulated SystemVerilog."""
@@ -222,9 +222,11 @@ class BuildConfig:
     seed: int | None = _variable(_integer("seed", 0, 2**31 - 1), "seed of every random choice (default 0)")
     seeds: int | None = _variable(
         _integer("seeds", 1, 100),
-        "trainings of each row of an ablation or study, or of each network of depth (default 3; depth 1)",
+        "trainings of each row of an ablation, recipes or study, or of each network of depth (default 3; depth 1)",
     )
-    rows: str | None = _variable(_text, "rows of an ablation or study to train, separated by commas (default: all)")
+    rows: str | None = _variable(
+        _text, "rows of an ablation, recipes or study to train, separated by commas (default: all)"
+    )
     images: int | None = _variable(_integer("images", 1, 10_000), "images to simulate (default 4; hls 256)")
     clock: float | None = _variable(_number("clock", 1, 1000, " MHz"), "clock in MHz (default: the board's)")
     target_fps: float | str | None = _variable(

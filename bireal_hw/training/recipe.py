@@ -26,7 +26,7 @@ CHOICES = {
     "weights": ("real", *BINARY),
     "initial": ("uniform", "positive", "glorot"),
     "train": ("all", "batchnorm", "grids"),
-    "optimizer": ("adam", "sgd"),
+    "optimizer": ("adam", "sgd", "muon"),
     "schedule": ("linear", "linear_epochs", "cosine", "steps", "constant"),
     "augment": ("dataset", "crop", "none"),
     "precision": ("32-true", "bf16-mixed", "16-mixed"),
@@ -57,7 +57,7 @@ class Stage:
     initial           latent weights of `scratch`: uniform (+-0.1), positive (0 to 0.001) or glorot
     size              of the images it trains and tests on, as a part of the network's; the last stage's is 1
     train             all, batchnorm (factors, offsets and statistics only) or grids (no weight at all)
-    optimizer         adam or sgd
+    optimizer         adam, sgd, or muon: Muon for the weights of the binary convolutions, Adam for all else
     learning_rate     of the first step
     momentum          of sgd
     schedule          of the learning rate: linear (each step), linear_epochs (from lr*(1-1/E) in the first epoch to 0

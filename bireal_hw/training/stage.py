@@ -31,6 +31,7 @@ from bireal_hw.training.defaults import dataset_defaults
 from bireal_hw.training.depth.data import DepthData
 from bireal_hw.training.evaluate import accuracy
 from bireal_hw.training.images import LazyImages
+from bireal_hw.training.muon import Muon
 from bireal_hw.training.parallel import Processes, total
 from bireal_hw.training.recipe import Stage, steps_of
 
@@ -163,22 +164,37 @@ class StageTraining(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Make the optimizer and the schedule of its learning rate."""
         stage = self.stage
-        weights = {id(conv.weight) for conv in binary_convs(self.model)} if stage.weights != "real" else set()
-        decayed: list[Tensor] = []
-        free: list[Tensor] = []
-        for parameter in self.model.parameters():
-            if parameter.requires_grad:
-                (free if parameter.squeeze().dim() < 2 or id(parameter) in weights else decayed).append(parameter)
-        groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": stage.weight_decay}, {"params": free}]
-        groups = [group for group in groups if group["params"]] or [{"params": list(self.model.parameters())}]
+        groups = self._groups()
         optimizer: torch.optim.Optimizer
         if stage.optimizer == "adam":
             optimizer = torch.optim.Adam(groups, lr=stage.learning_rate, fused=True)
+        elif stage.optimizer == "muon":
+            optimizer = Muon(groups, lr=stage.learning_rate)
         else:
             optimizer = torch.optim.SGD(groups, lr=stage.learning_rate, momentum=stage.momentum, fused=True)
         factor = schedule(stage, self._steps, self.setting.epochs)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Tell apart what has weight decay, what has none, and for Muon the weights of the binary convolutions."""
+        stage, decay = self.stage, self.stage.weight_decay
+        binary = {id(conv.weight) for conv in binary_convs(self.model)}
+        kept = set() if stage.weights == "real" else binary  # from decay
+        decayed: list[Tensor] = []
+        free: list[Tensor] = []
+        turned: list[Tensor] = []
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                spared = parameter.squeeze().dim() < 2 or id(parameter) in kept
+                muon = stage.optimizer == "muon" and id(parameter) in binary
+                (turned if muon else free if spared else decayed).append(parameter)
+        groups: list[dict[str, Any]] = [
+            {"params": decayed, "weight_decay": decay},
+            {"params": free},
+            {"params": turned, "orthogonal": True, "weight_decay": 0.0 if kept else decay},
+        ]
+        return [group for group in groups if group["params"]] or [{"params": list(self.model.parameters())}]
 
     def on_fit_start(self) -> None:
         """Put the teacher where the student is, and images to test on that fit in memory."""

@@ -83,10 +83,10 @@ def report(verb: str = "study", name: str = "digits") -> dict[str, Any]:
 
 
 def recipe_of(row: Row) -> Recipe:
-    return load_recipe(row.given["recipe"], row.given["without"])
+    return load_recipe(row.given["recipe"], row.given.get("without"))
 
 
-@pytest.mark.parametrize("verb", ["ablation", "study"])
+@pytest.mark.parametrize("verb", ["ablation", "recipes", "study"])
 def test_rows_have_names_of_their_own_and_start_from_earlier_ones(verb: str) -> None:
     rows = load_study(verb).rows
     names = [row.name for row in rows]
@@ -136,6 +136,34 @@ def test_binary_rows_begin_with_real_ones_of_as_many_epochs_and_choose_a_learnin
             assert len(row.learning_rates) == 3
             assert row.start in REAL
             assert rows[row.start].given["model"] == row.given["model"]
+
+
+CHANGED = {  # what a row of `recipes` changes in the first: stages in order, and fields of those that stay binary
+    "scratch": (["binary"], set()),
+    "muon": (["binary"], {"optimizer"}),
+    "two_steps": (["activations", "weights"], {"name"}),
+    "teacher": (["teacher", "binary"], {"start", "teacher", "label_smoothing", "share"}),
+    "sharp": (["binary"], {"label_smoothing"}),
+    "cosine": (["binary"], {"schedule"}),
+    "batchnorm": (["binary", "batchnorm"], {"share"}),
+    "decay": (["binary"], {"weight_decay"}),
+}
+
+
+def test_each_row_of_recipes_changes_one_thing_in_the_first() -> None:
+    rows = {row.name: row for row in load_study("recipes").rows}
+    assert list(rows) == list(CHANGED)
+    first = dataclasses.asdict(recipe_of(rows["scratch"]).stages[0])
+    for name, row in rows.items():
+        recipe = recipe_of(row)
+        binary = next(stage for stage in recipe.stages if stage.binary and stage.train == "all")
+        mine = dataclasses.asdict(binary)
+        found = [stage.name for stage in recipe.stages], {key for key in mine if mine[key] != first[key]}
+        assert found == CHANGED[name], name
+        assert (row.over, len(row.learning_rates)) == ("" if name == "scratch" else "scratch", 3)
+        assert row.learning_rates == rows["scratch"].learning_rates
+        rate = max(stage.learning_rate for stage in recipe.stages)
+        assert rate == binary.learning_rate  # so the rate of a row is that of its binary weights
 
 
 # ---- what is trained ----

@@ -101,7 +101,7 @@ BAD_VALUES = {
     "target_fps=fast": "target_fps=fast is not a number from 0.001 to 1000000 frames per second, or 'max'",
     "run=../up": ("run=../up is out of range: letters, digits, '_', '-' and '.', at most 100, the first no '-' or '.'"),
     "run=sim": (
-        "run=sim is out of range: ablation, bench, crosscheck, sim, study, synth-cache are folders of build/ "
+        "run=sim is out of range: ablation, bench, crosscheck, recipes, sim, study, synth-cache are folders of build/ "
         "that belong to all runs"
     ),
     "untrained=maybe": "untrained=maybe is out of range: 0 or 1",

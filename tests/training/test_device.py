@@ -46,13 +46,13 @@ class Operators(TorchDispatchMode):
         return {name: self.counts[name] for name in READS if self.counts[name]}
 
 
-def counted(limit: int, folder: Path, model: str) -> Operators:
+def counted(limit: int, folder: Path, model: str, optimizer: str) -> Operators:
     """Train on `limit` images, test on as many, in three stages, and count."""
     folder.mkdir()
     data = load_data("digits", image=(8, 8), limit=limit)
     stages = (
         Stage("relu", activation="relu", weights="real", optimizer="sgd", settle=0.0),
-        Stage("binary", share=2, teacher="relu", distillation=0.5, weight_clip=True, settle=0.5),
+        Stage("binary", share=2, teacher="relu", distillation=0.5, weight_clip=True, settle=0.5, optimizer=optimizer),
         Stage("batchnorm", train="batchnorm", unit_weights=True),
     )
     config = TrainConfig(ModelSpec(model, 0.125, (8, 8), 1, 10), "digits", 4, batch=32, recipe=Recipe("r", stages))
@@ -61,13 +61,13 @@ def counted(limit: int, folder: Path, model: str) -> Operators:
     return operators
 
 
-@pytest.mark.parametrize("model", ["bireal18", "react18"])
+@pytest.mark.parametrize(("model", "optimizer"), [("bireal18", "adam"), ("react18", "muon")])
 def test_no_step_of_training_or_evaluation_reads_a_number(
-    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is read is read once an epoch: nine steps an epoch, and two batches to test on, read what two steps do."""
     monkeypatch.setattr(Run, "finished", lambda run: {})  # the deploy model is made once
-    few, many = counted(64, tmp_path / "few", model), counted(288, tmp_path / "many", model)
+    few, many = (counted(limit, tmp_path / str(limit), model, optimizer) for limit in (64, 288))
     assert many.counts["convolution"] > 2 * few.counts["convolution"]
     assert few.reads
     assert many.reads == few.reads

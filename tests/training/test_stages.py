@@ -105,6 +105,19 @@ def test_weight_decay_spares_binary_weights_and_vectors(weights: str, digits: Da
     assert len(decayed["params"]) + len(free["params"]) == len(names)
 
 
+@pytest.mark.parametrize("weights", ["binary", "real"])
+def test_muon_is_for_the_weights_of_binary_convolutions(weights: str, digits: Data, tmp_path: Path) -> None:
+    fitting = training_of(Stage("a", weights=weights, weight_decay=0.1, optimizer="muon"), digits, tmp_path)
+    decayed, free, turned = fitting.configure_optimizers()["optimizer"].param_groups
+    assert [group["orthogonal"] for group in (decayed, free, turned)] == [False, False, True]
+    assert [group["weight_decay"] for group in (decayed, free, turned)] == [0.1, 0.0, 0.1 if weights == "real" else 0.0]
+    names = {id(parameter): name for name, parameter in fitting.model.named_parameters()}
+    assert len(turned["params"]) == 16
+    assert all(names[id(one)].endswith("binary_conv.weight") for one in turned["params"])
+    assert not any(names[id(one)].endswith("binary_conv.weight") for one in (*decayed["params"], *free["params"]))
+    assert len(decayed["params"]) + len(free["params"]) + 16 == len(names)
+
+
 @pytest.mark.parametrize("recipe", shipped())
 def test_every_recipe_augments_as_the_data_set_says(recipe: str) -> None:
     for stage in load_recipe(recipe).stages:
