@@ -20,6 +20,10 @@ class VerdictError(BirealError):
     """What was asked for has been done, and what it found does not hold: its files tell more."""
 
 
+class DivergedError(BirealError):
+    """A training whose loss or weights are no finite numbers any more: a lower learning rate may mend it."""
+
+
 def nearest(value: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
     """Return the name most like a value, whatever their case; None if none is like it (0 to 1: how much it must be).
 

@@ -2,7 +2,8 @@
 
 The rows are data, `bireal_hw/studies/VERB.toml`. A row is a name, a label, and variables of `train`; every training is
 a run of its own inside of the study's folder, so what is finished is never trained again. A row with several learning
-rates is trained at each of them with the first seed, and at the best of them with the others.
+rates is trained at each of them with the first seed, and at the best of them with the others; where it diverges at a
+rate, that is told and the rate passed over.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from rich.table import Table
 from bireal_hw.commands.study_table import columns, conditions, save_plot
 from bireal_hw.commands.study_table import table as markdown
 from bireal_hw.commands.verb import CONSOLE, Verb
-from bireal_hw.errors import BirealError, unknown
+from bireal_hw.errors import BirealError, DivergedError, unknown
 from bireal_hw.files import read_json, write_json
 from bireal_hw.results.accuracy import ACCURACIES, DEPLOY, FLOAT
 from bireal_hw.run.build import Build
@@ -51,7 +52,7 @@ class Row:
 
     name            of its folders
     label           in table and plot
-    given           variables that it sets, over what the user gives; a recipe's file lies beside the studies
+    given           variables that it sets, over what the user gives
     start           name of an earlier row whose network of the same seed it begins with; "" for none
     over            name of an earlier row that its gain is over; "" for the one above
     learning_rates  to choose from; none: the recipe's
@@ -67,14 +68,13 @@ class Row:
     def about(self) -> dict[str, Any]:
         """Return what makes it, as plain values."""
         rates = {"learning_rates": list(self.learning_rates)} if self.learning_rates else {}
-        given = {**self.given, "recipe": self.recipe} if "recipe" in self.given else self.given
-        return {"start": self.start or None, **rates, **given}
+        return {"start": self.start or None, **rates, **self.given}
 
-    @property
-    def recipe(self) -> str:
-        """Its recipe as the study has it: a name, or a file beside the studies."""
-        path = Path(self.given["recipe"])
-        return path.relative_to(FOLDER).as_posix() if path.is_relative_to(FOLDER) else str(path)
+    def recorded(self) -> dict[str, Any]:
+        """Return what must be the same for its trainings to be compared: what makes it, and its recipe in full."""
+        if "recipe" not in self.given:
+            return self.about()
+        return self.about() | {"stages": load_recipe(self.given["recipe"], self.given.get("without")).to_json()}
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Study:
     def only(self, names: Sequence[str]) -> Study:
         """Return the study of these rows and of those that they start from; raises BirealError for an unknown one."""
         known = {row.name: row for row in self.rows}
-        if foreign := next((name for name in names if name not in known), None):
+        if (foreign := next((name for name in names if name not in known), None)) is not None:
             raise BirealError(unknown(f"row of {self.verb}", foreign, known))
         wanted = set(names)
         for row in reversed(self.rows):
@@ -107,7 +107,7 @@ class Training:
     """A training of a study.
 
     rate     its learning rate; None: the recipe's
-    content  its train.json
+    content  its train.json; empty where it diverged
     """
 
     row: Row
@@ -129,8 +129,6 @@ def load_study(verb: str) -> Study:
     rows = []
     for entry in content["row"]:
         own = {key: value for key, value in entry.items() if key in ROW}
-        if entry.get("recipe", "").endswith(".toml"):
-            entry["recipe"] = FOLDER / entry["recipe"]
         arguments = [f"{key}={value}" for key, value in entry.items() if key not in ROW]
         rates = tuple(own.pop("learning_rates", ()))
         rows.append(Row(**own, given=parse_arguments(arguments).given(), learning_rates=rates))
@@ -151,6 +149,7 @@ def study(verb: str, arguments: list[str], say: Say) -> tuple[dict[str, Any], li
     Raises:
         UsageError: a variable that it does not take, or that its rows set.
         BirealError: a value differs from that of the study's first command, or as `train` does.
+        DivergedError: a row diverged at its only learning rate, at all of them, or at the best with another seed.
     """
     plan, config = load_study(verb), parse_arguments(arguments)
     given = config.given()
@@ -171,9 +170,20 @@ def study(verb: str, arguments: list[str], say: Say) -> tuple[dict[str, Any], li
                 for rate in _rates(row, trained):
                     at = f" at learning rate {rate:g}" if rate else ""
                     say(f"training {len(trained) + 1} of {wanted}: {row.label}, seed {seed}{at}")
-                    trained.append(Training(row, rate, seed, _train(folder.path, row, rate, seed, trained, config)))
-                    report = _report(folder.path.name, plan, trained, wanted)
-                    files = _write(folder, verb, report)
+                    try:
+                        content = _train(folder.path, row, rate, seed, trained, config)
+                    except DivergedError as error:
+                        if seed or len(row.learning_rates) < 2:
+                            raise
+                        say(f"diverged: {error}")
+                        content = {}
+                    trained.append(Training(row, rate, seed, content))
+                    if any(one.content for one in trained):
+                        report = _report(folder.path.name, plan, trained, wanted)
+                        files = _write(folder, verb, report)
+                if not _best(row, trained):
+                    rates = ", ".join(f"{rate:g}" for rate in row.learning_rates)
+                    raise DivergedError(f"row '{row.name}' diverged at each of its learning rates {rates}")
     return report, files
 
 
@@ -191,7 +201,7 @@ def _rates(row: Row, trained: list[Training]) -> Sequence[float | None]:
 
 def _best(row: Row, trained: list[Training]) -> Training | None:
     """Return the training of a row's first seed with the highest accuracy; None where it has none yet."""
-    first = [one for one in trained if one.row == row and one.seed == 0]
+    first = [one for one in trained if one.row == row and one.seed == 0 and one.content]
     return max(first, key=lambda one: one.accuracy, default=None)
 
 
@@ -202,7 +212,7 @@ def _settings(folder: RunDir, plan: Study, config: BuildConfig) -> BuildConfig:
     """
     given = {key: value for key, value in config.given().items() if key not in OWN}
     given = {"dataset": dataset_name(config)} | given
-    rows = {row.name: row.about() for row in plan.rows}
+    rows = {row.name: row.recorded() for row in plan.rows}
     ledger = folder.ledger()
     recorded = ledger["values"]
     if recorded and any(path.name in EVIDENCE for path in folder.path.glob("*/*.ckpt")):
@@ -243,7 +253,7 @@ def _place(folder: Path, row: Row, rate: float | None, seed: int) -> Path:
 
 def _report(name: str, plan: Study, trained: list[Training], wanted: int) -> dict[str, Any]:
     """Put the trainings so far into the content of the JSON file (docs/ablation.md)."""
-    every = [one.content for one in trained]
+    every = [one.content for one in trained if one.content]
     first = every[0]
     keys = ("dataset", "width", "image", "channels", "classes", "train_images", "test_images", "epochs", "batch")
     rows = [_row(row, trained) for row in plan.rows if _best(row, trained)]
@@ -255,7 +265,7 @@ def _report(name: str, plan: Study, trained: list[Training], wanted: int) -> dic
         "seeds": sorted({one["seed"] for one in every}),
         "devices": sorted({one.get("device", "unknown") for one in every}),
         "minutes": round(sum(one["seconds"] for one in every) / 60, 1),
-        "trainings": len(every),
+        "trainings": len(trained),
         "trainings_wanted": wanted,
         "rows": [row | compared(row, _reference(row, rows)) for row in rows],
     }
@@ -289,13 +299,13 @@ def _row(row: Row, trained: list[Training]) -> dict[str, Any]:
         "over": row.over or None,
         **{key: trainings[0][key] for key in ("model", "recipe", "without", "epochs", "shortcut_bits")},
         "learning_rate": best.rate,
-        "tried": {f"{one.rate:g}": one.accuracy for one in own if one.rate and one.seed == 0},
+        "tried": {f"{one.rate:g}": one.accuracy if one.content else None for one in own if one.rate and one.seed == 0},
         **dict.fromkeys(KEYS),
         **mean,
         "accuracy": _mean(shown),
         "lowest": min(shown),
         "highest": max(shown),
-        "minutes": round(sum(one.content["seconds"] for one in own) / 60, 1),
+        "minutes": round(sum(one.content.get("seconds", 0) for one in own) / 60, 1),
         "trainings": [{key: one[key] for key in keys} for one in trainings],
     }
 

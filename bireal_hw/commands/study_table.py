@@ -50,9 +50,10 @@ def _cells(row: dict[str, Any], labels: dict[str, str]) -> dict[str, str]:
         gain += f" over {labels[row['over']]}"
     if row["beyond_spread"] is False:
         gain += " (within the spread)"
+    rates = [rate if found is not None else f"{rate} (diverged)" for rate, found in row["tried"].items()]
     return {
         "row": row["label"],
-        "rate": f"{row['learning_rate']:g} of {', '.join(row['tried'])}" if row["tried"] else "",
+        "rate": f"{row['learning_rate']:g} of {', '.join(rates)}" if rates else "",
         DEPLOY.name: f"{row['accuracy']:.2f}",
         "lowest to highest": f"{row['lowest']:.2f} to {row['highest']:.2f}",
         "gain": gain,

@@ -19,12 +19,12 @@ RMS = 0.2
 class Muon(torch.optim.Adam):
     """Adam, but groups with `orthogonal` move along the orthogonal matrix that is nearest to their momentum.
 
-    A convolution's weights (O, C, kH, kW) are a matrix (O, C*kH*kW), all of whose directions move equally far, however
-    small their gradients. `torch.optim.Muon` takes matrices alone and nothing beside them.
+    A convolution's weights (O, C, kH, kW) are a matrix (O, C*kH*kW), whose directions move about equally far, those of
+    small gradients too. `torch.optim.Muon` takes matrices alone and nothing beside them.
 
     Args:
         params: groups as of Adam; in those with `orthogonal` every tensor has two dimensions or more.
-        lr: learning rate of all of them.
+        lr: learning rate of all of them. Weight decay is decoupled from the gradient in the orthogonal ones alone.
         momentum: of the orthogonal ones, by Nesterov's rule.
     """
 

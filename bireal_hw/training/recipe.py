@@ -330,6 +330,11 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
+def tried() -> list[str]:
+    """Return the names of the recipes that a study holds against `scratch` (docs/ablation.md)."""
+    return sorted(f"tried/{path.stem}" for path in FOLDER.glob("tried/*.toml"))
+
+
 def load_recipe(name: str = DEFAULT, without: str | None = None) -> Recipe:
     """Read a recipe by its name, or a TOML file by its path, and leave out techniques that are separated by commas.
 
@@ -338,12 +343,12 @@ def load_recipe(name: str = DEFAULT, without: str | None = None) -> Recipe:
     """
     path = Path(name)
     if path.suffix != ".toml":
-        if name not in shipped():
+        if name not in (*shipped(), *tried()):
             raise unknown("recipe", name, [*shipped(), "a file *.toml"])
         path = FOLDER / f"{name}.toml"
     content = read_toml(path, f"recipe {path}")
     try:
-        recipe = parse_recipe(path.stem, content)
+        recipe = parse_recipe(path.stem if path == Path(name) else name, content)
     except BirealError as error:
         raise BirealError(f"recipe {path.name}: {error}") from None
     for technique in without.split(",") if without else ():

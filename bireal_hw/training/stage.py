@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from bireal_hw.errors import BirealError
+from bireal_hw.errors import BirealError, DivergedError
 from bireal_hw.models.bireal import set_observing
 from bireal_hw.models.modes import binary_convs, set_modes
 from bireal_hw.models.quantizers import hard_sign
@@ -273,17 +273,27 @@ class StageTraining(pl.LightningModule):
         return True
 
     def _check_loss(self) -> None:
-        """Raise BirealError if the loss of some step of the epoch was not finite; else show its mean."""
+        """Raise DivergedError if the loss of some step of the epoch was not finite; else show its mean."""
         images, value = self._lost.tolist()
         if not math.isfinite(value):
-            kept = "the state after the epoch before is kept" if self.history else "there is no earlier state"
             step = round(images * self.setting.processes.count / self.setting.batch)
-            raise BirealError(
-                f"the loss is {value} at step {step} of epoch {self._epoch} (stage {self.stage.name}); {kept}; "
-                f"try a learning rate below {self.stage.learning_rate:g}"
-            )
+            raise self._diverged(f"the loss is {value} at step {step} of epoch {self._epoch}")
         loss, _, count = self._sums.tolist()
         self.shown["loss"] = loss / count
+
+    def _check_weights(self) -> None:
+        """Raise DivergedError if a weight or statistic is not finite; behind signs a loss can be, all the same."""
+        state = {name: one for name, one in self.model.state_dict().items() if one.is_floating_point()}
+        finite = torch.stack([one.isfinite().all() for one in state.values()])
+        if not finite.all():
+            name = next(name for name, good in zip(state, finite.tolist(), strict=True) if not good)
+            raise self._diverged(f"{name} holds NaN or infinity at the end of epoch {self._epoch}")
+
+    def _diverged(self, what: str) -> DivergedError:
+        kept = "the state after the epoch before is kept" if self.history else "there is no earlier state"
+        return DivergedError(
+            f"{what} (stage {self.stage.name}); {kept}; try a learning rate below {self.stage.learning_rate:g}"
+        )
 
     def _augmentation(self) -> Augment:
         return augmentation(self.stage.augment, self.setting.dataset)
@@ -330,6 +340,7 @@ class StageTraining(pl.LightningModule):
         """Evaluate, and add a row to the metrics."""
         setting = self.setting
         self._check_loss()
+        self._check_weights()
         loss, hits, count = total(self._sums).tolist()
         row = {
             "epoch": self._epoch,

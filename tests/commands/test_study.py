@@ -16,6 +16,7 @@ from bireal_hw import cli
 from bireal_hw.commands import study as module
 from bireal_hw.commands.study import Row, load_study
 from bireal_hw.commands.study_table import plot, save_plot, table
+from bireal_hw.errors import DivergedError
 from bireal_hw.run.build import Build, Figures
 from bireal_hw.run.engine import STEPS
 from bireal_hw.training.recipe import Recipe, load_recipe
@@ -35,11 +36,15 @@ class Bench:
         self.capsys = capsys
         self.trained: list[str] = []
         self.stop_at: str | None = None
+        self.diverging: set[str] = set()
+        """Folders of trainings that diverge."""
 
     def work(self, build: Build, folder: Path) -> Figures:
         if build.path.name == self.stop_at:
             raise KeyboardInterrupt
         self.trained.append(build.path.name)
+        if build.path.name in self.diverging:
+            raise DivergedError("the loss is nan at step 3")
         values = build.values
         build.record_values()
         (folder / "checkpoint.ckpt").write_text(f"{values['init']}")
@@ -138,15 +143,18 @@ def test_binary_rows_begin_with_real_ones_of_as_many_epochs_and_choose_a_learnin
             assert rows[row.start].given["model"] == row.given["model"]
 
 
-CHANGED = {  # what a row of `recipes` changes in the first: stages in order, and fields of those that stay binary
-    "scratch": (["binary"], set()),
-    "muon": (["binary"], {"optimizer"}),
-    "two_steps": (["activations", "weights"], {"name"}),
-    "teacher": (["teacher", "binary"], {"start", "teacher", "label_smoothing", "share"}),
-    "sharp": (["binary"], {"label_smoothing"}),
-    "cosine": (["binary"], {"schedule"}),
-    "batchnorm": (["binary", "batchnorm"], {"share"}),
-    "decay": (["binary"], {"weight_decay"}),
+CHANGED = {  # what a row of `recipes` changes in the first: stages in order, and in which fields they differ from its one
+    "scratch": {"binary": set()},
+    "muon": {"binary": {"optimizer"}},
+    "two_steps": {"activations": {"name", "weights"}, "weights": {"name"}},
+    "teacher": {
+        "teacher": {"name", "share", "activation", "weights"},
+        "binary": {"start", "teacher", "label_smoothing", "share"},
+    },
+    "sharp": {"binary": {"label_smoothing"}},
+    "cosine": {"binary": {"schedule"}},
+    "batchnorm": {"binary": {"share"}, "batchnorm": {"name", "train", "learning_rate", "schedule"}},
+    "decay": {"binary": {"weight_decay"}},
 }
 
 
@@ -155,15 +163,14 @@ def test_each_row_of_recipes_changes_one_thing_in_the_first() -> None:
     assert list(rows) == list(CHANGED)
     first = dataclasses.asdict(recipe_of(rows["scratch"]).stages[0])
     for name, row in rows.items():
-        recipe = recipe_of(row)
-        binary = next(stage for stage in recipe.stages if stage.binary and stage.train == "all")
-        mine = dataclasses.asdict(binary)
-        found = [stage.name for stage in recipe.stages], {key for key in mine if mine[key] != first[key]}
+        stages = [dataclasses.asdict(stage) for stage in recipe_of(row).stages]
+        found = {stage["name"]: {key for key in stage if stage[key] != first[key]} for stage in stages}
         assert found == CHANGED[name], name
-        assert (row.over, len(row.learning_rates)) == ("" if name == "scratch" else "scratch", 3)
+        assert list(found) == list(CHANGED[name])
+        assert row.over == ("" if name == "scratch" else "scratch")
         assert row.learning_rates == rows["scratch"].learning_rates
-        rate = max(stage.learning_rate for stage in recipe.stages)
-        assert rate == binary.learning_rate  # so the rate of a row is that of its binary weights
+        rates = {stage["learning_rate"] for stage in stages if stage["train"] == "all"}
+        assert rates == {max(stage["learning_rate"] for stage in stages)}  # so the rate of a row is that of its weights
 
 
 # ---- what is trained ----
@@ -253,6 +260,20 @@ def test_rows_that_another_version_had_stop(run: Bench, monkeypatch: pytest.Monk
     assert run("study", 1) == "error: study 'digits' was begun with another row 'bits12': choose another run=NAME"
 
 
+def test_a_row_whose_recipe_has_changed_stops(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of a row's recipe is the row."""
+    run("recipes seeds=1 rows=muon")
+    assert report("recipes")["rows"][0]["recipe"] == "tried/muon"
+    changed = load_recipe("tried/muon").with_learning_rate(1)
+    monkeypatch.setattr(
+        module,
+        "load_recipe",
+        lambda name, without=None: changed if name == "tried/muon" else load_recipe(name, without),
+    )
+    wanted = "error: recipes 'digits' was begun with another row 'muon': choose another run=NAME"
+    assert run("recipes seeds=2 rows=muon", 1) == wanted
+
+
 def test_variables_that_the_rows_set(run: Bench) -> None:
     taken = (
         "it takes model, dataset, data, label, image_column, width, image, channels, classes, skip_broken, "
@@ -262,6 +283,7 @@ def test_variables_that_the_rows_set(run: Bench) -> None:
     assert run("study clock=100", 2).startswith("error: study does not use clock=100: it takes model, dataset, data, ")
     Path("mine.toml").write_text("seed = 1")
     assert run("study config=mine.toml", 2) == f"error: seed=1: study does not use it; {taken}"
+    assert run("recipes recipe=scratch", 2).startswith("error: recipe=scratch: every row of recipes sets it; it takes ")
     assert run("ablation without=settle", 2).startswith("error: ablation does not use without=settle: it takes model, ")
     assert run("study seeds=0", 1) == "error: seeds=0 is out of range: an integer from 1 to 100"
 
@@ -270,23 +292,60 @@ def test_variables_that_the_rows_set(run: Bench) -> None:
 
 
 def test_the_rate_of_a_row_is_the_best_of_its_first_seed(run: Bench) -> None:
-    run.best = {("both", 0): 0.3, ("both", 1): 0.03, ("shortcut", 0): 1.0}
+    run.best = {("both", 0): 0.3, ("both", 1): 0.03, ("shortcut", 0): 0.3}
     out = run("ablation seeds=2 epochs=3 rows=both,shortcut")
     assert run.trained == [
-        "real-0", "shortcut-at-0.3-0", "shortcut-at-1-0", "shortcut-at-3-0",
-        "both-at-0.03-0", "both-at-0.1-0", "both-at-0.3-0", "real-1", "shortcut-at-1-1", "both-at-0.3-1",
+        "real-0", "shortcut-at-0.1-0", "shortcut-at-0.3-0", "shortcut-at-1-0",
+        "both-at-0.03-0", "both-at-0.1-0", "both-at-0.3-0", "real-1", "shortcut-at-0.3-1", "both-at-0.3-1",
     ]  # fmt: skip
-    assert "training 4 of 10: a shortcut, seed 0 at learning rate 3" in out
+    assert "training 4 of 10: a shortcut, seed 0 at learning rate 1" in out
     found = report("ablation")
     rows = {row["name"]: row for row in found["rows"]}
     assert (rows["both"]["learning_rate"], rows["shortcut"]["learning_rate"], rows["real"]["learning_rate"]) == (
-        0.3, 1.0, None,
+        0.3, 0.3, None,
     )  # fmt: skip
     assert rows["both"]["tried"] == {"0.03": 86.8, "0.1": 87.5, "0.3": 89.5}
     assert [one["top1_deploy"] for one in rows["both"]["trainings"]] == [89.5, 90.0 - 2.7]
     assert (rows["both"]["accuracy"], rows["both"]["minutes"]) == (88.4, 6.0)  # the minutes of all that were tried
     assert (found["trainings"], found["trainings_wanted"], found["minutes"]) == (10, 10, 15.0)
-    assert "| a shortcut | 1 of 0.3, 1, 3 | 85.25 |" in (Path("build/ablation/digits/ablation.md")).read_text()
+    assert "| a shortcut | 0.3 of 0.1, 0.3, 1 | 88.75 |" in (Path("build/ablation/digits/ablation.md")).read_text()
+
+
+def test_a_rate_at_which_a_row_diverges_is_passed_over(run: Bench) -> None:
+    run.best, run.diverging = {("shortcut", 0): 0.3}, {"shortcut-at-0.1-0", "shortcut-at-1-0"}
+    out = run("ablation seeds=2 epochs=3 rows=shortcut")
+    assert run.trained == [
+        "real-0", "shortcut-at-0.1-0", "shortcut-at-0.3-0", "shortcut-at-1-0", "real-1", "shortcut-at-0.3-1",
+    ]  # fmt: skip
+    assert out.count("diverged: the loss is nan at step 3\n") == 2
+    found = report("ablation")
+    row = found["rows"][1]
+    assert row["tried"] == {"0.1": None, "0.3": 89.5, "1": None}
+    assert (row["accuracy"], row["minutes"], found["trainings"], found["trainings_wanted"]) == (88.75, 3.0, 6, 6)
+    text = Path("build/ablation/digits/ablation.md").read_text()
+    assert "| a shortcut | 0.3 of 0.1 (diverged), 0.3, 1 (diverged) | 88.75 |" in text
+
+
+def test_the_first_training_of_all_may_diverge(run: Bench) -> None:
+    run.diverging = {"scratch-at-0.001-0"}
+    run("recipes seeds=1 rows=scratch")
+    assert report("recipes")["rows"][0]["tried"] == {"0.001": None, "0.0025": 88.525, "0.006": 88.56}
+
+
+@pytest.mark.parametrize(
+    ("diverging", "error"),
+    [
+        (
+            {f"shortcut-at-{rate}-0" for rate in ("0.1", "0.3", "1")},
+            "row 'shortcut' diverged at each of its learning rates 0.1, 0.3, 1",
+        ),
+        ({"shortcut-at-0.1-1"}, "the loss is nan at step 3"),  # the best rate, with another seed
+        ({"real-0"}, "the loss is nan at step 3"),  # the only rate
+    ],
+)
+def test_a_row_that_diverges_stops_the_study(diverging: set[str], error: str, run: Bench) -> None:
+    run.diverging = diverging
+    assert run("ablation seeds=2 epochs=3 rows=shortcut", 1) == f"error: {error}"
 
 
 def test_a_row_begins_with_the_network_of_the_best_rate_of_another(run: Bench) -> None:
@@ -313,6 +372,12 @@ def test_more_rows_later(run: Bench) -> None:
     run("ablation seeds=1 rows=magnitude_aware,approx_sign")
     assert run.trained == ["magnitude_aware-at-0.03-0", "magnitude_aware-at-0.1-0", "magnitude_aware-at-0.3-0"]
     assert [row["name"] for row in report("ablation")["rows"]] == ["real", "approx_sign", "magnitude_aware"]
+
+
+@pytest.mark.parametrize("rows", [",", "real,"])
+def test_rows_without_a_name(rows: str, run: Bench) -> None:
+    assert run(f"ablation rows={rows}", 1).startswith("error: unknown row of ablation '': choose from real_plain, ")
+    assert run.trained == []
 
 
 def test_unknown_rows(run: Bench) -> None:

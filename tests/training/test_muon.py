@@ -79,7 +79,7 @@ def test_its_state_goes_on_where_it_was() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_singular_values_end_near_one(shape: tuple[int, ...]) -> None:
-    """Those of a thousandth of the largest and more: the iteration multiplies small ones by 3.4 a step."""
+    """Those of a hundredth of the largest and more: the iteration multiplies small ones by 3.4 a step."""
     (matrix,) = (one.flatten(1) for one in gradients(shape, 1))
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
     values = torch.logspace(0, -2, len(right))

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from bireal_hw.errors import BirealError
+from bireal_hw.errors import BirealError, DivergedError
 from bireal_hw.export.deploy import to_deploy
 from bireal_hw.models.bireal import BiReal, build_model
 from bireal_hw.models.layers import TrainedConv
@@ -619,3 +619,28 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_state(
     assert [row["epoch"] for row in kept["bireal"]["history"]] == [1, 2]
     assert all(bool(tensor.isfinite().all()) for tensor in kept["state_dict"].values() if tensor.is_floating_point())
     assert (tmp_path / "stages" / "a.ckpt").exists()
+
+
+def test_weights_that_are_not_finite_stop_behind_a_finite_loss(
+    digits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signs and grids stand between a weight and the loss, so the loss alone does not tell."""
+    original = StageTraining.on_train_batch_end
+
+    def spoil(self: StageTraining, outputs: Any, batch: Any, batch_idx: int) -> None:
+        original(self, outputs, batch, batch_idx)
+        if self._epoch == 2 and batch_idx == 2:  # the last
+            with torch.no_grad():
+                self.model.get_parameter("layer4.1.binary_conv.weight")[0, 0, 0, 0] = math.nan
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StageTraining, "on_train_batch_end", spoil)
+        patch.setattr(StageTraining, "_check_loss", lambda self: None)
+        with pytest.raises(DivergedError) as caught:
+            run(tmp_path, digits, Stage("a", learning_rate=0.5), epochs=3)
+    assert str(caught.value) == (
+        "layer4.1.binary_conv.weight holds NaN or infinity at the end of epoch 2 (stage a); the state after the epoch "
+        "before is kept; try a learning rate below 0.5"
+    )
+    kept = torch.load(tmp_path / "partial.ckpt", weights_only=True)
+    assert [row["epoch"] for row in kept["bireal"]["history"]] == [1]
