@@ -97,7 +97,7 @@ def plot(report: dict[str, Any]) -> Figure:
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[:2], labels[:2], frameon=False, loc="best")
     figure.suptitle(report["title"], fontsize="large")
-    axes.set_title("\n".join(textwrap.wrap(conditions(report), 100)), fontsize="x-small")
+    figure.supxlabel("\n".join(textwrap.wrap(conditions(report), 130)), fontsize="x-small")
     return figure
 
 

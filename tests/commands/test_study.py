@@ -143,7 +143,8 @@ def test_binary_rows_begin_with_real_ones_of_as_many_epochs_and_choose_a_learnin
             assert rows[row.start].given["model"] == row.given["model"]
 
 
-CHANGED = {  # what a row of `recipes` changes in the first: stages in order, and the fields in which they differ
+# What a row of `recipes` changes in the first: stages in order, and the fields in which they differ.
+CHANGED: dict[str, dict[str, set[str]]] = {
     "scratch": {"binary": set()},
     "muon": {"binary": {"optimizer", "learning_rate"}},
     "two_steps": {"activations": {"name", "weights"}, "weights": {"name"}},
@@ -428,6 +429,22 @@ def test_the_plot_has_every_seed_and_the_mean_in_the_order_of_the_rows(run: Benc
     with Image.open(tmp_path / "study.png") as picture:
         assert picture.format == "PNG"
         assert min(picture.size) > 400
+
+
+@pytest.mark.parametrize("label", ["a", "a label of so many words that it takes half of the width of the picture"])
+def test_no_text_of_the_plot_leaves_the_picture(label: str, run: Bench) -> None:
+    run("study seeds=3 epochs=3 train_images=1000 width=0.125")
+    found = report()
+    found["rows"] = [row | {"label": f"{label} {row['name']}"} for row in found["rows"]]
+    figure = plot(found)
+    figure.draw_without_rendering()
+    whole, (axes,) = figure.bbox, figure.axes
+    texts = [*figure.texts, *axes.texts, *axes.get_yticklabels()]
+    assert len(texts) == 2 + 2 * len(BITS)
+    for text in texts:
+        box = text.get_window_extent()
+        assert whole.x0 <= box.x0 <= box.x1 <= whole.x1, text.get_text()
+        assert whole.y0 <= box.y0 <= box.y1 <= whole.y1, text.get_text()
 
 
 # ---- for good ----
