@@ -291,7 +291,7 @@ class Run:
             self.model = load_weights(self.config.init, self.config.spec, self._class_names)
         elif stage.start != PREVIOUS:
             self.model = self._network(stage, "start")
-        begin(self.model, stage, fresh)
+        begin(self.model, stage, fresh, self.data.train_images)
 
     def _look_for_files(self) -> None:
         """Raise BirealError for a file that a stage needs and that is missing or does not fit, before the work."""

@@ -6,7 +6,7 @@ from bireal_hw.training.data import Data
 from bireal_hw.training.fit import TrainConfig
 from bireal_hw.training.folders import shown
 from bireal_hw.training.recipe import LEAST_STEPS
-from bireal_hw.training.stage import steps_an_epoch
+from bireal_hw.training.stage import flips_alternate, steps_an_epoch
 
 SHOWN = 12
 """Classes that are listed; of more, those with the fewest and the most images."""
@@ -51,4 +51,7 @@ def _hints(config: TrainConfig, steps: int, train: int, test: int) -> list[str]:
     if test < FEW_TESTS:
         points = 100 / test**0.5  # two standard deviations of a share of one half
         hints.append(f"hint: {test:,} test images tell the accuracy to within {points:.0f} points or so")
+    for stage in config.recipe.stages:
+        if stage.flips == "alternate" and not flips_alternate(stage, config.dataset):
+            hints.append(f"hint: flips=alternate of stage '{stage.name}' changes nothing: no image is mirrored here")
     return hints

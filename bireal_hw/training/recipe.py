@@ -29,6 +29,8 @@ CHOICES = {
     "optimizer": ("adam", "sgd", "muon"),
     "schedule": ("linear", "linear_epochs", "cosine", "steps", "constant"),
     "augment": ("dataset", "crop", "none"),
+    "flips": ("random", "alternate"),
+    "stem": ("trained", "whitened"),
     "precision": ("32-true", "bf16-mixed", "16-mixed"),
     "compile": ("never", "gpu", "always"),
 }
@@ -69,6 +71,10 @@ class Stage:
     distillation      share of the loss that is cross-entropy with the teacher's distribution, 0 to 1; 1: no labels
     augment           dataset (what the data set brings), crop (the same, but photographs are cropped at a random place
                       in place of a random area), none
+    flips             of images that augmentation mirrors: random (half of them in each epoch), or alternate (each in
+                      every second epoch, half of them in the first)
+    stem              the first convolution: trained; or whitened: a new network's is the whitening of its input
+                      (`training.stem`), and it stays as it is
     settle            last share of the epochs with the quantizers' grids held still, 0 to 1
     batchnorm_update  share of the batch in BatchNorm's running statistics
     steps             at most so many steps an epoch; 0: all
@@ -94,6 +100,8 @@ class Stage:
     teacher: str = ""
     distillation: float = 1.0
     augment: str = "dataset"
+    flips: str = "random"
+    stem: str = "trained"
     settle: float = 0.25
     batchnorm_update: float = 0.1
     steps: int = 0
@@ -344,7 +352,7 @@ def load_recipe(name: str = DEFAULT, without: str | None = None) -> Recipe:
     path = Path(name)
     if path.suffix != ".toml":
         if name not in (*shipped(), *tried()):
-            raise unknown("recipe", name, [*shipped(), "a file *.toml"])
+            raise unknown("recipe", name, [*shipped(), *tried(), "a file *.toml"])
         path = FOLDER / f"{name}.toml"
     content = read_toml(path, f"recipe {path}")
     try:

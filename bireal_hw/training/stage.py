@@ -34,6 +34,7 @@ from bireal_hw.training.images import LazyImages
 from bireal_hw.training.muon import Muon
 from bireal_hw.training.parallel import Processes, total
 from bireal_hw.training.recipe import Stage, steps_of
+from bireal_hw.training.stem import Images, first_conv, whiten
 
 WORKERS = 8
 """Processes per training process that decode images which do not fit in memory."""
@@ -45,16 +46,20 @@ Batch = tuple[Tensor | str, Tensor, int]
 """images uint8, labels, seed of its augmentation; in place of the images, why something cannot be decoded"""
 
 
+Index = tuple[Tensor, int, Tensor | None]
+"""Positions in the data set, seed of the augmentation, and which images are mirrored, where chance does not say"""
+
+
 class _Rows(Dataset[Batch]):
-    """Images and labels, indexed by (positions, seed); where they fit in memory they lie on `device` from the start."""
+    """Images and labels of an `Index`; where they fit in memory they lie on `device` from the start."""
 
     def __init__(self, data: Data | DepthData, augment: Augment, part: tuple[int, int], device: torch.device) -> None:
         self.images, self.labels, self.augment, self.part = data.train_images, data.train_labels, augment, part
         if isinstance(self.images, Tensor) and isinstance(self.labels, Tensor):
             self.images, self.labels = self.images.to(device), self.labels.to(device)
 
-    def __getitem__(self, index: tuple[Tensor, int]) -> Batch:
-        positions, seed = index
+    def __getitem__(self, index: Index) -> Batch:
+        positions, seed, mirrored = index
         try:
             if isinstance(self.images, Tensor):
                 positions = positions.to(self.images.device, non_blocking=True)
@@ -64,20 +69,25 @@ class _Rows(Dataset[Batch]):
                 images = self.images.cropped(positions, self.augment.crop, draws)
             else:
                 images = self.images[positions]
+            if mirrored is not None:
+                images = torch.where(mirrored.view(-1, 1, 1, 1).to(images.device), images.flip(3), images)
             return images, self.labels[positions], seed
         except BirealError as error:  # an exception would come out of a worker process as its whole traceback
             return str(error), torch.empty(0), seed
 
 
-class _Order(Sampler[tuple[Tensor, int]]):
-    """Positions and seed of each batch; both depend on the run's seed and the epoch alone, resumed or not.
+class _Order(Sampler[Index]):
+    """The `Index` of each batch; it depends on the run's seed and the epoch alone, resumed or not.
 
     The last incomplete batch is left out, unless it is the only one: BatchNorm over a few images is noise. A process
-    gets its part of every batch.
+    gets its part of every batch. With `alternate` an image is mirrored in every second epoch (airbench; Jordan 2024).
     """
 
-    def __init__(self, count: int, batch: int, seed: int, first_epoch: int, part: tuple[int, int]) -> None:
+    def __init__(
+        self, count: int, batch: int, seed: int, first_epoch: int, part: tuple[int, int], alternate: bool = False
+    ) -> None:
         self.count, self.batch, self.seed, self.first_epoch, self.part = count, batch, seed, first_epoch, part
+        self.alternate = alternate
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -86,13 +96,15 @@ class _Order(Sampler[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return steps_of(self.count, self.batch)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+    def __iter__(self) -> Iterator[Index]:
         # A generator, as Lightning makes the iterator before it sets the epoch: what counts is the first batch.
         epoch = self.first_epoch + self.epoch
         order = torch.randperm(self.count, generator=torch.Generator().manual_seed(_seed(self.seed, epoch, 0)))
+        first = torch.rand(self.count, generator=torch.Generator().manual_seed(_seed(self.seed, 0, 0))) < 0.5
         for step, positions in enumerate(order[: len(self) * self.batch].split(self.batch), start=1):
             size = len(positions) - len(positions) % self.part[1]
-            yield positions[:size][self.part[0] :: self.part[1]], _seed(self.seed, epoch, step)
+            own = positions[:size][self.part[0] :: self.part[1]]
+            yield own, _seed(self.seed, epoch, step), first[own] ^ bool(epoch % 2) if self.alternate else None
 
 
 def _seed(seed: int, epoch: int, step: int) -> int:
@@ -146,8 +158,8 @@ class StageTraining(pl.LightningModule):
         self._teacher = [teacher] if teacher else []  # in a list, so that its weights are not taken for the student's
         self._augment = self._augmentation()
         self._image = sized(setting.data.image, stage.size)
-        data, part = setting.data, setting.processes.part
-        self._order = _Order(len(data.train_images), setting.batch, setting.seed, setting.first_epoch, part)
+        data, part, alternate = setting.data, setting.processes.part, flips_alternate(stage, setting.dataset)
+        self._order = _Order(len(data.train_images), setting.batch, setting.seed, setting.first_epoch, part, alternate)
         self._steps = steps_an_epoch(stage, len(data.train_images), setting.batch)
         self.shown: dict[str, float] = {}
         """What a progress bar shows beside the steps."""
@@ -296,7 +308,7 @@ class StageTraining(pl.LightningModule):
         )
 
     def _augmentation(self) -> Augment:
-        return augmentation(self.stage.augment, self.setting.dataset)
+        return augmentation(self.stage, self.setting.dataset)
 
     def _prepared(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Augment a batch: pixels float32 (N, C, H, W) in 0..255, and their labels."""
@@ -371,6 +383,8 @@ def prepare(model: nn.Module, stage: Stage) -> None:
     set_modes(model, stage.activation, stage.weights)
     for parameter in model.parameters():
         parameter.requires_grad_(stage.train == "all")
+    if stage.stem == "whitened":
+        first_conv(model).weight.requires_grad_(False)
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.momentum = stage.batchnorm_update
@@ -378,8 +392,18 @@ def prepare(model: nn.Module, stage: Stage) -> None:
                 parameter.requires_grad_(stage.train != "grids")
 
 
-def begin(model: nn.Module, stage: Stage, fresh: bool) -> None:
-    """Change the weights as a stage wants them at its beginning; `fresh` ones were just drawn, uniformly."""
+def begin(model: nn.Module, stage: Stage, fresh: bool, images: Images | None = None) -> None:
+    """Change the weights as a stage wants them at its beginning.
+
+    Args:
+        model: the network.
+        stage: what begins.
+        fresh: the weights were just drawn, uniformly.
+        images: uint8 (N, C, H, W) to train on; a stem that is whitened needs them.
+    """
+    if fresh and stage.stem == "whitened":
+        assert images is not None
+        whiten(first_conv(model), images)
     with torch.no_grad():
         for conv in binary_convs(model):
             if fresh and stage.initial != "uniform":
@@ -406,12 +430,21 @@ INITIAL: dict[str, Callable[[Tensor], Any]] = {
 """Latent weights of binary convolutions at the beginning, where they are not those of a new network."""
 
 
-def augmentation(name: str, dataset: str) -> Augment:
-    """Return the augmentation of a stage: the data set's own, where `crop` changes how photographs are cropped."""
-    own = dataset_defaults(dataset).augment
-    if name == "none":
-        return Augment()
-    return replace(own, crop="place") if name == "crop" and own.crop else own
+def augmentation(stage: Stage, dataset: str) -> Augment:
+    """Return the augmentation of a stage: the data set's own, where `crop` changes how photographs are cropped.
+
+    It mirrors no image where `flips` alternate: which ones are is known before.
+    """
+    own = Augment() if stage.augment == "none" else dataset_defaults(dataset).augment
+    if stage.augment == "crop" and own.crop:
+        own = replace(own, crop="place")
+    return replace(own, flip=False) if stage.flips == "alternate" else own
+
+
+def flips_alternate(stage: Stage, dataset: str) -> bool:
+    """Tell whether images are mirrored in every second epoch: not if the augmentation mirrors none."""
+    mirrors = stage.augment != "none" and dataset_defaults(dataset).augment.flip
+    return mirrors and stage.flips == "alternate"
 
 
 def sized(image: tuple[int, int], size: float) -> tuple[int, int]:

@@ -156,6 +156,8 @@ CHANGED: dict[str, dict[str, set[str]]] = {
     "cosine": {"binary": {"schedule"}},
     "batchnorm": {"binary": {"share"}, "batchnorm": {"name", "train", "learning_rate", "schedule"}},
     "decay": {"binary": {"weight_decay"}},
+    "flips": {"binary": {"flips"}},
+    "whitened": {"binary": {"stem"}},
 }
 
 

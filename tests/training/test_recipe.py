@@ -242,6 +242,8 @@ def test_mistakes_in_a_file(tmp_path: Path, text: str) -> None:
 def test_an_unknown_recipe_and_a_file_that_is_not_there() -> None:
     with pytest.raises(BirealError, match=r"^unknown recipe 'papper': did you mean 'paper'\? choose from adam, "):
         load_recipe("papper")
+    with pytest.raises(BirealError, match=r"^unknown recipe 'tried/muno': did you mean 'tried/muon'\? choose from "):
+        load_recipe("tried/muno")
     with pytest.raises(BirealError, match=r"^recipe /no/where.toml cannot be read: No such file or directory$"):
         load_recipe("/no/where.toml")
 

@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -24,13 +25,15 @@ from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training.augment import Augment
 from bireal_hw.training.checkpoint import load_checkpoint, save_checkpoint
 from bireal_hw.training.data import Data, load_data
-from bireal_hw.training.defaults import dataset_defaults
+from bireal_hw.training.defaults import DATASETS, dataset_defaults
 from bireal_hw.training.evaluate import predict
 from bireal_hw.training.fit import TrainConfig, check_size, default_config, train
 from bireal_hw.training.images import LazyImages
+from bireal_hw.training.overview import overview
 from bireal_hw.training.parallel import Processes
 from bireal_hw.training.recipe import Recipe, Stage, load_recipe, shipped
 from bireal_hw.training.stage import Setting, StageTraining, augmentation, begin, prepare, schedule
+from bireal_hw.training.stem import whiten
 
 pytestmark = pytest.mark.torch
 
@@ -121,15 +124,125 @@ def test_muon_is_for_the_weights_of_binary_convolutions(weights: str, digits: Da
 @pytest.mark.parametrize("recipe", shipped())
 def test_every_recipe_augments_as_the_data_set_says(recipe: str) -> None:
     for stage in load_recipe(recipe).stages:
-        assert augmentation(stage.augment, "cifar10") == Augment(shift=4 / 32, whole=True, flip=True)
-        assert augmentation(stage.augment, "digits") == dataset_defaults("digits").augment
+        assert augmentation(stage, "cifar10") == Augment(shift=4 / 32, whole=True, flip=True)
+        assert augmentation(stage, "digits") == dataset_defaults("digits").augment
         photographs = Augment(crop="place" if recipe == "paper" else "resized", flip=True)
-        assert {augmentation(stage.augment, name) for name in ("folder", "owner/photos")} == {photographs}
+        assert {augmentation(stage, name) for name in ("folder", "owner/photos")} == {photographs}
 
 
 def test_no_augmentation_leaves_the_pixels() -> None:
     for name in ("cifar10", "digits", "owner/photos"):
-        assert augmentation("none", name) == Augment()
+        assert augmentation(Stage("a", augment="none"), name) == Augment()
+
+
+# ---- flips that alternate ----
+
+
+def mirrored(fitting: StageTraining, epoch: int) -> dict[int, bool]:
+    """Tell which image came mirrored in an epoch; each of them holds its number at the left and 0 at the right."""
+    loader = fitting.train_dataloader()
+    fitting._order.set_epoch(epoch)
+    found: dict[int, bool] = {}
+    for images, labels, seed in loader:
+        pixels, _ = fitting._prepared(images, labels, torch.Generator().manual_seed(seed))
+        for left, right in zip(pixels[:, 0, 0, 0].tolist(), pixels[:, 0, 0, -1].tolist(), strict=True):
+            assert min(left, right) == 0
+            found[round(max(left, right))] = right > 0
+    return found
+
+
+@pytest.mark.parametrize("first_epoch", [0, 3])
+def test_alternate_flips_mirror_every_image_in_every_second_epoch(
+    first_epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DATASETS, "digits", dataclasses.replace(DATASETS["digits"], augment=Augment(flip=True)))
+    images = torch.zeros(96, 1, 8, 8, dtype=torch.uint8)
+    images[:, 0, :, 0] = torch.arange(1, 97, dtype=torch.uint8).view(-1, 1)
+    data = Data(
+        "digits", images, torch.zeros(96).long(), images, torch.zeros(96).long(), tuple("abcdefghij"), (8, 8), 1
+    )
+    epochs = []
+    for part in ((0, 1), (0, 2), (1, 2)):
+        setting = Setting(data, "digits", 32, 5, 9, first_epoch, 9, "", tmp_path, False, Processes(*part))
+        fitting = StageTraining(Stage("a", flips="alternate"), setting, build_model(SPEC))
+        epochs.append([mirrored(fitting, epoch) for epoch in range(4)])
+    for number, whole in enumerate(epochs[0]):
+        assert sorted(whole) == list(range(1, 97))
+        assert epochs[1][number] | epochs[2][number] == whole  # two processes see the same
+        assert not epochs[1][number].keys() & epochs[2][number].keys()
+        assert whole == {image: turned ^ bool(number % 2) for image, turned in epochs[0][0].items()}
+    assert 30 < sum(epochs[0][0].values()) < 66  # about half of them begin
+    setting = dataclasses.replace(setting, processes=Processes())
+    random = StageTraining(Stage("a"), setting, build_model(SPEC))
+    first, second = mirrored(random, 0), mirrored(random, 1)
+    assert 0 < sum(first[image] == second[image] for image in first) < len(first)
+
+
+@pytest.mark.parametrize(("changes", "dataset"), [({}, "digits"), ({"augment": "none"}, "cifar10")])
+def test_flips_alternate_where_no_image_is_mirrored(
+    changes: dict[str, str], dataset: str, digits: Data, tmp_path: Path
+) -> None:
+    stage = Stage("a", flips="alternate", **changes)  # type: ignore[arg-type]
+    setting = Setting(digits, dataset, 32, 5, 9, 0, 9, "", tmp_path, False, Processes())
+    alike = [
+        StageTraining(one, setting, build_model(SPEC)) for one in (stage, dataclasses.replace(stage, flips="random"))
+    ]
+    seen = [
+        [fitting._prepared(batch[0], batch[1], torch.Generator()) for batch in fitting.train_dataloader()]
+        for fitting in alike
+    ]
+    assert all(torch.equal(one[0], other[0]) for one, other in zip(*seen, strict=True))
+    recipe = Recipe("test", (stage,))
+    text = overview(TrainConfig(SPEC, dataset, epochs=1, batch=32, recipe=recipe), digits)
+    assert text[-1] == "hint: flips=alternate of stage 'a' changes nothing: no image is mirrored here"
+
+
+# ---- a stem that whitens ----
+
+
+def test_a_whitened_stem_gives_uncorrelated_values_of_variance_one(digits: Data) -> None:
+    """Compared with numpy's covariance of what the convolution gives on patches side by side."""
+    images = F.interpolate(digits.train_images[:].float(), (9, 9)).repeat(1, 3, 1, 1).to(torch.uint8)
+    images[:, 1] //= 2
+    images[:, 2] = torch.randint(0, 256, images[:, 2].shape, generator=torch.Generator().manual_seed(1))
+    conv = nn.Conv2d(3, 12, 3, stride=3, bias=False)
+    whiten(conv, images)
+    given = conv(images.float() / 128).detach().transpose(0, 1).flatten(1).numpy()
+    covariance = np.cov(given, bias=True)
+    assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 1e-3
+    assert (np.abs(np.diag(covariance) - 1) < 0.01).all()
+    patches = F.unfold(images.double() / 128, 3, stride=3).transpose(0, 1).flatten(1).numpy()
+    spread = np.sqrt(np.linalg.eigvalsh(np.cov(patches, bias=True))[::-1][:12])
+    lengths = conv.weight.detach().flatten(1).norm(dim=1).numpy()
+    assert np.allclose(1 / lengths, spread, rtol=0.05)  # of the largest variances first
+
+
+def test_more_filters_than_directions_keep_what_they_are() -> None:
+    conv, drawn = nn.Conv2d(1, 12, 3), nn.Conv2d(1, 12, 3)
+    drawn.load_state_dict(conv.state_dict())
+    whiten(conv, torch.randint(0, 256, (20, 1, 9, 9), dtype=torch.uint8))
+    assert torch.equal(conv.weight[9:], drawn.weight[9:])
+    assert not torch.isclose(conv.weight[:9], drawn.weight[:9]).all(dim=(1, 2, 3)).any()
+
+
+@pytest.mark.parametrize("value", [0, 7, 255])
+def test_images_of_one_color_give_finite_filters(value: int) -> None:
+    conv = nn.Conv2d(3, 12, 3)
+    whiten(conv, torch.full((4, 3, 9, 9), value, dtype=torch.uint8))
+    assert bool(conv.weight.isfinite().all())
+
+
+def test_a_whitened_stem_stays_until_a_stage_trains_it(digits: Data, tmp_path: Path) -> None:
+    stages = (Stage("a", stem="whitened"), Stage("b", stem="whitened"), Stage("c"))
+    train(config(*stages, epochs=4, snap=False), digits, tmp_path, progress=False)
+    kept = {name: load_checkpoint(tmp_path / "stages" / f"{name}.ckpt")[0].conv1.weight for name in "abc"}
+    want = build_model(SPEC).conv1
+    torch.manual_seed(0)
+    want.weight.data.copy_(build_model(SPEC).conv1.weight)
+    whiten(want, digits.train_images)
+    assert torch.equal(kept["a"], want.weight)
+    assert torch.equal(kept["a"], kept["b"])
+    assert not torch.equal(kept["b"], kept["c"])
 
 
 # ---- what a stage trains ----
