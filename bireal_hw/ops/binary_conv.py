@@ -327,13 +327,13 @@ def _xnor_conv(x, masks, taps, weights, stride, top, dot):  # type: ignore[no-un
         n, oy = row // out_height, row % out_height
         first = max(0, top - oy * stride)
         last = max(first, min(kernel, height + top - oy * stride))
-        mismatch = np.empty(cout, np.uint64)
-        for ox in range(out_width):
-            mismatch[:] = 0
-            for ky in range(first, last):
-                for word in range(words):
+        mismatch = np.zeros((out_width, cout), np.uint64)  # of a whole row: see `_convolve` of the real-valued one
+        for ky in range(first, last):
+            for word in range(words):
+                for ox in range(out_width):
                     bits, mask = x[n, oy * stride - top + ky, ox, word], masks[ox, word]
                     for o in range(cout):
-                        mismatch[o] += _popcount((bits ^ weights[ky, word, o]) & mask)  # type: ignore[call-arg]
+                        mismatch[ox, o] += _popcount((bits ^ weights[ky, word, o]) & mask)  # type: ignore[call-arg]
+        for ox in range(out_width):
             for o in range(cout):
-                dot[n, oy, ox, o] = (last - first) * taps[ox] - 2 * np.int64(mismatch[o])
+                dot[n, oy, ox, o] = (last - first) * taps[ox] - 2 * np.int64(mismatch[ox, o])

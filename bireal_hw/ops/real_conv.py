@@ -135,12 +135,14 @@ class RealConv(Convolution):
         # Exact: no partial sum exceeds the bound, so they stay below 2^24 (float32) or 2^53 (float64).
         number = np.float32 if bound < FLOAT32_EXACT else np.float64
         kernel, (top, before, bottom, behind) = self.weights.shape[1], self.pads
-        padded = np.pad(x, ((0, 0), (top, bottom), (before, behind), (0, 0))) if any(self.pads) else x
+        frames, height, width, channels = x.shape
+        padded = np.zeros((frames, top + height + bottom, before + width + behind, channels), number)
+        padded[:, top : top + height, before : before + width] = x
         shape = (conv_output(side, kernel, self.stride, 0) for side in padded.shape[1:3])
         out = np.empty((len(x), *shape, cout), np.int32)
         right, left = np.maximum(self.shift, 0).astype(np.int64), np.maximum(-self.shift, 0).astype(np.int64)
         _convolve(
-            padded.astype(number), self.weights.transpose(1, 2, 3, 0).astype(number, order="C"), self.stride,
+            padded, self.weights.transpose(1, 2, 3, 0).astype(number, order="C"), self.stride,
             self.bias.astype(np.int64), left, right, self.dtype.low, self.dtype.high, out,
         )  # fmt: skip
         return out
@@ -384,15 +386,15 @@ def _convolve(x, weights, stride, bias, left, right, low, high, out):  # type: i
     frames, height, width, _ = out.shape
     for row in prange(frames * height):
         n, oy = row // height, row % height
-        sums = np.empty(cout, x.dtype)
-        for ox in range(width):
-            sums[:] = 0
-            for ky in range(kernel):
-                for kx in range(kernel):
-                    for c in range(channels):
+        sums = np.zeros((width, cout), x.dtype)  # a whole row, as each addition to one pixel would wait for the last
+        for ky in range(kernel):
+            for kx in range(kernel):
+                for c in range(channels):
+                    for ox in range(width):
                         value = x[n, oy * stride + ky, ox * stride + kx, c]
                         for o in range(cout):
-                            sums[o] += value * weights[ky, kx, c, o]
+                            sums[ox, o] += value * weights[ky, kx, c, o]
+        for ox in range(width):
             for o in range(cout):
-                t = ((np.int64(sums[o]) + bias[o]) << left[o]) >> right[o]
+                t = ((np.int64(sums[ox, o]) + bias[o]) << left[o]) >> right[o]
                 out[n, oy, ox, o] = min(max(t, low), high)
