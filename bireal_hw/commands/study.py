@@ -162,7 +162,7 @@ def study(verb: str, arguments: list[str], say: Say) -> tuple[dict[str, Any], li
     with folder.locked():
         config, plan = _settings(folder, plan, config), chosen
         for row in plan.rows:
-            _check_epochs(replace(config, **row.given))
+            _check_epochs(row, replace(config, **row.given))
         wanted = sum(len(row.learning_rates) or 1 for row in plan.rows) + ((config.seeds or SEEDS) - 1) * len(plan.rows)
         trained: list[Training] = []
         for seed in range(config.seeds or SEEDS):
@@ -187,10 +187,13 @@ def study(verb: str, arguments: list[str], say: Say) -> tuple[dict[str, Any], li
     return report, files
 
 
-def _check_epochs(config: BuildConfig) -> None:
+def _check_epochs(row: Row, config: BuildConfig) -> None:
     """Raise BirealError if a row's recipe has more stages than epochs."""
     if config.epochs and config.recipe:
-        load_recipe(config.recipe, config.without).epochs_of(config.epochs)
+        try:
+            load_recipe(config.recipe, config.without).epochs_of(config.epochs)
+        except BirealError as error:
+            raise BirealError(f"row '{row.name}': {error}") from None
 
 
 def _rates(row: Row, trained: list[Training]) -> Sequence[float | None]:

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 NOTE = (
     f"Top-1 accuracies in percent, means of the seeds. {DEPLOY.name}: of {DEPLOY.meaning}; of a real-valued network in "
-    "floating point. gain: over the row above, or the one that is named; within the spread if some seed of the two "
-    f"says otherwise. {TRAINED.name}: of {TRAINED.meaning}."
+    f"floating point. {TRAINED.name}: of {TRAINED.meaning}."
+)
+GAINS = (
+    " gain: over the row above, or the one that is named; within the spread if some seed of the two says otherwise. "
+    "One seed shows nothing."
 )
 RATES = " rate: of those tried with the first seed, the one of the highest accuracy; the other seeds have it too."
 DOT, MEAN = "#1f77b4", "#d62728"
@@ -48,8 +51,8 @@ def _cells(row: dict[str, Any], labels: dict[str, str]) -> dict[str, str]:
     gain = "" if row["gain"] is None else f"{row['gain']:+.2f}"
     if gain and row["over"]:
         gain += f" over {labels[row['over']]}"
-    if row["beyond_spread"] is False:
-        gain += " (within the spread)"
+    if gain and not row["beyond_spread"]:
+        gain += " (one seed)" if row["beyond_spread"] is None else " (within the spread)"
     rates = [rate if found is not None else f"{rate} (diverged)" for rate, found in row["tried"].items()]
     return {
         "row": row["label"],
@@ -69,8 +72,16 @@ def table(report: dict[str, Any]) -> str:
     lines = [f"# {report['title']}", "", f"{conditions(report)}.", ""]
     lines += [f"| {' | '.join(found)} |", f"|---|{'---:|' * (len(found) - 1)}"]
     lines += [f"| {' | '.join(cells)} |" for cells in zip(*found.values(), strict=True)]
-    lines += ["", textwrap.fill(NOTE + (RATES if "rate" in found else ""), 120)]
+    lines += ["", textwrap.fill(NOTE + _notes(report, found), 120)]
     return "\n".join(lines) + "\n"
+
+
+def _notes(report: dict[str, Any], found: dict[str, list[str]]) -> str:
+    """Explain the columns that not every study has, and the gains that it cannot give."""
+    names = [row["name"] for row in report["rows"]]
+    lacking = dict.fromkeys(row["over"] for row in report["rows"] if row["over"] and row["over"] not in names)
+    notes = (GAINS if "gain" in found else "") + (RATES if "rate" in found else "")
+    return notes + (f" No gain over {' and '.join(lacking)}, not among the rows: add it to rows=." if lacking else "")
 
 
 def plot(report: dict[str, Any]) -> Figure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -20,9 +20,10 @@ from bireal_hw.results.network import TrainFile
 from bireal_hw.run.build import Build, Figures
 from bireal_hw.run.engine import Step
 from bireal_hw.run.images import check_count
-from bireal_hw.run.network import PARTIAL, Values, spec
+from bireal_hw.run.network import OTHER, PARTIAL, Values, show, spec
 from bireal_hw.schema import write
 from bireal_hw.steps.fold import chosen
+from bireal_hw.training.defaults import dataset_defaults
 from bireal_hw.training.recipe import load_recipe
 
 if TYPE_CHECKING:
@@ -100,6 +101,45 @@ def _stand_in(spec: ModelSpec) -> Graph:
         return replace(scaled(lower(path), image=spec.image), name=spec.model)
 
 
+def _recipe_file(build: Build) -> dict[str, Any]:
+    """Return what the user's recipe file says, each field under its name; nothing where a shipped recipe is used."""
+    name = build.values["recipe"] or ""
+    if not (name.endswith(".toml") and Path(name).is_file()):
+        return {}
+    fields = load_recipe(name).to_json()
+    stages = {f"{stage['name']}.{key}": value for stage in fields.pop("stages") for key, value in stage.items()}
+    return fields | stages
+
+
+def _refuse_edited(build: Build) -> None:
+    """Raise BirealError if a recipe file that the user names is not what the finished training read."""
+    if build.config.recipe is None or not (build.path / "checkpoint.ckpt").exists():
+        return
+    read, found = (
+        build.run.ledger()["steps"].get("train", {}).get("record", {}).get("settings", {}),
+        _recipe_file(build),
+    )
+    for key in (*read, *found) if read and found else ():
+        if read.get(key) != found.get(key):
+            before, after = show(key, read.get(key)), show(key, found.get(key))
+            raise BirealError(
+                f"run '{build.path.name}' was trained with {before}, {build.values['recipe']} now has {after}: {OTHER}"
+            )
+
+
+def _overruled(values: Values, config: TrainConfig) -> list[str]:
+    """Say which numbers of the user's recipe file the data set's own take the place of."""
+    if not values["recipe"].endswith(".toml"):
+        return []
+    own, defaults = config.recipe, dataset_defaults(config.dataset)
+    numbers = (("epochs", own.epochs, defaults.epochs), ("batch", own.batch, defaults.batch))
+    return [
+        f"hint: {name}={used} is that of data set '{config.dataset}', not the {wanted} of the recipe: {name}= wins"
+        for name, wanted, used in numbers
+        if used and used != wanted and values[name] is None
+    ]
+
+
 def _train(build: Build, folder: Path) -> Figures:
     from bireal_hw.training.fit import train
     from bireal_hw.training.overview import overview
@@ -107,11 +147,13 @@ def _train(build: Build, folder: Path) -> Figures:
     values = build.values
     config, data = planned(values)
     _refuse_unbuildable(build, config, data)
+    hints = _overruled(values, config)
     values |= {"classes": data.classes, "epochs": config.epochs}
     build.record_values()
     passes = f"{config.epochs} epoch{'s'[: config.epochs != 1]}"
     about = f"training {_described(values)}, {passes}, into {build.path}"
-    Console(highlight=False, soft_wrap=True).print("\n".join([about, *overview(config, data)]), markup=False)
+    lines = [about, *overview(config, data), *hints]
+    Console(highlight=False, soft_wrap=True).print("\n".join(lines), markup=False)
     result = train(config, data, folder, partial=build.path / PARTIAL)
     write(folder / TrainFile.file, TrainFile(**build.marks, **result))
     return accuracies(result) | {"test images": f"{result['test_images']:,}"}
@@ -122,8 +164,9 @@ STEP = Step(
     needs=lambda build: None,
     reads=(),
     makes=("checkpoint.ckpt", "train.json", "metrics.csv", "curves.png"),
-    settings=lambda build: {},
+    settings=_recipe_file,
     work=_train,
+    refuse=_refuse_edited,
     origins=("trained",),
     clears=(PARTIAL,),
     once=True,

@@ -19,7 +19,8 @@ def save_curves(
 ) -> None:
     """Draw loss and accuracy over the epochs, one above the other, and replace `path` in one move.
 
-    `history` has one row per epoch: epoch, train_loss, train_<score>, test_<score> (percent); `scored` describes them.
+    `history` has one row per epoch: epoch, stage, train_loss, train_<score>, test_<score> (percent); `scored` describes
+    them. Where there are several stages, each begins at a dotted line with its name.
     """
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 3 else ""
@@ -43,6 +44,12 @@ def save_curves(
     for axes in (loss, accuracy):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
+    firsts = {row["stage"]: row["epoch"] for row in reversed(history)}
+    for stage, epoch in firsts.items() if len(firsts) > 1 else ():
+        for axes in (loss, accuracy):
+            axes.axvline(epoch - 0.5, color=LOSS, linestyle=":", linewidth=1)
+        height = loss.get_xaxis_transform()
+        loss.annotate(stage, (epoch - 0.5, 0), (3, 3), height, "offset points", fontsize="small", color=LOSS)
     loss.set_title(title)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=110)

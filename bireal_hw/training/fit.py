@@ -348,7 +348,8 @@ class Run:
         config, spec = self.config, self.config.spec
         teacher = self._network(stage, "teacher") if stage.teacher else None
         bar = self.progress and Console().is_terminal
-        title = f"{spec.model}, width {spec.width:g}, {spec.image_text}, {config.dataset}, seed {config.seed}"
+        title = f"{spec.model}, width {spec.width:g}, {spec.image_text}, {config.dataset}"
+        title += f", recipe {config.recipe.name}, seed {config.seed}"
         setting = Setting(
             self.data, config.dataset, config.batch, config.seed, epochs, before, config.epochs, title, self.out,
             self.progress and not bar, self.processes, compiles(config.recipe) and self.processes.count == 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bireal_hw.training.data import Data
 from bireal_hw.training.fit import TrainConfig
 from bireal_hw.training.folders import shown
-from bireal_hw.training.recipe import LEAST_STEPS
+from bireal_hw.training.recipe import LEAST_STEPS, PREVIOUS, SCRATCH
 from bireal_hw.training.stage import flips_alternate, steps_an_epoch
 
 SHOWN = 12
@@ -51,7 +51,18 @@ def _hints(config: TrainConfig, steps: int, train: int, test: int) -> list[str]:
     if test < FEW_TESTS:
         points = 100 / test**0.5  # two standard deviations of a share of one half
         hints.append(f"hint: {test:,} test images tell the accuracy to within {points:.0f} points or so")
+    whitened: dict[str, bool] = {}
+    before = ""
     for stage in config.recipe.stages:
+        source = before if stage.start == PREVIOUS else stage.start
+        fresh = source == SCRATCH or not (source or config.init)
+        whitened[stage.name] = stage.stem == "whitened" if fresh else whitened.get(source, False)
+        if stage.stem == "whitened" and not whitened[stage.name]:
+            hints.append(
+                f"hint: stem=whitened of stage '{stage.name}' whitens nothing, it holds the first convolution still: "
+                "only new networks are whitened"
+            )
+        before = stage.name
         if stage.flips == "alternate" and not flips_alternate(stage, config.dataset):
             hints.append(f"hint: flips=alternate of stage '{stage.name}' changes nothing: no image is mirrored here")
     return hints

@@ -7,6 +7,7 @@ Every field has a default, so a stage says only what is special about it. docs/t
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -398,7 +399,7 @@ def _fields(kind: Any, table: Mapping[str, Any], hidden: tuple[str, ...] = ()) -
                 raise out_of_range(key, value, f"{words[known[key]]} is needed")
             value = tuple(float(one) for one in value)
         elif known[key] in words and type(value).__name__ != known[key].split("[")[0]:
-            raise out_of_range(key, value, f"{words[known[key]]} is needed")
+            raise out_of_range(key, json.dumps(value, default=str), f"{words[known[key]]} is needed")
         found[key] = value
     return found
 

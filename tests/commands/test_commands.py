@@ -225,6 +225,59 @@ def test_how_it_is_trained_is_fixed_too(run: Bench, first: str, second: str) -> 
     )
 
 
+RECIPE = """
+epochs = 2
+
+[[stage]]
+name = "binary"
+learning_rate = 0.006
+"""
+
+
+@pytest.mark.parametrize(
+    ("edited", "text"),
+    [
+        (RECIPE.replace("0.006", "0.007"), "binary.learning_rate=0.006, mine.toml now has binary.learning_rate=0.007"),
+        (RECIPE.replace("epochs = 2", "epochs = 3"), "epochs=2, mine.toml now has epochs=3"),
+        (RECIPE.replace("binary", "last"), "binary.name=binary, mine.toml now has no binary.name"),
+        (RECIPE + '[[stage]]\nname = "more"', "no more.name, mine.toml now has more.name=more"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["train", "sim"])
+def test_a_recipe_file_that_was_edited_stops(run: Bench, verb: str, edited: str, text: str) -> None:
+    Path("mine.toml").write_text(RECIPE)
+    run("train recipe=mine.toml")
+    Path("mine.toml").write_text(f"# a remark\n{RECIPE}")
+    run(f"{verb} recipe=mine.toml")
+    Path("mine.toml").write_text(edited)
+    run.worked.clear()
+    assert run(f"{verb} recipe=mine.toml", status=1) == (
+        f"error: run 'bireal18-digits' was trained with {text}: choose another run=NAME"
+    )
+    assert run.worked == []
+    run(verb)  # whoever does not name the file goes on with the network that is there
+    Path("mine.toml").unlink()
+    run(verb)
+
+
+def test_numbers_of_a_recipe_file_that_do_not_count_are_told(
+    workdir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object, **options: object) -> None:
+        raise BirealError("enough")
+
+    monkeypatch.setattr("bireal_hw.training.fit.train", stop)
+    Path("mine.toml").write_text(RECIPE + "weight_decay = 0.1")
+    hint = "hint: {} is that of data set 'digits', not the {} of the recipe: {}= wins\n"
+    epochs, batch = hint.format("epochs=30", 2, "epochs"), hint.format("batch=64", 128, "batch")
+    for words, told in (("", [epochs, batch]), ("epochs=5", [batch]), ("batch=32 epochs=30", [])):
+        assert cli.run(["train", "recipe=mine.toml", *words.split()]) == 1
+        out = capsys.readouterr().out
+        assert [one for one in (epochs, batch) if one in out] == told
+    assert cli.run(["train"]) == 1  # nobody expects the numbers of a shipped recipe
+    assert "of the recipe" not in capsys.readouterr().out
+
+
 def test_an_image_that_cannot_become_hardware_leaves_nothing(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in ("train run=big image=1024", "export run=big untrained=1 classes=10 image=544x960"):
         assert cli.run(words.split()) == 1

@@ -393,7 +393,7 @@ def test_unknown_rows(run: Bench) -> None:
 
 def test_too_few_epochs_for_a_row_stop_before_the_first_training(run: Bench) -> None:
     stages = "recipe 'short' has 3 stages (relu, leaky_clip, clip)"
-    assert run("ablation epochs=2", 1) == f"error: epochs=2 is out of range: {stages}"
+    assert run("ablation epochs=2", 1) == f"error: row 'real_clip': epochs=2 is out of range: {stages}"
     assert run.trained == []
     run("ablation epochs=2 rows=both seeds=1")
     assert len(run.trained) == 4
@@ -414,6 +414,19 @@ def test_the_table(run: Bench) -> None:
     assert rows[2] == "| 16 bits | 90.00 | 89.50 to 90.50 |  | 90.25 | 3 | 4.5 |"
     assert rows[3] == "| 12 bits | 89.50 | 89.00 to 90.00 | -0.50 (within the spread) | 89.75 | 3 | 4.5 |"
     assert len(rows) == 2 + len(BITS)
+
+
+def test_a_table_says_what_one_seed_and_a_row_that_is_missing_leave_open(run: Bench) -> None:
+    run("recipes seeds=1 epochs=3 rows=flips,whitened")
+    text = " ".join((Path("build/recipes/digits") / "recipes.md").read_text().split())
+    assert "No gain over scratch, not among the rows: add it to rows=." in text
+    assert "gain:" not in text
+    assert "| gain |" not in text
+    run("recipes seeds=1 epochs=3 rows=scratch,flips run=two")
+    text = " ".join((Path("build/recipes/two") / "recipes.md").read_text().split())
+    assert "over Adam, linear, labels smoothed (one seed) |" in text
+    assert "gain: over the row above" in text
+    assert "No gain" not in text
 
 
 def test_the_plot_has_every_seed_and_the_mean_in_the_order_of_the_rows(run: Bench, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from bireal_hw.errors import BirealError
@@ -25,6 +26,7 @@ from bireal_hw.models.quantizers import RangeQuant
 from bireal_hw.models.spec import ModelSpec
 from bireal_hw.training import fit
 from bireal_hw.training.checkpoint import load_checkpoint, save_checkpoint
+from bireal_hw.training.curves import save_curves
 from bireal_hw.training.data import Data, load_data
 from bireal_hw.training.defaults import DATASETS, dataset_defaults
 from bireal_hw.training.evaluate import predict, top1
@@ -518,6 +520,46 @@ def test_batch_and_learning_rate_are_the_user_s() -> None:
         BirealError, match=r"^learning_rate=0.1 does not go with recipe 'calibrate': it trains no weight$"
     ):
         default_config(SPEC, "folder", recipe=load_recipe("calibrate"), learning_rate=0.1)
+
+
+def test_stages_of_the_curves_have_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+
+    def keep(figure: Figure, file: Path, **options: object) -> None:
+        drawn.append(figure)
+        file.touch()
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    rows = [
+        {"epoch": epoch, "stage": stage, "train_loss": 1.0, "train_top1": 50.0, "test_top1": 40.0}
+        for epoch, stage in enumerate(["first", "first", "second", "third", "third"], start=1)
+    ]
+    save_curves(rows, "title", tmp_path / "curves.png")
+    save_curves(rows[:2], "title", tmp_path / "curves.png")
+    loss, accuracy = drawn[0].axes
+    assert {text.get_text() for text in loss.texts} == {"first", "second", "third"}
+    for axes in (loss, accuracy):
+        starts = {line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"}  # type: ignore[index]
+        assert starts == {0.5, 2.5, 3.5}
+    assert not drawn[1].axes[0].texts  # one stage needs no name
+
+
+@pytest.mark.parametrize(
+    ("stages", "init", "told"),
+    [
+        ([("trained", "previous"), ("whitened", "previous")], None, ["b"]),
+        ([("whitened", "previous"), ("trained", "previous"), ("whitened", "previous")], None, []),
+        ([("whitened", "previous"), ("whitened", "previous")], Path("a.ckpt"), ["a", "b"]),
+        ([("trained", "previous"), ("whitened", "scratch"), ("whitened", "a")], None, ["c"]),
+    ],
+)
+def test_a_stem_that_whitens_nothing_is_told(
+    digits: Data, stages: list[tuple[str, str]], init: Path | None, told: list[str]
+) -> None:
+    made = tuple(Stage(name, stem=stem, start=start) for name, (stem, start) in zip("abc", stages, strict=False))
+    text = overview(TrainConfig(SPEC, "digits", 2000, recipe=Recipe("test", made), init=init), digits)
+    hints = [line for line in text if "whitens nothing" in line]
+    assert [line.split("'")[1] for line in hints] == told
 
 
 def test_the_learning_rates_of_stages_follow_the_highest() -> None:

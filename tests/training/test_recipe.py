@@ -205,13 +205,13 @@ MISTAKES = {
     "stage = 3": "stage is no list of tables: write [[stage]] above the fields of each",
     "epoch = 3\n[[stage]]\nname='a'": "unknown field 'epoch': did you mean 'epochs'? choose from about, epochs, batch, "
     "precision, compile, snap",
-    "epochs = 'ten'\n[[stage]]\nname='a'": "epochs=ten is out of range: a whole number is needed",
+    "epochs = 'ten'\n[[stage]]\nname='a'": 'epochs="ten" is out of range: a whole number is needed',
     "precision = 'fp8'\n[[stage]]\nname='a'": "unknown precision 'fp8': choose from 32-true, bf16-mixed, 16-mixed",
     "batch = 1\n[[stage]]\nname='a'": "batch=1 is out of range: at least 2",
     "[[stage]]\nshare = 1": "stage 1, which has no name: name= is out of range: letters, digits and _, and neither "
     "previous nor scratch",
     "[[stage]]\nname='a'\nlerning_rate=1": "stage 'a': unknown field 'lerning_rate': did you mean 'learning_rate'? ",
-    "[[stage]]\nname='a'\nlearning_rate='1'": "stage 'a': learning_rate=1 is out of range: a number is needed",
+    "[[stage]]\nname='a'\nlearning_rate='1'": "stage 'a': learning_rate=\"1\" is out of range: a number is needed",
     "[[stage]]\nname='a'\nlearning_rate=-1": "stage 'a': learning_rate=-1.0 is out of range: at least 0",
     "[[stage]]\nname='a'\nweight_clip=1": "stage 'a': weight_clip=1 is out of range: true or false is needed",
     "[[stage]]\nname='a'\nmilestones=[true]": "stage 'a': milestones=[True] is out of range: "
