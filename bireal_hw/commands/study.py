@@ -27,7 +27,7 @@ from bireal_hw.run.engine import ensure
 from bireal_hw.run.network import BUILD, EVIDENCE, OTHER, dataset_name, resolve, show
 from bireal_hw.run.rundir import RunDir
 from bireal_hw.toml import read_toml
-from bireal_hw.training.recipe import load_recipe
+from bireal_hw.training.recipe import is_default, load_recipe
 
 FOLDER = Path(__file__).parent.parent / "studies"
 SEEDS = 3
@@ -226,11 +226,26 @@ def _settings(folder: RunDir, plan: Study, config: BuildConfig) -> BuildConfig:
                 was = show(key, before.get(key))
                 raise BirealError(f"{plan.verb} '{folder.path.name}' has {was}, not {show(key, value)}: {OTHER}")
         for name, about in rows.items():
-            if recorded["rows"].get(name, about) != about:
+            if not _same(recorded["rows"].get(name, about), about):
                 raise BirealError(f"{plan.verb} '{folder.path.name}' was begun with another row '{name}': {OTHER}")
-        given = before | given
+        given, rows = before | given, recorded["rows"] | rows
     folder.write_ledger(ledger | {"values": {"given": given, "rows": rows}})
     return replace(config, **given)
+
+
+def _same(before: Any, now: Any) -> bool:
+    """Tell whether two values of JSON are equal; fields of a stage that an earlier version lacks have their default."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        lacking = {name: value for name, value in now.items() if name not in before}
+        shared = before.keys() & now.keys()
+        return (
+            before.keys() <= now.keys()
+            and all(is_default(f"stage.{name}", value) for name, value in lacking.items())
+            and all(_same(before[name], now[name]) for name in shared)
+        )
+    if isinstance(before, list) and isinstance(now, list):
+        return len(before) == len(now) and all(map(_same, before, now))
+    return bool(before == now)
 
 
 def _train(

@@ -24,7 +24,7 @@ from bireal_hw.run.network import OTHER, PARTIAL, Values, show, spec
 from bireal_hw.schema import write
 from bireal_hw.steps.fold import chosen
 from bireal_hw.training.defaults import dataset_defaults
-from bireal_hw.training.recipe import load_recipe
+from bireal_hw.training.recipe import is_default, load_recipe
 
 if TYPE_CHECKING:
     from bireal_hw.training.data import Data
@@ -120,7 +120,7 @@ def _refuse_edited(build: Build) -> None:
         _recipe_file(build),
     )
     for key in (*read, *found) if read and found else ():
-        if read.get(key) != found.get(key):
+        if read.get(key) != found.get(key) and (key in read or not is_default(key, found[key])):
             before, after = show(key, read.get(key)), show(key, found.get(key))
             raise BirealError(
                 f"run '{build.path.name}' was trained with {before}, {build.values['recipe']} now has {after}: {OTHER}"

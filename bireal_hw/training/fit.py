@@ -38,7 +38,7 @@ from bireal_hw.training.depth.data import DepthData
 from bireal_hw.training.evaluate import accuracy
 from bireal_hw.training.importers import REMEDY, check_classes, load_weights
 from bireal_hw.training.parallel import Processes, device, share_batchnorm, wait
-from bireal_hw.training.recipe import PREVIOUS, SCRATCH, Recipe, Stage, is_file, load_recipe
+from bireal_hw.training.recipe import PREVIOUS, SCRATCH, Recipe, Stage, is_default, is_file, load_recipe
 from bireal_hw.training.stage import SaveEveryEpoch, Setting, StageTraining, begin, prepare, sized, unit_weights
 
 PARTIAL = "partial.ckpt"
@@ -163,7 +163,7 @@ def _resumable(partial: Path, config: TrainConfig) -> dict[str, Any] | None:
     about = read(partial).get("bireal", {})
     found, want = about.get("config", {}), config.to_json()
     for name in (*want, *found):
-        if found.get(name) != want.get(name):
+        if found.get(name) != want.get(name) and (name in found or not is_default(name, want[name])):
             raise BirealError(
                 f"{partial} is an unfinished training with {name}={found.get(name)}, not {want.get(name)}; "
                 f"choose another run=, or remove the file to start again"

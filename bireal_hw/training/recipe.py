@@ -248,6 +248,17 @@ class Recipe:
         return plain | {"stages": list(plain["stages"]), "left_out": list(self.left_out)}
 
 
+def is_default(key: str, value: Any) -> bool:
+    """Tell whether a field of a stage, called `stage.field`, has its default: so did those of versions that lack it.
+
+    >>> is_default("a.flips", "random"), is_default("a.flips", "alternate"), is_default("a.name", "a")
+    (True, False, False)
+    """
+    fields = {field.name: field.default for field in dataclasses.fields(Stage)}
+    default = fields.get(key.rpartition(".")[2], dataclasses.MISSING)
+    return "." in key and value == (list(default) if isinstance(default, tuple) else default)
+
+
 def steps_of(images: int, batch: int) -> int:
     """Return the steps of an epoch: whole batches, or a single one of all images."""
     return max(1, images // batch)

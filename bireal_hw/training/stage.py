@@ -34,7 +34,7 @@ from bireal_hw.training.images import LazyImages
 from bireal_hw.training.muon import Muon
 from bireal_hw.training.parallel import Processes, total
 from bireal_hw.training.recipe import Stage, steps_of
-from bireal_hw.training.stem import Images, first_conv, whiten
+from bireal_hw.training.stem import IMAGES, Images, first_conv, whiten
 
 WORKERS = 8
 """Processes per training process that decode images which do not fit in memory."""
@@ -42,9 +42,11 @@ WORKERS = 8
 WATCH = 100
 """Steps between two looks at whether the loss is finite: reading a number makes the host wait for the device."""
 
+FLIPS = 1_000_000
+"""In place of an epoch, for the seed of what is mirrored first where flips alternate."""
+
 Batch = tuple[Tensor | str, Tensor, int]
 """images uint8, labels, seed of its augmentation; in place of the images, why something cannot be decoded"""
-
 
 Index = tuple[Tensor, int, Tensor | None]
 """Positions in the data set, seed of the augmentation, and which images are mirrored, where chance does not say"""
@@ -100,7 +102,7 @@ class _Order(Sampler[Index]):
         # A generator, as Lightning makes the iterator before it sets the epoch: what counts is the first batch.
         epoch = self.first_epoch + self.epoch
         order = torch.randperm(self.count, generator=torch.Generator().manual_seed(_seed(self.seed, epoch, 0)))
-        first = torch.rand(self.count, generator=torch.Generator().manual_seed(_seed(self.seed, 0, 0))) < 0.5
+        first = torch.rand(self.count, generator=torch.Generator().manual_seed(_seed(self.seed, FLIPS, 0))) < 0.5
         for step, positions in enumerate(order[: len(self) * self.batch].split(self.batch), start=1):
             size = len(positions) - len(positions) % self.part[1]
             own = positions[:size][self.part[0] :: self.part[1]]
@@ -158,8 +160,10 @@ class StageTraining(pl.LightningModule):
         self._teacher = [teacher] if teacher else []  # in a list, so that its weights are not taken for the student's
         self._augment = self._augmentation()
         self._image = sized(setting.data.image, stage.size)
-        data, part, alternate = setting.data, setting.processes.part, flips_alternate(stage, setting.dataset)
-        self._order = _Order(len(data.train_images), setting.batch, setting.seed, setting.first_epoch, part, alternate)
+        data, part = setting.data, setting.processes.part
+        self._order = _Order(
+            len(data.train_images), setting.batch, setting.seed, setting.first_epoch, part, self._alternate()
+        )
         self._steps = steps_an_epoch(stage, len(data.train_images), setting.batch)
         self.shown: dict[str, float] = {}
         """What a progress bar shows beside the steps."""
@@ -310,6 +314,10 @@ class StageTraining(pl.LightningModule):
     def _augmentation(self) -> Augment:
         return augmentation(self.stage, self.setting.dataset)
 
+    def _alternate(self) -> bool:
+        """Tell whether images come mirrored in every second epoch."""
+        return flips_alternate(self.stage, self.setting.dataset)
+
     def _prepared(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Augment a batch: pixels float32 (N, C, H, W) in 0..255, and their labels."""
         return shrunk(self._augment(images, generator, self.setting.processes.part), self._image), labels
@@ -403,7 +411,8 @@ def begin(model: nn.Module, stage: Stage, fresh: bool, images: Images | None = N
     """
     if fresh and stage.stem == "whitened":
         assert images is not None
-        whiten(first_conv(model), images)
+        some = images[torch.linspace(0, len(images) - 1, min(IMAGES, len(images)), dtype=torch.float64).long()]
+        whiten(first_conv(model), shrunk(some.cpu(), sized((some.shape[2], some.shape[3]), stage.size)))
     with torch.no_grad():
         for conv in binary_convs(model):
             if fresh and stage.initial != "uniform":
@@ -443,8 +452,7 @@ def augmentation(stage: Stage, dataset: str) -> Augment:
 
 def flips_alternate(stage: Stage, dataset: str) -> bool:
     """Tell whether images are mirrored in every second epoch: not if the augmentation mirrors none."""
-    mirrors = stage.augment != "none" and dataset_defaults(dataset).augment.flip
-    return mirrors and stage.flips == "alternate"
+    return stage.flips == "alternate" and stage.augment != "none" and dataset_defaults(dataset).augment.flip
 
 
 def sized(image: tuple[int, int], size: float) -> tuple[int, int]:

@@ -200,28 +200,30 @@ def test_flips_alternate_where_no_image_is_mirrored(
 # ---- a stem that whitens ----
 
 
-def test_a_whitened_stem_gives_uncorrelated_values_of_variance_one(digits: Data) -> None:
-    """Compared with numpy's covariance of what the convolution gives on patches side by side."""
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_whitened_stem_gives_uncorrelated_values_of_variance_one(stride: int, digits: Data) -> None:
+    """Compared with numpy's covariance of what the convolution gives inside of the images."""
     images = F.interpolate(digits.train_images[:].float(), (9, 9)).repeat(1, 3, 1, 1).to(torch.uint8)
     images[:, 1] //= 2
     images[:, 2] = torch.randint(0, 256, images[:, 2].shape, generator=torch.Generator().manual_seed(1))
-    conv = nn.Conv2d(3, 12, 3, stride=3, bias=False)
+    conv = nn.Conv2d(3, 12, 3, stride=stride, bias=False)
     whiten(conv, images)
     given = conv(images.float() / 128).detach().transpose(0, 1).flatten(1).numpy()
     covariance = np.cov(given, bias=True)
     assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 1e-3
     assert (np.abs(np.diag(covariance) - 1) < 0.01).all()
-    patches = F.unfold(images.double() / 128, 3, stride=3).transpose(0, 1).flatten(1).numpy()
+    patches = F.unfold(images.double() / 128, 3, stride=stride).transpose(0, 1).flatten(1).numpy()
     spread = np.sqrt(np.linalg.eigvalsh(np.cov(patches, bias=True))[::-1][:12])
     lengths = conv.weight.detach().flatten(1).norm(dim=1).numpy()
     assert np.allclose(1 / lengths, spread, rtol=0.05)  # of the largest variances first
 
 
-def test_more_filters_than_directions_keep_what_they_are() -> None:
-    conv, drawn = nn.Conv2d(1, 12, 3), nn.Conv2d(1, 12, 3)
+def test_filters_beyond_the_directions_are_their_negatives_then_what_they_were() -> None:
+    conv, drawn = nn.Conv2d(1, 20, 3), nn.Conv2d(1, 20, 3)
     drawn.load_state_dict(conv.state_dict())
     whiten(conv, torch.randint(0, 256, (20, 1, 9, 9), dtype=torch.uint8))
-    assert torch.equal(conv.weight[9:], drawn.weight[9:])
+    assert torch.equal(conv.weight[9:18], -conv.weight[:9])
+    assert torch.equal(conv.weight[18:], drawn.weight[18:])
     assert not torch.isclose(conv.weight[:9], drawn.weight[:9]).all(dim=(1, 2, 3)).any()
 
 
@@ -239,10 +241,18 @@ def test_a_whitened_stem_stays_until_a_stage_trains_it(digits: Data, tmp_path: P
     want = build_model(SPEC).conv1
     torch.manual_seed(0)
     want.weight.data.copy_(build_model(SPEC).conv1.weight)
-    whiten(want, digits.train_images)
+    whiten(want, digits.train_images[:])
     assert torch.equal(kept["a"], want.weight)
     assert torch.equal(kept["a"], kept["b"])
     assert not torch.equal(kept["b"], kept["c"])
+
+
+def test_a_stem_is_whitened_for_the_images_that_its_stage_trains_on(digits: Data) -> None:
+    model, images = build_model(SPEC), digits.train_images[:]
+    begin(model, Stage("a", stem="whitened", size=0.5), True, images)
+    want = build_model(SPEC).conv1
+    whiten(want, F.interpolate(images.float(), (4, 4), mode="bilinear", antialias=True).round().to(torch.uint8))
+    assert torch.equal(model.conv1.weight[:9], want.weight[:9])
 
 
 # ---- what a stage trains ----

@@ -38,6 +38,9 @@ class DepthTraining(StageTraining):
     def _augmentation(self) -> Augment:
         return Augment()  # depth would have to follow: see `_prepared`
 
+    def _alternate(self) -> bool:
+        return False  # as depth would have to here
+
     def _prepared(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Mirror half of the images and their depths left to right."""
         index, parts = self.setting.processes.part
