@@ -228,7 +228,7 @@ def _settings(folder: RunDir, plan: Study, config: BuildConfig) -> BuildConfig:
         for name, about in rows.items():
             if not _same(recorded["rows"].get(name, about), about):
                 raise BirealError(f"{plan.verb} '{folder.path.name}' was begun with another row '{name}': {OTHER}")
-        given, rows = before | given, recorded["rows"] | rows
+        given = before | given
     folder.write_ledger(ledger | {"values": {"given": given, "rows": rows}})
     return replace(config, **given)
 

@@ -256,6 +256,11 @@ def test_a_recipe_file_that_was_edited_stops(run: Bench, verb: str, edited: str,
     )
     assert run.worked == []
     run(verb)  # whoever does not name the file goes on with the network that is there
+    ledger = json.loads((RUN / "steps.json").read_text())
+    del ledger["steps"]["train"]["record"]["settings"]["binary.flips"]  # as an earlier version wrote it
+    (RUN / "steps.json").write_text(json.dumps(ledger))
+    Path("mine.toml").write_text(RECIPE)
+    run(f"{verb} recipe=mine.toml")
     Path("mine.toml").unlink()
     run(verb)
 

@@ -263,6 +263,25 @@ def test_rows_that_another_version_had_stop(run: Bench, monkeypatch: pytest.Monk
     assert run("study", 1) == "error: study 'digits' was begun with another row 'bits12': choose another run=NAME"
 
 
+def test_a_study_that_an_earlier_version_began_goes_on(run: Bench) -> None:
+    """What it did not know is taken for the default of today, and for nothing else."""
+    run("recipes seeds=1 rows=scratch,two_steps")
+    path = Path("build/recipes/digits/steps.json")
+
+    def forget(*names: str) -> None:
+        ledger = json.loads(path.read_text())
+        for name in names:
+            for stage in ledger["values"]["rows"][name]["stages"]["stages"]:
+                del stage["flips"], stage["stem"]
+        path.write_text(json.dumps(ledger))
+
+    forget("scratch", "two_steps")
+    run("recipes seeds=2 rows=scratch,two_steps")
+    forget("scratch", "flips")
+    wanted = "error: recipes 'digits' was begun with another row 'flips': choose another run=NAME"
+    assert run("recipes seeds=2 rows=scratch,flips", 1) == wanted
+
+
 def test_a_row_whose_recipe_has_changed_stops(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file of a row's recipe is the row."""
     run("recipes seeds=1 rows=muon")

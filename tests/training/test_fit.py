@@ -235,6 +235,25 @@ def test_a_killed_run_goes_on_from_its_last_epoch(finished: Path, tmp_path: Path
     assert_same_run(tmp_path, finished)
 
 
+def test_a_run_that_an_earlier_version_began_goes_on(
+    tmp_path: Path, digits: Data, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it did not know is taken for the default of today, and for nothing else."""
+    with monkeypatch.context() as patch:
+        interrupt(patch, 1, 0, Stopped())
+        with pytest.raises(Stopped):
+            train(CONFIG, digits, tmp_path, progress=False)
+    content = torch.load(tmp_path / "partial.ckpt", weights_only=False)
+    for field in ("flips", "stem"):
+        del content["bireal"]["config"][f"binary.{field}"]
+    torch.save(content, tmp_path / "partial.ckpt")
+    other = Recipe("test", (dataclasses.replace(STAGE, stem="whitened"),))
+    with pytest.raises(BirealError, match="stem=None, not whitened; choose another"):
+        train(dataclasses.replace(CONFIG, recipe=other), digits, tmp_path, progress=False)
+    train(CONFIG, digits, tmp_path, progress=False)
+    assert_same_run(tmp_path, finished)
+
+
 def test_an_unfinished_run_of_another_kind_is_not_continued(
     tmp_path: Path, digits: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
