@@ -23,7 +23,7 @@ from bireal_hw.files import read_json, write_json
 from bireal_hw.results.accuracy import ACCURACIES, DEPLOY, FLOAT
 from bireal_hw.run.build import Build
 from bireal_hw.run.config import BuildConfig, UsageError, parse_arguments
-from bireal_hw.run.engine import ensure
+from bireal_hw.run.engine import ensure, refuse
 from bireal_hw.run.network import BUILD, EVIDENCE, OTHER, dataset_name, resolve, show
 from bireal_hw.run.rundir import RunDir
 from bireal_hw.toml import read_toml
@@ -261,6 +261,7 @@ def _train(
     build = Build(config, RunDir(_place(folder, row, rate, seed)), {})
     with build.run.locked():
         build.values = resolve(config, build.run)
+        refuse(build, "train")
         ensure(build, "train")
         return read_json(build.path / "train.json", *KEYS, "seconds")
 

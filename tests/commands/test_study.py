@@ -282,6 +282,21 @@ def test_a_study_that_an_earlier_version_began_goes_on(run: Bench) -> None:
     assert run("recipes seeds=2 rows=scratch,flips", 1) == wanted
 
 
+@pytest.mark.parametrize("edited", ["learning_rate = 0.007", "learning_rate = 0.006\nstem = 'whitened'"])
+def test_a_recipe_file_that_was_edited_stops_a_study(run: Bench, edited: str) -> None:
+    recipe = "[[stage]]\nname = 'binary'\n{}\n"
+    Path("mine.toml").write_text(recipe.format("learning_rate = 0.006"))
+    run("study recipe=mine.toml seeds=1 epochs=3")
+    run("study recipe=mine.toml seeds=2 epochs=3")
+    Path("mine.toml").write_text(recipe.format(edited))
+    before = report()
+    assert run("study recipe=mine.toml seeds=3 epochs=3", 1).startswith(
+        "error: run 'bits16-0' was trained with binary."
+    )
+    assert run.trained == []
+    assert report() == before
+
+
 def test_a_row_whose_recipe_has_changed_stops(run: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file of a row's recipe is the row."""
     run("recipes seeds=1 rows=muon")
