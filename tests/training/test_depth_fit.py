@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -140,8 +141,8 @@ def test_another_training_is_not_gone_on_with(data: DepthData, tmp_path: Path, m
 # ---- batches ----
 
 
-def fitting(data: DepthData, folder: Path, processes: Processes) -> DepthTraining:
-    stage = RECIPES["binary"].stages[0]
+def fitting(data: DepthData, folder: Path, processes: Processes, flips: str = "random") -> DepthTraining:
+    stage = dataclasses.replace(RECIPES["binary"].stages[0], flips=flips)
     model = DepthNet(SPEC)
     prepare(model, stage)
     return DepthTraining(stage, Setting(data, "rooms", 16, 0, 1, 0, 1, "title", folder, False, processes), model)
@@ -165,6 +166,21 @@ def test_an_image_is_mirrored_with_its_depth(data: DepthData, tmp_path: Path) ->
         part = prepared(Processes(rank, 2, 2))
         assert torch.equal(part[0], pixels[rank::2])
         assert torch.equal(part[1], labels[rank::2])
+
+
+def test_flips_that_alternate_mirror_no_image_without_its_depth(data: DepthData, tmp_path: Path) -> None:
+    """In every batch of an epoch of each kind, left to right or not, an image comes with its own depth."""
+    images, depths = data.train_images[:].float(), data.train_labels[:]
+    pairs = {one.numpy().tobytes(): other for one, other in zip(images, depths, strict=True)}
+    pairs |= {one.flip(2).numpy().tobytes(): other.flip(2) for one, other in zip(images, depths, strict=True)}
+    training = fitting(data, tmp_path, Processes(), "alternate")
+    for epoch in (0, 1):
+        loader = training.train_dataloader()
+        training._order.set_epoch(epoch)
+        for pixels, labels, seed in loader:
+            found = training._prepared(pixels, labels, torch.Generator().manual_seed(seed))
+            for one, depth in zip(*found, strict=True):
+                assert torch.equal(depth, pairs[one.contiguous().numpy().tobytes()])
 
 
 def test_a_picture_that_breaks_later_stops_the_training_with_its_name(
